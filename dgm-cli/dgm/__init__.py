@@ -1,0 +1,1 @@
+"""Reproduce the figures and tables of a graduate lecture on deep generative models."""
