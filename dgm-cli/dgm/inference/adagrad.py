@@ -5,20 +5,30 @@ from torch import Tensor
 
 
 class Adagrad:
-    """theta += rate * g / (sqrt(sum of g^2) + eps), elementwise; `g` points uphill.
+    """squares += g^2,  theta += rate * g / (sqrt(squares) + eps), elementwise.
 
-    One vector for all parameters makes a step four passes over memory, whatever the model.
+    `g` is the uphill gradient less `decay * theta`: with decay 1/N and g a mean over data points,
+    that is the gradient of (log likelihood + log N(theta; 0, I)) / N for N data points.
+    One vector for all parameters makes a step one pass over memory, whatever the model.
     """
 
-    def __init__(self, theta: Tensor, rate: float, eps: float = 1e-10) -> None:
-        self.theta, self.rate, self.eps = theta, rate, eps
+    def __init__(self, theta: Tensor, rate: float, decay: float = 0.0, eps: float = 1e-10) -> None:
+        self.theta, self.rate, self.decay, self.eps = theta, rate, decay, eps
         self.squares = torch.zeros_like(theta)
-        self._step = torch.empty_like(theta)
+        self._steps = torch.zeros((), device=theta.device)  # torch counts them for lr_decay
 
     def ascend(self, gradient: Tensor) -> None:
-        self.squares.addcmul_(gradient, gradient)
-        torch.sqrt(self.squares, out=self._step).add_(self.eps)
-        self.theta.addcdiv_(gradient, self._step, value=self.rate)
+        torch._fused_adagrad_(
+            [self.theta],
+            [gradient],
+            [self.squares],
+            [self._steps],
+            lr=self.rate,
+            lr_decay=0.0,
+            weight_decay=self.decay,
+            eps=self.eps,
+            maximize=True,
+        )
 
     def state_dict(self) -> dict[str, Tensor]:
         return {"squares": self.squares}

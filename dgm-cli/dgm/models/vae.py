@@ -5,7 +5,8 @@
 
 Each half is an MLP with one tanh layer and knows its own derivative, so that every algorithm
 over them (AEVB, wake-sleep, Monte Carlo EM, HMC) reads as the equations it implements. The same
-halves trained by wake-sleep are a Helmholtz machine; a decoder alone is what Monte Carlo EM fits.
+two halves trained by wake-sleep are the Helmholtz machine of the comparison: the models do not
+differ, the learning does. A decoder alone is what Monte Carlo EM fits.
 Gradients point uphill. Shapes: x (batch, visible), z (batch, latent). Units: nats, per image.
 """
 
@@ -16,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from dgm.models.parameters import Parameters
+from dgm.models.parameters import Parameters, adjoin
 
 LOG_2PI = math.log(2 * math.pi)
 
@@ -33,12 +34,17 @@ class GaussianEncoder:
     """q(z|x): hidden = tanh(W x + b), (mean, log variance) = (hidden V + c)."""
 
     def __init__(
-        self, visible: int, hidden: int, latent: int, device: torch.device | str = "cpu"
+        self, visible: int, hidden: int, latent_dim: int, device: torch.device | str = "cpu"
     ) -> None:
-        self.latent_dim = latent
+        self.latent_dim = latent_dim
         # (hidden, visible) is the layout in which the three big products run fastest.
         self.parameters = Parameters(
-            {"W": (hidden, visible), "b": (hidden,), "V": (hidden, 2 * latent), "c": (2 * latent,)},
+            {
+                "W": (hidden, visible),
+                "b": (hidden,),
+                "V": (hidden, 2 * latent_dim),
+                "c": (2 * latent_dim,),
+            },
             device,
         )
 
@@ -52,7 +58,7 @@ class GaussianEncoder:
         """Write d/dparameters, mean over the batch, from the derivatives at the two outputs."""
         p, grad = self.parameters, self.parameters.grad
         d_out = torch.cat([d_mean, d_log_variance], dim=1).mul_(1 / len(x))
-        d_pre = (d_out @ p["V"].t()).mul_(1 - q.hidden.square())
+        d_pre = _through_tanh(q.hidden, d_out @ p["V"].t())
         torch.mm(q.hidden.t(), d_out, out=grad["V"])
         torch.sum(d_out, 0, out=grad["c"])
         torch.mm(d_pre.t(), x, out=grad["W"])
@@ -67,13 +73,14 @@ class BernoulliDecoder:
     """
 
     def __init__(
-        self, visible: int, hidden: int, latent: int, device: torch.device | str = "cpu"
+        self, visible: int, hidden: int, latent_dim: int, device: torch.device | str = "cpu"
     ) -> None:
-        self.latent_dim = latent
+        self.latent_dim = latent_dim
         self.parameters = Parameters(
-            {"W": (latent, hidden), "b": (hidden,), "V": (hidden, visible), "c": (visible,)},
+            {"W": (latent_dim, hidden), "b": (hidden,), "V": (hidden, visible), "c": (visible,)},
             device,
         )
+        self._buffer = torch.empty(0, device=device)
 
     def hidden(self, z: Tensor) -> Tensor:
         p = self.parameters
@@ -83,10 +90,14 @@ class BernoulliDecoder:
         p = self.parameters
         return torch.addmm(p["c"], hidden, p["V"])
 
+    def mean(self, z: Tensor) -> Tensor:
+        """E[x|z]: the probability of each pixel, (batch, visible)."""
+        return self.logits(self.hidden(z)).sigmoid_()
+
     def sample(self, z: Tensor, generator: torch.Generator) -> Tensor:
         """Draw x ~ p(x|z)."""
-        mean = self.logits(self.hidden(z)).sigmoid_()
-        return (torch.rand(mean.shape, generator=generator, device=mean.device) < mean).float()
+        mean = self.mean(z)
+        return torch.rand(mean.shape, generator=generator, device=mean.device).lt_(mean)
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(x|z) for z (samples, batch, latent) and x (batch, visible): (samples, batch)."""
@@ -99,37 +110,75 @@ class BernoulliDecoder:
         normaliser = torch.cat([softplus(self.logits(part)).sum(1) for part in hidden.split(512)])
         return data_term - normaliser.view(samples, batch)
 
+    def log_likelihood_pairs(self, x: Tensor, z: Tensor) -> Tensor:
+        """log p(x_n|z_k) of every pair, for x (n, visible) and z (k, latent): (k, n)."""
+        logits = self.logits(self.hidden(z))
+        return logits @ x.t() - softplus(logits).sum(1, keepdim=True)
+
     def log_joint(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(x, z), shapes as in `log_likelihood`."""
         prior = -0.5 * (z.square().sum(2) + self.latent_dim * LOG_2PI)
         return self.log_likelihood(x, z) + prior
 
-    def d_latent(self, x: Tensor, z: Tensor) -> Tensor:
-        """d log p(x|z) / dz: (batch, latent)."""
-        hidden = self.hidden(z)
-        return self._back(hidden, x - self.logits(hidden).sigmoid_())[1]
-
     def d_log_joint(self, x: Tensor, z: Tensor) -> Tensor:
-        """d log p(x, z) / dz: (batch, latent)."""
-        return self.d_latent(x, z) - z
+        """d log p(x, z) / dz for x (batch, visible) and z (batch, latent): (batch, latent)."""
+        hidden = self.hidden(z)
+        d_pre = self._d_pre(hidden, self._residual(x, hidden))
+        return torch.addmm(z, d_pre, self.parameters["W"].t(), beta=-1)
 
-    def backward(self, x: Tensor, z: Tensor, need_latent: bool = True) -> Tensor | None:
-        """Write the mean over the batch of d log p(x|z) / dparameters; return d log p(x|z) / dz."""
+    def backward(self, x: Tensor, z: Tensor) -> Tensor:
+        """Write the mean over the batch of d log p(x|z) / dparameters.
+
+        Returns d log p(x|z) / dhidden's input, (batch, hidden), for `d_latent`.
+        """
         grad = self.parameters.grad
         hidden = self.hidden(z)
-        residual = torch.sub(x, self.logits(hidden).sigmoid_())  # d log p / dlogits
-        d_pre, d_latent = self._back(hidden, residual, need_latent)
-        scale = 1 / len(x)
-        torch.mm(hidden.mul_(scale).t(), residual, out=grad["V"])
-        torch.sum(residual, 0, out=grad["c"]).mul_(scale)
-        d_pre.mul_(scale)
-        torch.mm(z.t(), d_pre, out=grad["W"])
-        torch.sum(d_pre, 0, out=grad["b"])
-        return d_latent
+        residual = self._residual(x, hidden)
+        d_pre = self._d_pre(hidden, residual)
+        torch.mm(hidden.mul_(1 / len(x)).t(), residual, out=grad["V"])
+        torch.sum(residual, 0, out=grad["c"]).mul_(1 / len(x))
+        torch.mm((z * (1 / len(x))).t(), d_pre, out=grad["W"])
+        torch.sum(d_pre, 0, out=grad["b"]).mul_(1 / len(x))
+        return d_pre
 
-    def _back(
-        self, hidden: Tensor, residual: Tensor, need_latent: bool = True
-    ) -> tuple[Tensor, Tensor]:
+    def d_latent(self, d_pre: Tensor) -> Tensor:
+        """d log p(x|z) / dz, (batch, latent), from what `backward` returned."""
+        return d_pre @ self.parameters["W"].t()
+
+    def _residual(self, x: Tensor, hidden: Tensor) -> Tensor:
+        """d log p / dlogits = x - E[x|z], in a buffer that the next call reuses."""
+        if self._buffer.shape != x.shape:
+            self._buffer = torch.empty_like(x)
         p = self.parameters
-        d_pre = (residual @ p["V"].t()).mul_(1 - hidden.square())
-        return d_pre, (d_pre @ p["W"].t() if need_latent else d_pre.new_empty(0))
+        mean = torch.addmm(p["c"], hidden, p["V"], out=self._buffer).sigmoid_()
+        return torch.sub(x, mean, out=mean)
+
+    def _d_pre(self, hidden: Tensor, residual: Tensor) -> Tensor:
+        return _through_tanh(hidden, residual @ self.parameters["V"].t())
+
+
+class VAE:
+    """Both halves, their parameters end to end in one vector `flat` (and `gradient`)."""
+
+    def __init__(
+        self, visible: int, hidden: int, latent_dim: int, device: torch.device | str = "cpu"
+    ) -> None:
+        self.config = {"visible": visible, "hidden": hidden, "latent_dim": latent_dim}
+        self.encoder = GaussianEncoder(visible, hidden, latent_dim, device)
+        self.decoder = BernoulliDecoder(visible, hidden, latent_dim, device)
+        self.flat, self.gradient = adjoin(self.encoder.parameters, self.decoder.parameters)
+
+    def initialise(self, std: float, generator: torch.Generator) -> None:
+        """Draw every parameter from N(0, std^2)."""
+        self.flat.normal_(0.0, std, generator=generator)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"parameters": self.flat}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.flat.copy_(state["parameters"])
+
+
+def _through_tanh(hidden: Tensor, d_hidden: Tensor) -> Tensor:
+    """d/dinput = d/dhidden * (1 - hidden^2), in place."""
+    return d_hidden.addcmul_(d_hidden * hidden, hidden, value=-1)

@@ -1,0 +1,232 @@
+"""Two estimators of the marginal likelihood log p(x) = log of the integral of p(x|z) N(z; 0, I) dz.
+
+`importance_sampling` draws from a proposal fitted to each image's posterior and is unbiased for
+p(x). `hmc_estimator` is the one of Kingma & Welling (2014), Appendix D. They share nothing but
+the model. Units: nats, per image.
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from dgm.inference.hmc import LatentModel, adapt, hmc_start, hmc_step
+
+LOG_2PI = math.log(2 * math.pi)
+APART = 0.5  # in units of the prior's standard deviation
+
+
+class Estimate(NamedTuple):
+    """Per image, (n,): log p(x), the Monte Carlo standard error of it, effective sample size."""
+
+    log_likelihood: Tensor
+    stderr: Tensor
+    effective_samples: Tensor
+
+    def mean(self) -> tuple[float, float]:
+        """The mean over images and its Monte Carlo standard error (not that of the images)."""
+        n = len(self.stderr)
+        return (
+            self.log_likelihood.double().mean().item(),
+            self.stderr.double().square().sum().sqrt().item() / n,
+        )
+
+
+def _in_blocks(x: Tensor, size: int) -> list[Tensor]:
+    return list(x.split(size))
+
+
+def _join(parts: list[Estimate]) -> Estimate:
+    return Estimate(*(torch.cat(field) for field in zip(*parts, strict=True)))
+
+
+# --- importance sampling ---------------------------------------------------------------------
+
+
+def importance_sampling(
+    model: LatentModel,
+    x: Tensor,
+    samples: int,
+    generator: torch.Generator,
+    starts: int = 4,
+    bank: int = 6000,
+    newton_steps: int = 8,
+    dof: float = 5.0,
+    block: int = 250,
+) -> Estimate:
+    """log p(x) ~ log mean_l [p(x, z_l) / q(z_l|x)],   z_l ~ q(z|x).
+
+    q is fitted to each posterior: `starts` good points of a bank of random ones climb to a mode
+    by damped Newton; each mode becomes a multivariate Student-t (tails heavier than the
+    posterior's, so the weights have a variance) with the mode's curvature; the mixture weighs the
+    components by their Laplace evidence, with a tenth shared evenly in case that is off.
+    """
+    return _join(
+        [
+            _importance_block(model, part, samples, generator, starts, bank, newton_steps, dof)
+            for part in _in_blocks(x, block)
+        ]
+    )
+
+
+def _importance_block(
+    model: LatentModel,
+    x: Tensor,
+    samples: int,
+    generator: torch.Generator,
+    starts: int,
+    bank: int,
+    newton_steps: int,
+    dof: float,
+) -> Estimate:
+    n, d = len(x), model.latent_dim
+    repeated = x.repeat_interleave(starts, 0)  # row n * starts + s
+    z = _good_starts(model, x, starts, bank, generator).flatten(0, 1)
+    for _ in range(newton_steps):
+        z = _newton_step(model, repeated, z)
+    precision = _precision(model, repeated, z)
+    height = model.log_joint(repeated, z[None])[0].view(n, starts)
+    cholesky = torch.linalg.cholesky(precision)
+    half_log_det = cholesky.diagonal(dim1=1, dim2=2).log().sum(1).view(n, starts)
+    share = torch.softmax(height - half_log_det, dim=1)  # of the Laplace evidence
+    share = 0.9 * share + 0.1 / starts
+    modes, cholesky = z.view(n, starts, d), cholesky.view(n, starts, d, d)
+
+    component = torch.multinomial(share, samples, replacement=True, generator=generator)
+    mode = modes.gather(1, component[:, :, None].expand(n, samples, d))
+    factor = cholesky.gather(1, component[:, :, None, None].expand(n, samples, d, d))
+    noise = torch.randn(n, samples, d, 1, generator=generator, device=x.device)
+    # precision = C C^T, so C^-T noise has covariance precision^-1.
+    offset = torch.linalg.solve_triangular(factor.mT, noise, upper=True)[..., 0]
+    chi_square = _chi_square(dof, (n, samples, 1), generator, x.device)
+    draws = mode + offset * (dof / chi_square).sqrt()  # (n, samples, d)
+
+    log_q = torch.full((n, samples), -math.inf, device=x.device)
+    for s in range(starts):
+        white = (draws - modes[:, s, None]) @ cholesky[:, s]
+        log_t = half_log_det[:, s, None] + _log_student(white.square().sum(2), dof, d)
+        log_q = torch.logaddexp(log_q, share[:, s, None].log() + log_t)
+    log_w = model.log_joint(x, draws.transpose(0, 1).contiguous()).t() - log_q
+    return _from_log_weights(log_w)
+
+
+def _from_log_weights(log_w: Tensor) -> Estimate:
+    """log of the mean of w (n, samples), its standard error by the delta method, and
+    (sum w)^2 / sum w^2."""
+    samples = log_w.shape[1]
+    log_mean = torch.logsumexp(log_w, 1) - math.log(samples)
+    ratio = torch.exp(log_w - log_mean[:, None])  # mean 1
+    stderr = ratio.std(1) / math.sqrt(samples)
+    return Estimate(log_mean, stderr, ratio.sum(1).square() / ratio.square().sum(1))
+
+
+def _good_starts(
+    model: LatentModel, x: Tensor, starts: int, bank: int, generator: torch.Generator
+) -> Tensor:
+    """(n, starts, latent): the best by log p(x, z) of a bank of random points, `APART` or more.
+
+    The bank is N(0, 4 I), wider than the prior: a model fitted to few images spreads its
+    posteriors over more than the prior. A mode that no start is near is lost, and starts that
+    keep a distance lose fewer of them.
+    """
+    z = 2 * torch.randn(bank, model.latent_dim, generator=generator, device=x.device)
+    heights = model.log_likelihood_pairs(x, z) - 0.5 * z.square().sum(1, keepdim=True)  # (bank, n)
+    chosen = []
+    for _ in range(starts):
+        chosen.append(z[heights.argmax(0)])
+        heights = heights.masked_fill(torch.cdist(z, chosen[-1]) < APART, -math.inf)
+    return torch.stack(chosen, 1)
+
+
+def _newton_step(model: LatentModel, x: Tensor, z: Tensor) -> Tensor:
+    """z plus the best of 0, 1/10, 1/3 and 1 Newton steps, so that log p(x, z) never falls."""
+    gradient = model.d_log_joint(x, z)
+    step = torch.linalg.solve(_precision(model, x, z, gradient), gradient)
+    scale = torch.tensor([0.0, 0.1, 1 / 3, 1.0], device=z.device)[:, None, None]
+    candidates = z + scale * step
+    best = model.log_joint(x, candidates).nan_to_num(nan=-math.inf).argmax(0)
+    return candidates[best, torch.arange(len(z), device=z.device)]
+
+
+def _precision(
+    model: LatentModel, x: Tensor, z: Tensor, gradient: Tensor | None = None, h: float = 1e-2
+) -> Tensor:
+    """Minus the Hessian of log p(x, z) in z, (n, d, d), by differences of the gradient.
+
+    Eigenvalues are kept at 1 or above: the prior alone has 1, and below it the likelihood is
+    convex there and says nothing about a mode.
+    """
+    if gradient is None:
+        gradient = model.d_log_joint(x, z)
+    d = z.shape[1]
+    shifts = h * torch.eye(d, device=z.device)
+    columns = [(gradient - model.d_log_joint(x, z + shift)) / h for shift in shifts]
+    hessian = torch.stack(columns, 2)
+    values, vectors = torch.linalg.eigh(0.5 * (hessian + hessian.mT))
+    return (vectors * values.clamp(min=1.0)[:, None, :]) @ vectors.mT
+
+
+def _chi_square(
+    dof: float, shape: tuple[int, ...], generator: torch.Generator, device: torch.device
+) -> Tensor:
+    """Sum of `dof` (whole) squared normals."""
+    return torch.randn(*shape, int(dof), generator=generator, device=device).square().sum(-1)
+
+
+def _log_student(square: Tensor, dof: float, d: int) -> Tensor:
+    """Log density of the standard multivariate t at points of squared norm `square`."""
+    constant = math.lgamma((dof + d) / 2) - math.lgamma(dof / 2) - 0.5 * d * math.log(dof * math.pi)
+    return constant - 0.5 * (dof + d) * torch.log1p(square / dof)
+
+
+# --- Kingma & Welling, Appendix D --------------------------------------------------------------
+
+
+def hmc_estimator(
+    model: LatentModel,
+    x: Tensor,
+    generator: torch.Generator,
+    samples: int = 50,
+    leapfrogs: int = 4,
+    burn_in: int = 200,
+    thin: int = 4,
+    shrink: float = 0.6,
+) -> Estimate:
+    """log p(x) ~ -log mean_l [q(z_l) / p(x, z_l)],   z_l ~ p(z|x) by HMC.
+
+    q is a Gaussian fitted to `samples` earlier states of the same chain, then plugged in at as many
+    fresh ones. The reciprocal has a finite variance only where q is narrower than the posterior:
+    hence its covariance times `shrink`. Chains start at the best of 2000 random points, and
+    each adapts its step size to 90 % acceptance during burn-in. A posterior with several modes is
+    seen from one of them only, which makes the estimate too low by up to log(1 / its mass).
+    """
+    z = _good_starts(model, x, 1, 2000, generator)[:, 0]
+    state = hmc_start(model, x, z)
+    step_size = torch.full((len(x), 1), 0.05, device=x.device)
+    for _ in range(burn_in):
+        state, info = hmc_step(model, x, state, step_size, leapfrogs, generator)
+        step_size = adapt(step_size, info.acceptance[:, None])
+    kept, densities = [], []
+    for step in range(2 * samples * thin):
+        # A fixed trajectory length can fall in with a period of the posterior (Neal 2011, 3.2).
+        jitter = 0.8 + 0.4 * torch.rand(len(x), 1, generator=generator, device=x.device)
+        state, _ = hmc_step(model, x, state, jitter * step_size, leapfrogs, generator)
+        if step % thin == thin - 1:
+            kept.append(state.z)
+            densities.append(state.log_density)
+    fit, fresh = torch.stack(kept, 1).split(samples, 1)  # (n, samples, latent)
+    log_joint = torch.stack(densities[samples:], 1)
+
+    mean = fit.mean(1, keepdim=True)
+    d = model.latent_dim
+    covariance = shrink * (fit - mean).mT @ (fit - mean) / (samples - 1)
+    # A chain that never moved has no covariance; the floor keeps its estimate finite, its
+    # standard error tells.
+    covariance = covariance + 1e-8 * torch.eye(d, device=x.device)
+    cholesky = torch.linalg.cholesky(covariance)
+    white = torch.linalg.solve_triangular(cholesky, (fresh - mean).mT, upper=False)
+    log_q = -0.5 * (white.square().sum(1) + d * LOG_2PI)
+    log_q = log_q - cholesky.diagonal(dim1=1, dim2=2).log().sum(1, keepdim=True)
+    reciprocal = _from_log_weights(log_q - log_joint)
+    return reciprocal._replace(log_likelihood=-reciprocal.log_likelihood)

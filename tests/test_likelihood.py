@@ -1,0 +1,154 @@
+"""Both estimators of log p(x) against closed forms and quadrature; HMC against known moments."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import MultivariateNormal
+
+from dgm.inference.hmc import LatentModel, adapt, hmc_start, hmc_step
+from dgm.inference.likelihood import Estimate, hmc_estimator, importance_sampling
+from dgm.models.vae import VAE
+
+ESTIMATORS = {
+    "importance sampling": lambda model, x, g: importance_sampling(model, x, 300, g),
+    "hmc": hmc_estimator,
+}
+
+
+class LinearGaussian:
+    """x = A z + noise of sd 0.7, z ~ N(0, I): p(x) = N(0, A A^T + 0.49 I) exactly."""
+
+    latent_dim = 3
+    sd = 0.7
+
+    def __init__(self, generator: torch.Generator) -> None:
+        self.a = torch.randn(8, 3, generator=generator)
+
+    def _log_noise(self, error: Tensor) -> Tensor:
+        log_scale = math.log(self.sd) + 0.5 * math.log(2 * math.pi)
+        return (-0.5 * (error / self.sd).square() - log_scale).sum(-1)
+
+    def log_joint(self, x: Tensor, z: Tensor) -> Tensor:
+        prior = -0.5 * (z.square() + math.log(2 * math.pi)).sum(-1)
+        return self._log_noise(x - z @ self.a.T) + prior
+
+    def d_log_joint(self, x: Tensor, z: Tensor) -> Tensor:
+        return (x - z @ self.a.T) @ self.a / self.sd**2 - z
+
+    def log_likelihood_pairs(self, x: Tensor, z: Tensor) -> Tensor:
+        return self._log_noise(x[None] - (z @ self.a.T)[:, None])
+
+    def evidence(self, x: Tensor) -> Tensor:
+        covariance = self.a @ self.a.T + self.sd**2 * torch.eye(8)
+        return MultivariateNormal(torch.zeros(8), covariance).log_prob(x)
+
+
+def quadrature(model: LatentModel, x: Tensor, points: int = 81, reach: float = 6.0) -> Tensor:
+    """log of the integral of p(x, z) over a cube: the trapezium rule, exact to rounding here."""
+    axis = torch.linspace(-reach, reach, points)
+    z = torch.cartesian_prod(axis, axis, axis)
+    log_prior = -0.5 * (z.square() + math.log(2 * math.pi)).sum(1)
+    parts = [
+        torch.logsumexp((model.log_likelihood_pairs(x, part) + prior[:, None]).double(), 0)
+        for part, prior in zip(z.split(20_000), log_prior.split(20_000), strict=True)
+    ]
+    return torch.logsumexp(torch.stack(parts), 0) + 3 * math.log(float(axis[1] - axis[0]))
+
+
+def check(estimate: Estimate, exact: Tensor) -> None:
+    error = estimate.log_likelihood - exact
+    assert abs(error.mean().item()) < 0.1
+    assert error.abs().max() < 0.8
+    assert (estimate.effective_samples > 10).all()
+    mean, stderr = estimate.mean()
+    assert mean == pytest.approx(estimate.log_likelihood.mean().item(), abs=1e-4)
+    assert abs(error.mean().item()) < 6 * stderr + 0.02  # the stated error is of the right size
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_linear_gaussian(name: str) -> None:
+    """Oracle: the closed-form evidence."""
+    generator = torch.Generator().manual_seed(1)
+    model = LinearGaussian(generator)
+    x = torch.randn(60, 3, generator=generator) @ model.a.T
+    x = x + model.sd * torch.randn(60, 8, generator=generator)
+    check(ESTIMATORS[name](model, x, generator), model.evidence(x))
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_vae_with_three_latents(name: str) -> None:
+    """Oracle: quadrature on a cube that holds the posterior."""
+    generator = torch.Generator().manual_seed(2)
+    model = VAE(visible=16, hidden=20, latent_dim=3)
+    model.initialise(0.6, generator)
+    x = model.decoder.sample(torch.randn(40, 3, generator=generator), generator)
+    exact = quadrature(model.decoder, x)
+    coarse = quadrature(model.decoder, x, points=61)
+    torch.testing.assert_close(exact, coarse, atol=1e-3, rtol=0)  # the oracle has converged
+    check(ESTIMATORS[name](model.decoder, x, generator), exact.float())
+
+
+def test_two_modes_are_both_found() -> None:
+    """A likelihood even in z_1 has two mirror modes, each half of the evidence.
+
+    Oracle: quadrature. Importance sampling sees both; the chains of the HMC estimator see one.
+    """
+    generator = torch.Generator().manual_seed(3)
+    model = LinearGaussian(generator)
+    even = Even(model)
+    z = torch.randn(60, 3, generator=generator)
+    z[:, 0] = 1.5 + z[:, 0].abs()
+    exact = quadrature(even, z @ model.a.T, reach=8.0)
+    both = importance_sampling(even, z @ model.a.T, 500, generator)
+    torch.testing.assert_close(both.log_likelihood.double(), exact, atol=0.3, rtol=0)
+    one = hmc_estimator(even, z @ model.a.T, generator)
+    low = (exact - one.log_likelihood).mean().item()
+    assert low == pytest.approx(math.log(2), abs=0.1)
+
+
+class Even:
+    """p(x|z) with |z_1| in place of z_1."""
+
+    latent_dim = 3
+    fold = torch.tensor([True, False, False])
+
+    def __init__(self, model: LinearGaussian) -> None:
+        self.model = model
+
+    def _folded(self, z: Tensor) -> Tensor:
+        return torch.where(self.fold, z.abs(), z)
+
+    def log_joint(self, x: Tensor, z: Tensor) -> Tensor:
+        return self.model.log_joint(x, self._folded(z))
+
+    def d_log_joint(self, x: Tensor, z: Tensor) -> Tensor:
+        slope = self.model.d_log_joint(x, self._folded(z))
+        return torch.where(self.fold, slope * z.sign(), slope)
+
+    def log_likelihood_pairs(self, x: Tensor, z: Tensor) -> Tensor:
+        return self.model.log_likelihood_pairs(x, self._folded(z))
+
+
+def test_hmc_has_the_posteriors_moments_and_hits_its_acceptance() -> None:
+    """Oracle: the posterior of a linear-Gaussian model, N(S A^T x / sd^2, S)."""
+    generator = torch.Generator().manual_seed(4)
+    model = LinearGaussian(generator)
+    x = torch.randn(1, 8, generator=generator).expand(2000, 8)
+    covariance = torch.linalg.inv(torch.eye(3) + model.a.T @ model.a / model.sd**2)
+    mean = covariance @ model.a.T @ x[0] / model.sd**2
+    state = hmc_start(model, x, torch.zeros(2000, 3))
+    step_size = torch.full((2000, 1), 0.05)
+    for _ in range(150):
+        state, info = hmc_step(model, x, state, step_size, 4, generator)
+        step_size = adapt(step_size, info.acceptance[:, None])
+    total = torch.zeros(())
+    for _ in range(50):
+        state, info = hmc_step(model, x, state, step_size, 4, generator)
+        total += info.acceptance.mean() / 50
+    assert 0.85 < total.item() < 0.95
+    torch.testing.assert_close(state.z.mean(0), mean, atol=0.05, rtol=0)
+    torch.testing.assert_close(state.z.T.cov(), covariance, atol=0.05, rtol=0)
+    torch.testing.assert_close(state.gradient, model.d_log_joint(x, state.z))
+    torch.testing.assert_close(state.log_density, model.log_joint(x, state.z[None])[0])
