@@ -1,0 +1,205 @@
+"""Marginal likelihood during learning by AEVB, wake-sleep and Monte Carlo EM.
+
+Kingma & Welling (2014), Figure 3: the same decoder p(x|z) with three latent dimensions, learned
+three ways; its marginal likelihood against the number of training samples evaluated.
+Equations: `dgm.inference.aevb`, `wake_sleep`, `monte_carlo_em`; estimators:
+`dgm.inference.likelihood`; densities: `dgm.models.vae`.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from pydantic import Field
+from torch import Tensor
+
+from dgm import plotting
+from dgm.data import static_binarise
+from dgm.data.minibatches import Minibatches
+from dgm.errors import BadInput
+from dgm.inference.aevb import AEVB
+from dgm.inference.likelihood import Estimate, hmc_estimator, importance_sampling
+from dgm.inference.monte_carlo_em import MonteCarloEM
+from dgm.inference.wake_sleep import WakeSleep
+from dgm.models.vae import VAE
+from dgm.recipe import TrialSettings
+from dgm.results import Metric
+from dgm.trial import Artifacts, Snapshots, Trial
+
+REVISION = 1
+LEARNERS = {"aevb": AEVB, "wake_sleep": WakeSleep, "mcem": MonteCarloEM}
+NAMES = {"aevb": "AEVB", "wake_sleep": "Wake-sleep", "mcem": "Monte Carlo EM"}
+COLORS = {"aevb": plotting.BLUE, "wake_sleep": plotting.ORANGE, "mcem": plotting.GREEN}
+HEAD = 1 / 60  # of a run, before which methods are not compared: 1 of 60 million samples
+PAPER_RANGE = {1000: (-160.0, -100.0), 50000: (-160.0, -125.0)}  # nats, the figure's y axes
+
+
+class Settings(TrialSettings):
+    """The paper's, Section 5 and Appendices C to E."""
+
+    method: Literal["aevb", "wake_sleep", "mcem"] = "aevb"
+    train_size: int = Field(50_000, gt=0, description="the first so many training images")
+    binarization: Literal["none", "dynamic"] = Field(
+        "none",
+        description="none: real-valued pixels as Bernoulli targets, whose likelihood is "
+        "unnormalised; dynamic: pixels drawn at each visit, and evaluation on one fixed draw",
+    )
+    hidden: int = Field(100, gt=0, description="tanh units in each half's one hidden layer")
+    latent_dim: int = Field(3, gt=0)
+    samples: int = Field(60_000_000, gt=0, description="training samples evaluated in all")
+    batch: int = Field(100, gt=0, description="images a minibatch")
+    initial_std: float = Field(0.1, gt=0, description="of every parameter: N(0, 0.01)")
+    rates: list[float] = Field([0.01, 0.02, 0.1], description="Adagrad steps to choose from")
+    pilot_samples: int = Field(
+        500_000, gt=0, description="samples after which the step is chosen, by training data"
+    )
+    evaluations: int = Field(40, gt=1, description="log-spaced points of the curves")
+    first_evaluation: int = Field(100_000, gt=0, description="samples at the first of them")
+    evaluated_images: int = Field(1000, gt=0, description="the first so many of train and test")
+    importance_samples: int = Field(300, gt=1, description="per image, of the canonical estimate")
+    hmc_samples: int = Field(50, gt=4, description="posterior samples of the paper's estimator")
+
+
+def run_trial(settings: Settings, trial: Trial) -> Artifacts:
+    """Choose the step, train, then evaluate the parameters kept at each evaluation point."""
+    train, evaluated = images(settings, trial)
+    rate = choose_rate(settings, trial, train, evaluated["train"])
+
+    model, batches, learner = start(settings, trial, train, rate)
+    path = Snapshots(model.flat, evaluation_steps(settings))
+    steps = settings.samples // settings.batch
+    for step in trial.steps(steps, model=model, batches=batches, learner=learner, path=path):
+        learner.update(*batches.draw())
+        path.keep(step + 1, trial.seconds)
+
+    for i in trial.steps(len(path.steps), phase="evaluate"):
+        model.flat.copy_(path.vectors[i])
+        for split, x in evaluated.items():
+            estimate = importance_sampling(
+                model.decoder, x, settings.importance_samples, trial.generator
+            )
+            record(trial, "curves", estimate, samples=path.steps[i] * settings.batch, split=split)
+
+    splits = list(evaluated.items())
+    for i in trial.steps(len(splits), phase="estimators"):
+        split, x = splits[i]
+        ours = importance_sampling(
+            model.decoder, x, settings.importance_samples, trial.generator
+        )
+        papers = hmc_estimator(model.decoder, x, trial.generator, samples=settings.hmc_samples)
+        record(trial, "estimators", ours, split=split, estimator="importance_sampling")
+        record(trial, "estimators", papers, split=split, estimator="hmc")
+
+    tables = {name: trial.table(name) for name in ("pilot", "curves", "estimators")}
+    return Artifacts(tables, {"seconds": path.seconds.numpy()}, {"vae": model})
+
+
+def images(settings: Settings, trial: Trial) -> tuple[Tensor, dict[str, Tensor]]:
+    """The images to train on, and those of either split whose likelihood is estimated."""
+    data = trial.data
+    if settings.train_size > len(data.train):
+        raise BadInput(
+            f"train_size {settings.train_size}: {data.name} has {len(data.train)} training images"
+        )
+    train = data.train[: settings.train_size]
+    evaluated = {
+        "train": train[: settings.evaluated_images],
+        "test": data.test[: settings.evaluated_images],
+    }
+    if settings.binarization == "dynamic":
+        evaluated = {
+            split: static_binarise(x, f"{data.name}/{split}") for split, x in evaluated.items()
+        }
+    return train.to(trial.device), {s: x.to(trial.device) for s, x in evaluated.items()}
+
+
+def start(
+    settings: Settings, trial: Trial, train: Tensor, rate: float
+) -> tuple[VAE, Minibatches, AEVB | WakeSleep | MonteCarloEM]:
+    """An untrained model, its minibatches, and what learns."""
+    model = VAE(train.shape[1], settings.hidden, settings.latent_dim, trial.device)
+    model.initialise(settings.initial_std, trial.generator)
+    dynamic = settings.binarization == "dynamic"
+    batches = Minibatches(train, settings.batch, trial.generator, dynamic)
+    return model, batches, LEARNERS[settings.method](model, len(train), rate, trial.generator)
+
+
+def choose_rate(settings: Settings, trial: Trial, train: Tensor, judged: Tensor) -> float:
+    """The Adagrad step under which the training likelihood is best after a short run of each."""
+    likelihoods = {}
+    for rate in settings.rates:
+        model, batches, learner = start(settings, trial, train, rate)
+        steps = settings.pilot_samples // settings.batch
+        state = {"model": model, "batches": batches, "learner": learner}
+        for _ in trial.steps(steps, phase=f"pilot_{rate}", **state):
+            learner.update(*batches.draw())
+        estimate = importance_sampling(
+            model.decoder, judged, settings.importance_samples, trial.generator
+        )
+        record(trial, "pilot", estimate, rate=rate)
+        likelihoods[rate] = estimate.mean()[0]
+    return max(likelihoods, key=likelihoods.__getitem__)
+
+
+def evaluation_steps(settings: Settings) -> list[int]:
+    """Log-spaced numbers of updates, the last being the end of training."""
+    last = settings.samples // settings.batch
+    first = min(max(settings.first_evaluation // settings.batch, 1), last)
+    return np.unique(np.geomspace(first, last, settings.evaluations).round().astype(int)).tolist()
+
+
+def record(trial: Trial, table: str, estimate: Estimate, **where: Any) -> None:
+    mean, stderr = estimate.mean()
+    trial.record(
+        table,
+        **where,
+        log_likelihood=mean,  # nats per image
+        stderr=stderr,  # of the Monte Carlo estimate, not of the choice of images
+        mean_effective_samples=estimate.effective_samples.mean().item(),
+        least_effective_samples=estimate.effective_samples.min().item(),
+    )
+
+
+def suffix(method: str, train_size: int, binarization: str) -> str:
+    return f"{method}/n{train_size}" + ("/binarized" if binarization == "dynamic" else "")
+
+
+def summarise(artifacts: Artifacts) -> Iterator[Metric]:
+    """Final likelihoods, the share of points at which AEVB leads, the two estimators' gap."""
+    curves = artifacts.tables["curves"]
+    cell = ["method", "train_size", "binarization", "seed"]
+    for (method, size, binarization, seed, split), rows in curves.groupby([*cell, "split"]):
+        final = rows.loc[rows["samples"].idxmax(), "log_likelihood"]
+        yield Metric(f"{split}_log_likelihood/{suffix(method, size, binarization)}", seed, final)
+
+    train = curves[curves["split"] == "train"]
+    for (size, binarization, seed), rows in train.groupby(cell[1:]):
+        by_method = rows.pivot(index="samples", columns="method", values="log_likelihood")
+        if {"aevb", "wake_sleep"} <= set(by_method):
+            lead = (by_method["aevb"] - by_method["wake_sleep"]).dropna()
+            lead = lead[lead.index >= lead.index.max() * HEAD]
+            name = suffix("aevb_above_wake_sleep", size, binarization)
+            yield Metric(name, seed, float((lead > 0).mean()))
+
+    final = artifacts.tables["estimators"].pivot(
+        index=[*cell, "split"], columns="estimator", values="log_likelihood"
+    )
+    gap = (final["hmc"] - final["importance_sampling"]).abs()
+    for seed, rows in gap.groupby("seed"):
+        yield Metric("estimator_gap", seed, float(rows.mean()))
+
+
+def draw(artifacts: Artifacts) -> dict[str, Figure]:
+    """The paper's figure, the same after the fairer test, and against seconds."""
+    curves = artifacts.tables["curves"]
+    figures = {}
+    for binarization, rows in curves.groupby("binarization"):
+        name = "figure3" + ("_binarized" if binarization == "dynamic" else "")
+        figures[name] = figure(rows, binarization)
+    timed = pd.concat(seconds_column(curves, artifacts.arrays["seconds"]))
+    figures["figure3_seconds"] = figure(
+        timed[timed["binarization"] == "none"], "none", against="seconds"
+    )
+    return figures

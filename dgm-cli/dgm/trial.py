@@ -1,0 +1,183 @@
+"""A trial: one cell of the grid with one seed, in a loop that can be killed and taken up again."""
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from dgm.data import Dataset
+from dgm.errors import DgmError, Diverged
+from dgm.results import atomic_write
+
+CHECK_EVERY = 1000  # steps between two looks for numbers that are not finite
+
+
+class Stateful(Protocol):
+    """What a loop can save and restore."""
+
+    def state_dict(self) -> dict[str, Tensor]: ...
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None: ...
+
+
+@dataclass
+class Artifacts:
+    """What a trial leaves: tables, arrays and trained models, each under its file's name.
+
+    Those of a whole run have the axes and the seed in front of each table's columns, and in
+    place of each array a dict from the trial's label to it.
+    """
+
+    tables: dict[str, pd.DataFrame]
+    arrays: dict[str, Any] = field(default_factory=dict)
+    models: dict[str, Any] = field(default_factory=dict)
+
+
+class Snapshots:
+    """Copies of a parameter vector at chosen steps, and the seconds at which they were taken."""
+
+    def __init__(self, vector: Tensor, steps: list[int]) -> None:
+        self.vector, self.steps = vector, steps
+        self.vectors = torch.zeros(len(steps), len(vector))
+        self.seconds = torch.zeros(len(steps), dtype=torch.float64)
+        self._index = {step: i for i, step in enumerate(steps)}
+
+    def keep(self, step: int, seconds: float) -> None:
+        """Copy the vector if `step` is one of those chosen."""
+        i = self._index.get(step)
+        if i is not None:
+            self.vectors[i] = self.vector
+            self.seconds[i] = seconds
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"vectors": self.vectors, "seconds": self.seconds}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.vectors.copy_(state["vectors"])
+        self.seconds.copy_(state["seconds"])
+
+
+class Trial:
+    """Data, device, a seeded generator, and `steps`: the loop that saves itself.
+
+    `seconds` is the wall-clock time spent in the current phase, saved with it.
+    """
+
+    def __init__(
+        self,
+        label: str,
+        data: Dataset,
+        seed: int,
+        directory: Path,
+        device: torch.device | str = "cpu",
+        checkpoint_every: float = 30.0,
+        progress: Any = None,
+    ) -> None:
+        self.label, self.data, self.seed, self.directory = label, data, seed, directory
+        self.device = torch.device(device)
+        self.generator = torch.Generator(self.device).manual_seed(seed)
+        self.checkpoint_every, self.progress = checkpoint_every, progress
+        self.seconds = 0.0
+        self._rows: dict[str, list[dict[str, Any]]] = {}
+
+    def record(self, table: str, **row: Any) -> None:
+        """Append a row to a table; rows travel in the checkpoint."""
+        self._rows.setdefault(table, []).append(row)
+
+    def table(self, name: str) -> pd.DataFrame:
+        return pd.DataFrame(self._rows.get(name, []))
+
+    def steps(self, n: int, phase: str = "train", **state: Stateful) -> Iterator[int]:
+        """Yield 0 .. n - 1, going on from the phase's checkpoint if there is one.
+
+        A phase that was finished restores its end state and yields nothing: the code between two
+        loops is computed again, the loops are not.
+        """
+        path = self.directory / f"{phase}.safetensors"
+        first = self._restore(path, state) if path.exists() else 0
+        before = self.seconds if first else 0.0
+        self.seconds = before
+        started = saved = time.monotonic()
+        outside = 0.0  # seconds spent on checkpoints, which are not the algorithm's
+        with _interrupts_deferred() as interrupted:
+            for step in range(first, n):
+                yield step
+                now = time.monotonic()
+                self.seconds = before + now - started - outside
+                due = now - saved >= self.checkpoint_every or interrupted()
+                if due or step % CHECK_EVERY == CHECK_EVERY - 1 or step == n - 1:
+                    self._check_finite(phase, step, state)
+                if due or step == n - 1:
+                    self._save(path, state, step + 1)
+                    saved = time.monotonic()
+                    outside += saved - now
+                if interrupted():
+                    raise KeyboardInterrupt
+
+    def _check_finite(self, phase: str, step: int, state: dict[str, Stateful]) -> None:
+        for name, thing in state.items():
+            for key, tensor in thing.state_dict().items():
+                if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+                    raise Diverged(
+                        f"{self.label}: {phase}, step {step + 1}: {name}.{key} is not finite; "
+                        f"the checkpoint before it is kept"
+                    )
+
+    def _save(self, path: Path, state: dict[str, Stateful], step: int) -> None:
+        tensors = {
+            f"{name}/{key}": tensor.detach().cpu().contiguous()
+            for name, thing in state.items()
+            for key, tensor in thing.state_dict().items()
+        }
+        tensors["generator"] = self.generator.get_state()
+        about = {"step": step, "seconds": self.seconds, "rows": self._rows}
+        atomic_write(path, save(tensors, {"about": json.dumps(about)}))
+
+    def _restore(self, path: Path, state: dict[str, Stateful]) -> int:
+        try:
+            with safe_open(path, framework="pt") as file:
+                about = json.loads(file.metadata()["about"])
+                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            for name, thing in state.items():
+                head = f"{name}/"
+                thing.load_state_dict(
+                    {k.removeprefix(head): v for k, v in tensors.items() if k.startswith(head)}
+                )
+            self.generator.set_state(tensors["generator"])
+        except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise DgmError(f"{path}: not a checkpoint of this trial ({error}); --fresh") from error
+        self._rows, self.seconds = about["rows"], about["seconds"]
+        return int(about["step"])
+
+
+@contextmanager
+def _interrupts_deferred() -> Iterator[Any]:
+    """Within, SIGINT and SIGTERM only set a flag; a second one takes its usual course."""
+    received: list[int] = []
+    previous = {}
+
+    def note(number: int, frame: Any) -> None:
+        received.append(number)
+        for each, handler in previous.items():
+            signal.signal(each, handler)
+
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            previous[number] = signal.signal(number, note)
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
