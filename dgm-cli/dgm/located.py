@@ -29,9 +29,9 @@ def merge(low: Map, high: Map) -> Map:
     """`low` with what `high` says differently: mappings merge, anything else replaces."""
     merged = Map(low, low.origins)
     for key, value in high.items():
-        old = merged.get(key)
-        both = isinstance(old, Map) and isinstance(value, Map)
-        merged[key] = merge(old, value) if both else value
+        old: Any = merged.get(key)
+        deeper = isinstance(old, Map) and isinstance(value, Map)
+        merged[key] = merge(old, value) if deeper else value
         merged.origins[key] = high.origins[key]
     return merged
 
@@ -58,7 +58,9 @@ def read(text: str, name: str) -> Any:
         mark = error.problem_mark or error.context_mark
         raise BadInput(f"{_origin(mark) if mark else name}: {said}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise BadInput(f"{name}: is not readable as YAML: {' '.join(str(error).split())}") from error
+        raise BadInput(
+            f"{name}: is not readable as YAML: {' '.join(str(error).split())}"
+        ) from error
 
 
 class _Loader(yaml.SafeLoader):

@@ -1,9 +1,8 @@
 """One look for every figure: colour-blind-safe, legible at the README's width."""
 
-from collections.abc import Sequence
-
 import matplotlib
-import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -44,10 +43,24 @@ def panels(columns: int, rows: int = 1, width: float = 9.0, height: float = 3.9)
 
 
 def seeds_line(
-    axes: Axes, x: np.ndarray, values: Sequence[np.ndarray], color: str, dashed: bool, label: str
+    axes: Axes, rows: pd.DataFrame, x: str, y: str, label: str, color: str, split: str
 ) -> None:
-    """The mean over seeds as a line, their range as a band of the same colour."""
-    stacked = np.stack(values)
-    axes.plot(x, stacked.mean(0), color=color, linestyle="--" if dashed else "-", label=label)
-    if len(stacked) > 1:
-        axes.fill_between(x, stacked.min(0), stacked.max(0), color=color, alpha=0.2, linewidth=0)
+    """y against x: the mean over seeds as a line (dashed for test), their range as a band."""
+    wide = rows.assign(point=rows.groupby("seed")[x].rank(method="first")).pivot(
+        index="point", columns="seed", values=[x, y]
+    )
+    across, values = wide[x].mean(axis=1), wide[y]
+    style = "--" if split == "test" else "-"
+    axes.plot(across, values.mean(axis=1), color=color, linestyle=style, label=label)
+    if values.shape[1] > 1:
+        low, high = values.min(axis=1), values.max(axis=1)
+        axes.fill_between(across, low, high, color=color, alpha=0.2, linewidth=0)
+
+
+def legend_below(figure: Figure, columns: int = 3) -> None:
+    """One legend for all panels, under them."""
+    entries: dict[str, Artist] = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            entries.setdefault(label, handle)
+    figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=columns)

@@ -1,145 +1,29 @@
 """A recipe: what is run, and what the paper reported.
 
-`header` reads what a list of recipes shows; `load` checks all of it, every preset included.
+`header` reads what a list of recipes shows; `load` checks all of a recipe, every preset included.
 
 A recipe's top level is the paper's; a preset holds what differs from it. `grid` is a mapping of
 axes to values, or a list of such blocks, each with `data` and `settings` of its own where they
 differ. Every cell of every block, with every seed, is a trial.
 """
 
-import difflib
 import importlib
-import itertools
 import pkgutil
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Any
 
-import pydantic
-from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo
-
+from dgm import grid
 from dgm.errors import BadInput
-from dgm.located import Items, Map, locate, merge, read
+from dgm.grid import TrialSpec as TrialSpec
+from dgm.located import Map, locate, merge, read
+from dgm.schema import Expectation as Expectation
+from dgm.schema import RecipeFile, did_you_mean, validate
+from dgm.schema import TrialSettings as TrialSettings
 
-PRESETS = ("paper", "quick", "embedded", "scale")
 FOLDERS = (Path("recipes"), Path(__file__).resolve().parents[2] / "recipes")
-
-
-class Schema(BaseModel):
-    """Data whose keys are all known, whose numbers are finite and are not `yes` or `no`."""
-
-    model_config = pydantic.ConfigDict(
-        extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=()
-    )
-
-    @pydantic.field_validator("*", mode="before")
-    @classmethod
-    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
-        annotation = cls.model_fields[str(info.field_name)].annotation
-        types = {annotation, *get_args(annotation)}
-        if isinstance(value, bool) and types & {int, float} and bool not in types:
-            raise ValueError("should be a number")
-        return value
-
-
-class TrialSettings(Schema):
-    """What an experiment's Settings derive from: a field a setting, with its unit and meaning."""
-
-
-class Expectation(Schema):
-    """What the paper reported of a metric, and the band that the measured mean must meet."""
-
-    metric: str
-    measures: str = Field(description="of what, by what estimator, on which images")
-    unit: str = "nats"
-    reported: float | None = None
-    source: str | None = None
-    at_most: float | None = None
-    at_least: float | None = None
-    equals: float | None = None
-    tolerance: float | None = Field(None, ge=0)
-    presets: list[Literal["paper", "quick", "embedded", "scale"]] | None = None  # None: every
-
-    @pydantic.model_validator(mode="after")
-    def _one_band(self) -> "Expectation":
-        low, high = self.band
-        if (self.equals is None) != (self.tolerance is None):
-            raise ValueError("equals and tolerance belong together")
-        if self.equals is not None and (self.at_least, self.at_most) != (None, None):
-            raise ValueError("either equals with tolerance or at_least, at_most")
-        if low is not None and high is not None and low > high:
-            raise ValueError(f"at_least {low:g} is above at_most {high:g}")
-        return self
-
-    @property
-    def band(self) -> tuple[float | None, float | None]:
-        """(low, high), both inclusive; None where that side is open."""
-        if self.equals is not None and self.tolerance is not None:
-            return self.equals - self.tolerance, self.equals + self.tolerance
-        return self.at_least, self.at_most
-
-    def applies_to(self, preset: str) -> bool:
-        """Whether the band and the reported value are meant for this preset."""
-        return self.presets is None or preset in self.presets
-
-
-class _Block(Schema):
-    model_config = pydantic.ConfigDict(extra="allow")
-    __pydantic_extra__: dict[str, Annotated[list[Any], Field(min_length=1)]]  # the axes
-
-    data: str = ""
-    settings: dict[str, Any] = {}
-
-
-class _Layer(Schema):
-    data: str = ""
-    seeds: list[Annotated[int, Field(strict=True, ge=0)]] = Field([0], min_length=1)
-    settings: dict[str, Any] = {}
-    grid: Annotated[
-        list[_Block], BeforeValidator(lambda grid: grid if isinstance(grid, list) else [grid])
-    ] = Field([], min_length=1)
-
-
-class _Presets(Schema):
-    paper: _Layer = _Layer()
-    quick: _Layer = _Layer()
-    embedded: _Layer = _Layer()
-    scale: _Layer = _Layer()
-
-
-class _File(_Layer):
-    title: str
-    source: str
-    experiment: str
-    presets: _Presets = _Presets()
-    expect: list[Expectation] = []
-
-    @pydantic.model_validator(mode="after")
-    def _one_band_a_metric(self) -> "_File":
-        for preset in PRESETS:
-            metrics = [e.metric for e in self.expect if e.applies_to(preset)]
-            for metric in metrics:
-                if metrics.count(metric) > 1:
-                    raise ValueError(f"expect: two entries for {metric} in preset {preset}")
-        return self
-
-
-@dataclass(frozen=True)
-class TrialSpec:
-    """One cell of the grid with one seed."""
-
-    data: str
-    seed: int
-    settings: TrialSettings  # with the axes' values
-    axes: dict[str, Any]
-
-    @property
-    def label(self) -> str:
-        """The axes in the grid's order, then the seed; no other trial of the recipe has it."""
-        return ",".join(f"{key}={value}" for key, value in {**self.axes, "seed": self.seed}.items())
 
 
 @dataclass(frozen=True)
@@ -169,3 +53,150 @@ class Recipe:
     trials: list[TrialSpec]  # all cells of the first seed first
     expect: list[Expectation]
     resolved: dict[str, Any]  # plain data: the whole of what is run, defaults included
+
+
+def find(name_or_path: str | Path) -> Path:
+    """The file that a name (in ./recipes, else beside the package) or a path stands for."""
+    path = Path(name_or_path)
+    candidates = [folder / f"{path}.yaml" for folder in FOLDERS if path.name == str(path)]
+    found = next((c for c in [*candidates, path] if c.is_file()), None)
+    if found:
+        return found
+    if path.is_dir():
+        raise BadInput(f"{path}: is a directory; a recipe is a .yaml file")
+    hint = did_you_mean(path.stem, [known.stem for known in all_recipes()])
+    raise BadInput(f"{path}: no such recipe{hint}")
+
+
+def all_recipes() -> list[Path]:
+    """The recipes in ./recipes, or where there are none, those beside the package, by name."""
+    found = (sorted(folder.glob("*.yaml")) for folder in FOLDERS)
+    return next(filter(None, found), [])
+
+
+def header(path: str | Path) -> Header:
+    """The head of a recipe, cheaply: neither torch nor the experiment is imported."""
+    path = find(path)
+    tree, file = _read(path)
+    data = [block.data for block in grid.blocks_of(_layer(tree, "paper"), path)]
+    return Header(
+        path.stem,
+        path,
+        file.title,
+        file.source,
+        file.experiment,
+        list(dict.fromkeys(data)),
+        _presets(tree),
+        file.expect,
+    )
+
+
+def load(
+    name_or_path: str | Path,
+    preset: str = "paper",
+    overrides: Sequence[str] = (),
+    seeds: list[int] | None = None,
+) -> Recipe:
+    """A recipe with a preset chosen and `key=value` overrides applied; BadInput when invalid.
+
+    `settings.key=value` or `key=value` sets a setting everywhere; `data=name` likewise;
+    `grid.axis=[...]` or `axis=value` replaces an axis's values, or, in a grid of several blocks,
+    keeps the cells that have one of them. `seeds` stands for the preset's own.
+    """
+    path = find(name_or_path)
+    tree, file = _read(path)
+    if preset not in _presets(tree):
+        raise BadInput(f"{path}: no preset {preset}{did_you_mean(preset, _presets(tree))}")
+    try:
+        model = experiment(file.experiment).Settings
+    except BadInput as error:
+        raise BadInput(f"{locate(tree, ['experiment'], str(path))}: {error}") from error
+    for each in _presets(tree):  # all, so that none is found broken only when it is needed
+        layer = _layer(tree, each)
+        grid.trials_of(grid.blocks_of(layer, path), layer.get("seeds", [0]), model, path)
+
+    layer = _layer(tree, preset)
+    blocks = grid.blocks_of(layer, path)
+    for text in overrides:
+        blocks = grid.override(blocks, text)
+    if seeds is None:
+        seeds = list(layer.get("seeds", [0]))
+    return Recipe(
+        name=path.stem,
+        path=path,
+        title=file.title,
+        source=file.source,
+        experiment=file.experiment,
+        preset=preset,
+        trials=grid.trials_of(blocks, seeds, model, path),
+        expect=file.expect,
+        resolved={
+            "recipe": path.stem,
+            "title": file.title,
+            "source": file.source,
+            "experiment": file.experiment,
+            "preset": preset,
+            "seeds": seeds,
+            "grid": [grid.plain(block.data, grid.cells_of(block, model, path)) for block in blocks],
+            "expect": [entry.model_dump(exclude_none=True) for entry in file.expect],
+        },
+    )
+
+
+def experiment(name: str) -> ModuleType:
+    """The module `dgm.experiments.<name>`."""
+    import dgm.experiments
+
+    full = f"dgm.experiments.{name}"
+    if name.isidentifier():
+        try:
+            return importlib.import_module(full)
+        except ModuleNotFoundError as error:
+            if error.name != full:
+                raise
+    known = [module.name for module in pkgutil.iter_modules(dgm.experiments.__path__)]
+    raise BadInput(f"experiment: no {name}{did_you_mean(name, known)}")
+
+
+def parse_seeds(text: str) -> list[int]:
+    """ "0:5" -> 0, 1, 2, 3, 4; "3" -> 3; "0,2" -> 0, 2."""
+    try:
+        seeds: list[int] = []
+        for part in text.split(","):
+            first, colon, end = part.partition(":")
+            seeds += range(int(first), int(end) if colon else int(first) + 1)
+    except ValueError:
+        seeds = []
+    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+        raise BadInput(f"seeds {text!r}: should read like 0:5 (0 to 4), 3 or 0,2")
+    return seeds
+
+
+def _read(path: Path) -> tuple[Map, RecipeFile]:
+    """A recipe's tree with its origins, and the same as a checked file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise BadInput(f"{path}: is not text in UTF-8") from error
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror}") from error
+    tree = read(text, str(path))
+    if tree is None:
+        raise BadInput(f"{path}: is empty")
+    if not isinstance(tree, Map):
+        raise BadInput(f"{path}:1: should be a mapping with title, source, experiment, ...")
+    file = validate(RecipeFile, tree, f"{path}:1")
+    for i, entry in enumerate(file.expect):
+        for preset in set(entry.presets or []) - set(_presets(tree)):
+            where = locate(tree, ["expect", i, "presets"], str(path))
+            raise BadInput(f"{where}: expect.presets: this recipe has no preset {preset}")
+    return tree, file
+
+
+def _presets(tree: Map) -> list[str]:
+    return list(dict.fromkeys(["paper", *tree.get("presets", {})]))
+
+
+def _layer(tree: Map, preset: str) -> Map:
+    """The top level with what the preset says differently."""
+    return merge(tree, tree.get("presets", {}).get(preset, Map()))

@@ -26,9 +26,7 @@ class Minibatches:
     def draw(self) -> tuple[Tensor, Tensor]:
         """The next minibatch (batch, visible) and its rows' numbers in x (batch,)."""
         if self.position + self.batch > len(self.x):
-            self.order = torch.randperm(
-                len(self.x), generator=self.generator, device=self.x.device
-            )
+            self.order = torch.randperm(len(self.x), generator=self.generator, device=self.x.device)
             self.position = 0
         indices = self.order[self.position : self.position + self.batch]
         self.position += self.batch

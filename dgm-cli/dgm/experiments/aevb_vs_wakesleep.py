@@ -6,6 +6,7 @@ Equations: `dgm.inference.aevb`, `wake_sleep`, `monte_carlo_em`; estimators:
 `dgm.inference.likelihood`; densities: `dgm.models.vae`.
 """
 
+import itertools
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -33,6 +34,9 @@ LEARNERS = {"aevb": AEVB, "wake_sleep": WakeSleep, "mcem": MonteCarloEM}
 NAMES = {"aevb": "AEVB", "wake_sleep": "Wake-sleep", "mcem": "Monte Carlo EM"}
 COLORS = {"aevb": plotting.BLUE, "wake_sleep": plotting.ORANGE, "mcem": plotting.GREEN}
 HEAD = 1 / 60  # of a run, before which methods are not compared: 1 of 60 million samples
+CELL = ["method", "train_size", "binarization", "seed"]
+UNNORMALISED = "real-valued pixels as Bernoulli targets: an unnormalised likelihood"
+BINARY = "binary pixels: drawn at each visit in training, one fixed draw for evaluation"
 PAPER_RANGE = {1000: (-160.0, -100.0), 50000: (-160.0, -125.0)}  # nats, the figure's y axes
 
 
@@ -85,9 +89,7 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     splits = list(evaluated.items())
     for i in trial.steps(len(splits), phase="estimators"):
         split, x = splits[i]
-        ours = importance_sampling(
-            model.decoder, x, settings.importance_samples, trial.generator
-        )
+        ours = importance_sampling(model.decoder, x, settings.importance_samples, trial.generator)
         papers = hmc_estimator(model.decoder, x, trial.generator, samples=settings.hmc_samples)
         record(trial, "estimators", ours, split=split, estimator="importance_sampling")
         record(trial, "estimators", papers, split=split, estimator="hmc")
@@ -169,13 +171,12 @@ def suffix(method: str, train_size: int, binarization: str) -> str:
 def summarise(artifacts: Artifacts) -> Iterator[Metric]:
     """Final likelihoods, the share of points at which AEVB leads, the two estimators' gap."""
     curves = artifacts.tables["curves"]
-    cell = ["method", "train_size", "binarization", "seed"]
-    for (method, size, binarization, seed, split), rows in curves.groupby([*cell, "split"]):
+    for (method, size, binarization, seed, split), rows in curves.groupby([*CELL, "split"]):
         final = rows.loc[rows["samples"].idxmax(), "log_likelihood"]
         yield Metric(f"{split}_log_likelihood/{suffix(method, size, binarization)}", seed, final)
 
     train = curves[curves["split"] == "train"]
-    for (size, binarization, seed), rows in train.groupby(cell[1:]):
+    for (size, binarization, seed), rows in train.groupby(CELL[1:]):
         by_method = rows.pivot(index="samples", columns="method", values="log_likelihood")
         if {"aevb", "wake_sleep"} <= set(by_method):
             lead = (by_method["aevb"] - by_method["wake_sleep"]).dropna()
@@ -184,7 +185,7 @@ def summarise(artifacts: Artifacts) -> Iterator[Metric]:
             yield Metric(name, seed, float((lead > 0).mean()))
 
     final = artifacts.tables["estimators"].pivot(
-        index=[*cell, "split"], columns="estimator", values="log_likelihood"
+        index=[*CELL, "split"], columns="estimator", values="log_likelihood"
     )
     gap = (final["hmc"] - final["importance_sampling"]).abs()
     for seed, rows in gap.groupby("seed"):
@@ -192,14 +193,58 @@ def summarise(artifacts: Artifacts) -> Iterator[Metric]:
 
 
 def draw(artifacts: Artifacts) -> dict[str, Figure]:
-    """The paper's figure, the same after the fairer test, and against seconds."""
+    """The paper's figure, the same for binary images, and the first against seconds."""
     curves = artifacts.tables["curves"]
+    curves = curves.assign(millions=curves["samples"] / 1e6)
+    real, binary = (curves[curves["binarization"] == kind] for kind in ("none", "dynamic"))
     figures = {}
-    for binarization, rows in curves.groupby("binarization"):
-        name = "figure3" + ("_binarized" if binarization == "dynamic" else "")
-        figures[name] = figure(rows, binarization)
-    timed = pd.concat(seconds_column(curves, artifacts.arrays["seconds"]))
-    figures["figure3_seconds"] = figure(
-        timed[timed["binarization"] == "none"], "none", against="seconds"
-    )
+    if len(real):
+        figures["figure3"] = likelihood_figure(
+            real, "millions", "training samples evaluated (millions)", UNNORMALISED
+        )
+        timed = with_seconds(real, artifacts.arrays["seconds"])
+        figures["figure3_seconds"] = likelihood_figure(
+            timed, "seconds", "seconds of training", UNNORMALISED
+        )
+    if len(binary):
+        figures["figure3_binarized"] = likelihood_figure(
+            binary, "millions", "training samples evaluated (millions)", BINARY
+        )
     return figures
+
+
+def with_seconds(curves: pd.DataFrame, seconds: dict[str, np.ndarray]) -> pd.DataFrame:
+    """The curves with the wall-clock time of each point, from each trial's array."""
+    trials = []
+    for _, rows in curves.groupby(CELL):
+        first = rows.iloc[0]
+        label = ",".join(f"{axis}={first[axis]}" for axis in CELL)
+        point = rows["samples"].rank(method="dense").astype(int) - 1
+        trials.append(rows.assign(seconds=seconds[label][point]))
+    return pd.concat(trials)
+
+
+def likelihood_figure(curves: pd.DataFrame, x: str, x_label: str, note: str) -> Figure:
+    """One panel a training-set size: train solid, test dashed, a colour for each method."""
+    sizes = sorted(curves["train_size"].unique())
+    figure = plotting.panels(columns=len(sizes))
+    for axes, size in zip(figure.axes, sizes, strict=True):
+        panel = curves[curves["train_size"] == size]
+        for method, split in itertools.product(NAMES, ("train", "test")):
+            rows = panel[(panel["method"] == method) & (panel["split"] == split)]
+            if len(rows):
+                label = f"{NAMES[method]}, {split}"
+                plotting.seeds_line(axes, rows, x, "log_likelihood", label, COLORS[method], split)
+        low, high = PAPER_RANGE.get(size, (None, None))
+        if high is not None:
+            high = max(high, panel["log_likelihood"].max() + 2)
+        axes.set_ylim(low, high)
+        axes.set(title=f"N = {size:,}", xlabel=x_label)
+        if x == "seconds":
+            axes.set_xscale("log")
+        else:
+            axes.set_xlim(0, panel[x].max())
+    figure.axes[0].set_ylabel("log marginal likelihood\n(nats per image)")
+    plotting.legend_below(figure)
+    figure.suptitle(note, fontsize=9)
+    return figure

@@ -1,0 +1,146 @@
+"""The grid of a recipe: blocks of cells, the trials they stand for, and overrides of both."""
+
+import itertools
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from dgm.errors import BadInput
+from dgm.located import Items, Map, locate, merge, read
+from dgm.schema import TrialSettings, did_you_mean, validate
+
+
+@dataclass(frozen=True)
+class TrialSpec:
+    """One cell of the grid with one seed."""
+
+    data: str
+    seed: int
+    settings: TrialSettings  # with the axes' values
+    axes: dict[str, Any]
+
+    @property
+    def label(self) -> str:
+        """The axes in the grid's order, then the seed; no other trial of the recipe has it."""
+        return ",".join(f"{key}={value}" for key, value in {**self.axes, "seed": self.seed}.items())
+
+
+@dataclass(frozen=True)
+class Block:
+    """A block of the grid with all that it inherits."""
+
+    data: str
+    settings: Map
+    axes: Map  # name -> list of values
+
+
+def blocks_of(layer: Map, path: Path) -> list[Block]:
+    """The grid of a recipe's top level or of that with a preset merged into it."""
+    grid = layer.get("grid", Map())
+    blocks = []
+    for block in grid if isinstance(grid, Items) else [grid]:
+        data = block.get("data", layer.get("data"))
+        if not data:
+            raise BadInput(f"{locate(layer, ['grid'], f'{path}:1')}: data: missing")
+        settings = merge(layer.get("settings", Map()), block.get("settings", Map()))
+        axes = {key: values for key, values in block.items() if key not in ("data", "settings")}
+        blocks.append(Block(data, settings, Map(axes, block.origins)))
+    for key in set.intersection(*(block.settings.keys() & block.axes.keys() for block in blocks)):
+        where = blocks[0].settings.origins[key]
+        raise BadInput(f"{where}: settings.{key}: is an axis of the grid too, which would hide it")
+    return blocks
+
+
+def cells_of(
+    block: Block, model: type[TrialSettings], path: Path
+) -> list[tuple[dict[str, Any], TrialSettings]]:
+    """(axes, settings) of each cell, the last axis varying fastest."""
+    cells = []
+    for values in itertools.product(*block.axes.values()):
+        cell = Map(dict(zip(block.axes, values, strict=True)), block.axes.origins)
+        settings = validate(
+            model,
+            merge(block.settings, cell),
+            f"{path}:1",
+            lambda key: f"grid.{key}" if key in block.axes else f"settings.{key}",
+        )
+        cells.append(({axis: getattr(settings, axis) for axis in cell}, settings))
+    return cells
+
+
+def trials_of(
+    blocks: list[Block], seeds: list[int], model: type[TrialSettings], path: Path
+) -> list[TrialSpec]:
+    """Blocks by seeds, the seeds outermost; BadInput when two trials have one label."""
+    grid = [(block.data, cells_of(block, model, path)) for block in blocks]
+    trials = [
+        TrialSpec(data, seed, settings, axes)
+        for seed in seeds
+        for data, cells in grid
+        for axes, settings in cells
+    ]
+    labels = set()
+    for trial in trials:
+        if trial.label in labels:
+            raise BadInput(
+                f"{path}: grid: two trials are {trial.label}; an axis should tell them apart"
+            )
+        labels.add(trial.label)
+    return trials
+
+
+def plain(data: str, cells: list[tuple[dict[str, Any], TrialSettings]]) -> dict[str, Any]:
+    """A block as it would stand in a file, its settings complete."""
+    dumps = [settings.model_dump(mode="json") for _, settings in cells]
+    axes: dict[str, list[Any]] = {axis: [] for axis in cells[0][0]}
+    for dump in dumps:
+        for axis, values in axes.items():
+            if dump[axis] not in values:
+                values.append(dump[axis])
+    settings = {key: value for key, value in dumps[0].items() if key not in axes}
+    return {"data": data, "settings": settings, **axes}
+
+
+def override(blocks: list[Block], text: str) -> list[Block]:
+    """The blocks after one `key=value` of the command line; meanings as in `recipe.load`."""
+    key, equals, said = text.partition("=")
+    if not (key and equals):
+        raise BadInput(f"command line: {text!r}: an override should read key=value")
+    if key == "seeds":
+        raise BadInput("command line: seeds: are given as --seeds 0:5")
+    value = read(said, "command line")
+    if key == "data":
+        if not isinstance(value, str):
+            raise BadInput(f"command line: data: should be a name, not {said!r}")
+        return [replace(block, data=value) for block in blocks]
+
+    section, _, name = key.rpartition(".")
+    if section not in ("", "settings", "grid"):
+        raise BadInput(f"command line: {key}: unknown; data, settings.KEY and grid.AXIS can be set")
+    is_axis = any(name in block.axes for block in blocks)
+    if section != "grid" and not is_axis:
+        new = Map({name: value}, {name: "command line"})
+        return [replace(block, settings=merge(block.settings, new)) for block in blocks]
+    if section == "grid" and not (isinstance(value, Items) and value):
+        raise BadInput(f"command line: {key}: should be a list of values, not {said!r}")
+    values = value if section == "grid" else Items([value], ["command line"])
+    if is_axis and len(blocks) > 1:
+        return _select(blocks, name, values)
+    new = Map({name: values}, {name: "command line"})
+    return [replace(block, axes=merge(block.axes, new)) for block in blocks]
+
+
+def _select(blocks: list[Block], axis: str, wanted: Items) -> list[Block]:
+    """The blocks that have any of the wanted values of an axis, with these values only."""
+    known = [value for block in blocks for value in block.axes.get(axis, [])]
+    for value in wanted:
+        if value not in known:
+            hint = did_you_mean(str(value), {str(value) for value in known})
+            raise BadInput(f"command line: grid.{axis}: no block has {value}{hint}")
+    kept = []
+    for block in blocks:
+        values = Items(value for value in block.axes.get(axis, []) if value in wanted)
+        if values:
+            new = Map({axis: values}, block.axes.origins)
+            kept.append(replace(block, axes=merge(block.axes, new)))
+    return kept

@@ -1,0 +1,137 @@
+"""Times what `dgm` is fast at against a peer, in one go, and writes results/benchmarks.csv.
+
+Each row alternates ours and the peer and keeps the medians. `ratio` above 1: ours is faster.
+`limit` is the floor from operations or bytes at rates measured here, `share` = limit / ours.
+"""
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from dgm.data.minibatches import Minibatches
+from dgm.inference.aevb import AEVB
+from dgm.models.vae import VAE
+
+BATCH, VISIBLE, HIDDEN, LATENT, IMAGES, RATE = 100, 784, 100, 3, 50_000, 0.1
+
+
+def seconds(work: Callable[[], object], repeats: int) -> float:
+    start = time.perf_counter()
+    for _ in range(repeats):
+        work()
+    return (time.perf_counter() - start) / repeats
+
+
+def alternate(
+    ours: Callable[[], object], peer: Callable[[], object], repeats: int, rounds: int
+) -> tuple[float, float]:
+    """Median seconds a call of each, turn and turn about, after one round to warm up."""
+    pairs = [(seconds(ours, repeats), seconds(peer, repeats)) for _ in range(rounds + 1)]
+    mine, theirs = zip(*pairs[1:], strict=True)
+    return statistics.median(mine), statistics.median(theirs)
+
+
+def aevb_step() -> dict[str, object]:
+    """One minibatch of AEVB, 784-100-3, against autograd with torch.optim.Adagrad."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.rand(IMAGES, VISIBLE, generator=generator)
+    model = VAE(VISIBLE, HIDDEN, LATENT)
+    model.initialise(0.1, generator)
+    learner = AEVB(model, IMAGES, RATE, generator)
+    batches = Minibatches(x, BATCH, generator)
+
+    def ours() -> None:
+        with torch.no_grad():
+            learner.update(*batches.draw())
+
+    mine, theirs = alternate(ours, autograd_step(x, generator), repeats=300, rounds=15)
+    multiply_adds = BATCH * (5 * VISIBLE * HIDDEN + 2 * HIDDEN * 2 * LATENT + 4 * HIDDEN * LATENT)
+    # Adagrad reads parameter, gradient and squares and writes two of them.
+    bytes_moved = 4 * 5 * len(model.flat)
+    floor = 2 * multiply_adds / product_rate() + bytes_moved / copy_rate(len(model.flat))
+    return row("aevb_step", mine, theirs, floor)
+
+
+def autograd_step(x: Tensor, generator: torch.Generator) -> Callable[[], None]:
+    """The plain loop: nn.Sequential, binary cross-entropy, backward, torch.optim.Adagrad."""
+    encoder = nn.Sequential(nn.Linear(VISIBLE, HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, 2 * LATENT))
+    decoder = nn.Sequential(nn.Linear(LATENT, HIDDEN), nn.Tanh(), nn.Linear(HIDDEN, VISIBLE))
+    parameters = [*encoder.parameters(), *decoder.parameters()]
+    optimiser = torch.optim.Adagrad(parameters, lr=RATE, weight_decay=1 / IMAGES)
+
+    def step() -> None:
+        batch = x[torch.randint(len(x), (BATCH,), generator=generator)]
+        mean, log_variance = encoder(batch).chunk(2, dim=1)
+        noise = torch.randn(mean.shape, generator=generator)
+        logits = decoder(mean + torch.exp(0.5 * log_variance) * noise)
+        error = nn.functional.binary_cross_entropy_with_logits(logits, batch, reduction="sum")
+        kl = -0.5 * (1 + log_variance - mean.square() - log_variance.exp()).sum()
+        optimiser.zero_grad()
+        ((error + kl) / BATCH).backward()
+        optimiser.step()
+
+    return step
+
+
+def startup() -> dict[str, object]:
+    """`dgm --help` against an interpreter that does nothing."""
+
+    def run(*arguments: str) -> Callable[[], object]:
+        return lambda: subprocess.run([sys.executable, *arguments], check=True, capture_output=True)
+
+    mine, theirs = alternate(run("-m", "dgm", "--help"), run("-c", "pass"), repeats=1, rounds=11)
+    return row("startup", mine, theirs, None) | {"threads": 1}
+
+
+def product_rate() -> float:
+    """Floating-point operations a second in a large matrix product."""
+    a, b = torch.rand(1024, 1024), torch.rand(1024, 1024)
+    return 2 * 1024**3 / min(seconds(lambda: a @ b, 3) for _ in range(7))
+
+
+def copy_rate(n: int) -> float:
+    """Bytes read and written a second by a copy of a vector of the model's size."""
+    a, b = torch.rand(n), torch.rand(n)
+    return 8 * n / min(seconds(lambda: b.copy_(a), 50) for _ in range(7))
+
+
+def row(name: str, ours: float, peer: float | None, limit: float | None) -> dict[str, object]:
+    return {
+        "name": name,
+        "ours": ours,
+        "peer": peer,
+        "unit": "s",
+        "ratio": peer / ours if peer else None,
+        "limit": limit,
+        "share": limit / ours if limit else None,
+        "threads": torch.get_num_threads(),
+    }
+
+
+ROWS = {"aevb_step": aevb_step, "startup": startup}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("rows", nargs="*", choices=[[], *ROWS], help="all unless named")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    parser.add_argument("--out", type=Path, default=Path("results"))
+    chosen = parser.parse_args()
+    torch.set_num_threads(chosen.threads)
+    torch.set_flush_denormal(True)
+    table = pd.DataFrame([ROWS[name]() for name in chosen.rows or ROWS])
+    chosen.out.mkdir(exist_ok=True)
+    table.to_csv(chosen.out / "benchmarks.csv", index=False, float_format="%.4g")
+    print(table.to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+"""Write README.md's generated blocks from the committed results, or `--check` that they agree.
+
+<!-- results:NAME --> ... <!-- end -->   the summary of results/NAME/paper
+<!-- recipes --> ... <!-- end -->        one row a recipe, with its minutes per preset
+"""
+
+import argparse
+import difflib
+import json
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from dgm.errors import DgmError
+from dgm.recipe import header
+from dgm.results import atomic_write, band_text, measured_text, number, read_csv
+
+BLOCK = re.compile(r"(<!-- (recipes|results:(\S+)) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+OPENING = re.compile(r"<!-- (recipes|results:\S+) -->")
+
+
+def results_table(root: Path, name: str) -> str:
+    """The summary of a recipe's paper preset, as Markdown."""
+    path = root / "results" / name / "paper" / "summary.csv"
+    if not (root / "recipes" / f"{name}.yaml").exists():
+        raise DgmError(f"results:{name}: there is no recipes/{name}.yaml")
+    if not path.exists():
+        return "Not run yet.\n"
+    rows = [
+        (f"`{row['metric']}`", measured_text(row), number(row["reported"]), band_text(row))
+        + (row["verdict"],)
+        for row in read_csv(path).to_dict("records")
+    ]
+    return table(("metric", "measured", "reported", "band", "verdict"), rows)
+
+
+def recipes_table(root: Path) -> str:
+    """What each recipe reproduces and how long it took, where it was run."""
+    presets = ("paper", "quick", "embedded")
+    rows = []
+    for path in sorted((root / "recipes").glob("*.yaml")):
+        runs = [root / "results" / path.stem / preset / "run.json" for preset in presets]
+        rows.append((f"`{path.stem}`", header(path).source, *map(minutes, runs)))
+    return table(("recipe", "reproduces", *(f"{preset}, min" for preset in presets)), rows)
+
+
+def minutes(run: Path) -> str:
+    """The trials' minutes, one after another; blank when there was no such run."""
+    if not run.exists():
+        return ""
+    trials = json.loads(run.read_text(encoding="utf-8"))["trials"]
+    return f"{sum(trial.get('seconds') or 0 for trial in trials) / 60:.2g}"
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Markdown; a bar within a cell is escaped."""
+    lines = [head, ["---"] * len(head), *rows]
+    cells = ([cell.replace("|", r"\|") for cell in line] for line in lines)
+    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
+
+
+def regenerate(text: str, root: Path) -> str:
+    """A README's text with each block's content made anew."""
+    if len(OPENING.findall(text)) != len(BLOCK.findall(text)):
+        raise DgmError("README.md: a block lacks its <!-- end -->")
+
+    def anew(block: re.Match[str]) -> str:
+        content = results_table(root, block[3]) if block[3] else recipes_table(root)
+        return block[1] + content + block[5]
+
+    return BLOCK.sub(anew, text)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 if a block is stale")
+    parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parents[1])
+    arguments = parser.parse_args()
+    path = arguments.root / "README.md"
+    try:
+        old = path.read_text(encoding="utf-8")
+        new = regenerate(old, arguments.root)
+        if not arguments.check and new != old:
+            atomic_write(path, new)
+    except DgmError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    if arguments.check and new != old:
+        names = [
+            was[2]
+            for was, now in zip(BLOCK.finditer(old), BLOCK.finditer(new), strict=True)
+            if was[0] != now[0]
+        ]
+        print(f"README.md: stale: {', '.join(names)}; run scripts/readme.py", file=sys.stderr)
+        changes = difflib.unified_diff(
+            old.splitlines(), new.splitlines(), "is", "should be", "", "", 0
+        )
+        print("\n".join(map(str.rstrip, changes)), file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

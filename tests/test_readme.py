@@ -1,0 +1,127 @@
+"""README.md's generated blocks: made from the results, and told when they are stale."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from dgm.recipe import Expectation
+from dgm.results import summary, write_csv
+
+ROOT = Path(__file__).parents[1]
+README = """\
+# A toy
+<!-- recipes -->
+<!-- end -->
+In between.
+<!-- results:toy -->
+stale
+<!-- end -->
+<!-- results:later -->
+<!-- end -->
+The end.
+"""
+RECIPE = """\
+title: A toy
+source: Nobody (2024), p(x|z)
+experiment: toy
+data: digits
+"""
+GENERATED = r"""# A toy
+<!-- recipes -->
+| recipe | reproduces | paper, min | quick, min | embedded, min |
+| --- | --- | --- | --- | --- |
+| `later` | Nobody (2024), p(x\|z) |  |  |  |
+| `toy` | Nobody (2024), p(x\|z) | 90 |  | 0.25 |
+<!-- end -->
+In between.
+<!-- results:toy -->
+| metric | measured | reported | band | verdict |
+| --- | --- | --- | --- | --- |
+| `score/aevb` | -133.5 ± 0.5 (2 seeds) | -130 | at least -134 | pass |
+| `gap` | 0.9 (1 seed) |  | at most 0.5 | fail |
+<!-- end -->
+<!-- results:later -->
+Not run yet.
+<!-- end -->
+The end.
+"""
+
+
+def readme(root: Path, *arguments: str) -> tuple[int, str]:
+    command = [sys.executable, str(ROOT / "scripts" / "readme.py"), "--root", str(root), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stderr
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "README.md").write_text(README)
+    (tmp_path / "recipes").mkdir()
+    for name in ("toy", "later"):
+        (tmp_path / "recipes" / f"{name}.yaml").write_text(RECIPE)
+    metrics = pd.DataFrame(
+        {
+            "metric": ["score/aevb", "score/aevb", "gap"],
+            "seed": [0, 1, 0],
+            "value": [-133.0, -134.0, 0.9],
+        }
+    )
+    expect = [
+        Expectation.model_validate({"metric": metric, "measures": "per image", **keys})
+        for metric, keys in (
+            ("score/aevb", {"reported": -130, "at_least": -134}),
+            ("gap", {"at_most": 0.5}),
+        )
+    ]
+    write_csv(summary(metrics, expect, "paper"), tmp_path / "results/toy/paper/summary.csv")
+    took: dict[str, list[float | None]] = {"paper": [3600.0, 1800.0], "embedded": [15.0, None]}
+    for preset, seconds in took.items():
+        folder = tmp_path / "results" / "toy" / preset
+        folder.mkdir(parents=True, exist_ok=True)
+        run = {"trials": [{"label": "seed=0", "seconds": s} for s in seconds]}
+        (folder / "run.json").write_text(json.dumps(run))
+    return tmp_path
+
+
+def test_blocks_are_made_from_results_and_then_agree(root: Path) -> None:
+    code, said = readme(root, "--check")
+    assert code == 1
+    assert said.startswith("README.md: stale: recipes, results:toy, results:later; run scripts/")
+    assert "-stale" in said
+    assert "+| `score/aevb` | -133.5 ± 0.5 (2 seeds) | -130 | at least -134 | pass |" in said
+    assert (root / "README.md").read_text() == README  # --check writes nothing
+
+    assert readme(root) == (0, "")
+    assert (root / "README.md").read_text() == GENERATED
+    assert readme(root, "--check") == (0, "")
+    assert readme(root) == (0, "")
+    assert (root / "README.md").read_text() == GENERATED
+
+
+def test_one_changed_number_is_named(root: Path) -> None:
+    (root / "README.md").write_text(GENERATED.replace("-133.5", "-123.5"))
+    code, said = readme(root, "--check")
+    assert code == 1
+    assert said.startswith("README.md: stale: results:toy; run scripts/readme.py\n")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("<!-- end -->\nIn", "In", "error: README.md: a block lacks its <!-- end -->"),
+        ("results:toy", "results:tyo", "error: results:tyo: there is no recipes/tyo.yaml"),
+    ],
+)
+def test_markers_that_cannot_be_meant(root: Path, old: str, new: str, said: str) -> None:
+    (root / "README.md").write_text(README.replace(old, new))
+    assert readme(root) == (1, f"{said}\n")
+    assert (root / "README.md").read_text() == README.replace(old, new)
+
+
+def test_the_readme_agrees_with_the_committed_results() -> None:
+    assert readme(ROOT, "--check") == (0, "")
