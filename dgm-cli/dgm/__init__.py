@@ -1,1 +1,13 @@
 """Reproduce the figures and tables of a graduate lecture on deep generative models."""
+
+from typing import Any
+
+
+def load(path: Any) -> Any:
+    """The trained model that a finished trial left, e.g. results/R/paper/trials/LABEL/vae.safetensors.
+
+    Its `about` attribute tells the settings, data and seed that made it.
+    """
+    from dgm import models  # torch is heavy, and `dgm --help` does without
+
+    return models.load(path)

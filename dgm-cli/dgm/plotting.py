@@ -1,5 +1,7 @@
 """One look for every figure: colour-blind-safe, legible at the README's width."""
 
+import io
+
 import matplotlib
 import pandas as pd
 from matplotlib.artist import Artist
@@ -64,3 +66,12 @@ def legend_below(figure: Figure, columns: int = 3) -> None:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
     figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=columns)
+
+
+def render(figure: Figure, suffix: str) -> bytes:
+    """The figure as a file of that kind; the same figure gives the same bytes."""
+    buffer = io.BytesIO()
+    metadata = {"Date": None} if suffix == "svg" else {}
+    with matplotlib.rc_context(STYLE):
+        figure.savefig(buffer, format=suffix, metadata=metadata)
+    return buffer.getvalue()

@@ -4,7 +4,7 @@ import json
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +21,8 @@ from dgm.errors import DgmError, Diverged
 from dgm.results import atomic_write
 
 CHECK_EVERY = 1000  # steps between two looks for numbers that are not finite
+SAY_EVERY = 0.2  # seconds between two words on progress
+Progress = Callable[[str, int, int], None]  # phase, steps done, steps in all
 
 
 class Stateful(Protocol):
@@ -71,7 +73,8 @@ class Snapshots:
 class Trial:
     """Data, device, a seeded generator, and `steps`: the loop that saves itself.
 
-    `seconds` is the wall-clock time spent in the current phase, saved with it.
+    `seconds` is the wall-clock time spent in the current phase and `total_seconds` that in all
+    the phases so far; both are saved, and neither counts the saving.
     """
 
     def __init__(
@@ -82,14 +85,20 @@ class Trial:
         directory: Path,
         device: torch.device | str = "cpu",
         checkpoint_every: float = 30.0,
-        progress: Any = None,
+        progress: Progress | None = None,
     ) -> None:
         self.label, self.data, self.seed, self.directory = label, data, seed, directory
         self.device = torch.device(device)
         self.generator = torch.Generator(self.device).manual_seed(seed)
         self.checkpoint_every, self.progress = checkpoint_every, progress
-        self.seconds = 0.0
+        self.seconds = self.total_seconds = 0.0
+        self.restored = 0  # steps that were not taken again
+        self.chosen: dict[str, Any] = {}
         self._rows: dict[str, list[dict[str, Any]]] = {}
+
+    def choose(self, **what: Any) -> None:
+        """Note what the trial settled itself, e.g. rate=0.1, for the manifest and for errors."""
+        self.chosen |= what
 
     def record(self, table: str, **row: Any) -> None:
         """Append a row to a table; rows travel in the checkpoint."""
@@ -106,9 +115,10 @@ class Trial:
         """
         path = self.directory / f"{phase}.safetensors"
         first = self._restore(path, state) if path.exists() else 0
+        self.restored += first
         before = self.seconds if first else 0.0
         self.seconds = before
-        started = saved = time.monotonic()
+        started = saved = said = time.monotonic()
         outside = 0.0  # seconds spent on checkpoints, which are not the algorithm's
         with _interrupts_deferred() as interrupted:
             for step in range(first, n):
@@ -124,14 +134,19 @@ class Trial:
                     outside += saved - now
                 if interrupted():
                     raise KeyboardInterrupt
+                if self.progress and now - said >= SAY_EVERY:
+                    self.progress(phase, step + 1, n)
+                    said = now
+        self.total_seconds += self.seconds
 
     def _check_finite(self, phase: str, step: int, state: dict[str, Stateful]) -> None:
         for name, thing in state.items():
             for key, tensor in thing.state_dict().items():
                 if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+                    chosen = "".join(f", {key}={value}" for key, value in self.chosen.items())
                     raise Diverged(
-                        f"{self.label}: {phase}, step {step + 1}: {name}.{key} is not finite; "
-                        f"the checkpoint before it is kept"
+                        f"{phase}, step {step + 1}{chosen}: {name}.{key} is not finite; "
+                        f"the last checkpoint before it is kept"
                     )
 
     def _save(self, path: Path, state: dict[str, Stateful], step: int) -> None:
@@ -156,7 +171,9 @@ class Trial:
                 )
             self.generator.set_state(tensors["generator"])
         except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            raise DgmError(f"{path}: not a checkpoint of this trial ({error}); --fresh") from error
+            raise DgmError(
+                f"{path}: not a checkpoint of this trial ({error}); --fresh starts it anew"
+            ) from error
         self._rows, self.seconds = about["rows"], about["seconds"]
         return int(about["step"])
 
@@ -174,7 +191,8 @@ def _interrupts_deferred() -> Iterator[Any]:
 
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
-            previous[number] = signal.signal(number, note)
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                previous[number] = signal.signal(number, note)
     try:
         yield lambda: bool(received)
     finally:

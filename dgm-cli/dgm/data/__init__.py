@@ -1,0 +1,67 @@
+"""The data sets: where their files lie, how they are verified, and how they are split.
+
+`load("mnist")` gives a `Dataset`. A module a set; what is common to the sets that are files
+(folders, mirrors, hashes) is in `dgm.data.files`.
+"""
+
+import hashlib
+import importlib
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from dgm.errors import BadInput
+from dgm.schema import did_you_mean
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SETS = ("mnist", "digits")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Images as rows of pixels in [0, 1], split. `hash` is the SHA-256 of all that is in it."""
+
+    name: str
+    train: "Tensor"  # (n, visible)
+    validation: "Tensor"
+    test: "Tensor"
+    shape: tuple[int, int]  # of an image: rows, columns
+
+    @property
+    def hash(self) -> str:
+        digest = hashlib.sha256(repr(self.shape).encode())
+        for split in (self.train, self.validation, self.test):
+            digest.update(split.numpy().data)
+        return digest.hexdigest()
+
+
+def module(name: str) -> Any:
+    """`dgm.data.<name>`, with `load()` and, for sets that are files, `FILES`; else BadInput."""
+    if name not in SETS:
+        raise BadInput(f"data: no {name}{did_you_mean(name, SETS)}")
+    return importlib.import_module(f"dgm.data.{name}")
+
+
+@cache
+def load(name: str) -> Dataset:
+    """A set, read and verified. MissingData when it is not on this machine, BadInput when altered.
+
+    Downloads nothing: `dgm.data.files.fetch` does.
+    """
+    found: Dataset = module(name).load()
+    return found
+
+
+def fetch(name: str) -> list[str]:
+    """Download the files of a set that are not on this machine; their paths.
+
+    MissingData when no mirror answers within a few seconds.
+    """
+    from dgm.data import files
+
+    found = module(name)
+    if not hasattr(found, "FILES"):
+        return []
+    return [str(path) for path in files.fetch(name, found.FILES, found.MIRRORS)]

@@ -13,9 +13,5 @@ def static_binarise(x: Tensor, name: str) -> Tensor:
     of a set are the same whether or not the others are drawn too.
     """
     seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
-    return dynamic_binarise(x.cpu(), torch.Generator().manual_seed(seed)).to(x.device)
-
-
-def dynamic_binarise(x: Tensor, generator: torch.Generator) -> Tensor:
-    """A fresh Bernoulli draw of every pixel: (N, visible) of zeros and ones."""
-    return torch.rand(x.shape, generator=generator, device=x.device).lt_(x)
+    uniform = torch.rand(x.shape, generator=torch.Generator().manual_seed(seed))
+    return uniform.lt_(x.cpu()).to(x.device)

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from dgm.data.binarise import dynamic_binarise
+from dgm.draws import bernoulli
 
 
 class Minibatches:
@@ -32,7 +32,7 @@ class Minibatches:
         self.position += self.batch
         torch.index_select(self.x, 0, indices, out=self._buffer)
         if self.dynamic:
-            return dynamic_binarise(self._buffer, self.generator), indices
+            return bernoulli(self._buffer, self.generator), indices
         return self._buffer, indices
 
     def state_dict(self) -> dict[str, Tensor]:

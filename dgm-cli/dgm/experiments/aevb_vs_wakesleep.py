@@ -17,7 +17,7 @@ from pydantic import Field
 from torch import Tensor
 
 from dgm import plotting
-from dgm.data import static_binarise
+from dgm.data.binarise import static_binarise
 from dgm.data.minibatches import Minibatches
 from dgm.errors import BadInput
 from dgm.inference.aevb import AEVB
@@ -135,14 +135,16 @@ def choose_rate(settings: Settings, trial: Trial, train: Tensor, judged: Tensor)
         model, batches, learner = start(settings, trial, train, rate)
         steps = settings.pilot_samples // settings.batch
         state = {"model": model, "batches": batches, "learner": learner}
-        for _ in trial.steps(steps, phase=f"pilot_{rate}", **state):
+        for _ in trial.steps(steps, phase=f"pilot_rate_{rate:g}", **state):
             learner.update(*batches.draw())
         estimate = importance_sampling(
             model.decoder, judged, settings.importance_samples, trial.generator
         )
         record(trial, "pilot", estimate, rate=rate)
         likelihoods[rate] = estimate.mean()[0]
-    return max(likelihoods, key=likelihoods.__getitem__)
+    rate = max(likelihoods, key=likelihoods.__getitem__)
+    trial.choose(rate=rate)
+    return rate
 
 
 def evaluation_steps(settings: Settings) -> list[int]:

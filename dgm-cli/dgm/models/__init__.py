@@ -1,0 +1,35 @@
+"""Models by name, and trained ones as files: tensors in safetensors, never pickled."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+
+from dgm.errors import BadInput
+from dgm.models.vae import VAE
+from dgm.results import atomic_write
+
+MODELS = {"VAE": VAE}
+
+
+def save(model: Any, path: Path, about: dict[str, Any]) -> None:
+    """A model with what made it (`about`), such that `load` gives it back."""
+    head = {"model": type(model).__name__, "config": model.config, "about": about}
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in model.state_dict().items()}
+    atomic_write(path, to_bytes(tensors, {"dgm": json.dumps(head)}))
+
+
+def load(path: str | Path) -> Any:
+    """The trained model of a file, its `about` attribute telling settings, data and seed."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            head = json.loads(file.metadata()["dgm"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        model = MODELS[head["model"]](**head["config"])
+        model.load_state_dict(tensors)
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise BadInput(f"{path}: is not a model that dgm saved ({error})") from error
+    model.about = head["about"]
+    return model

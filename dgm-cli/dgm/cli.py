@@ -1,0 +1,427 @@
+"""The command line. Heavy packages are imported inside commands: `dgm --help` is instant."""
+
+import os
+import shlex
+import signal
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from dgm.errors import DgmError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from dgm.recipe import Recipe
+
+PRESETS = ("paper", "quick", "embedded", "scale")  # dgm.schema's, whose import takes a while
+BESIDE = Path(__file__).resolve().parents[2] / "results"  # the repository's
+
+
+def _complete_recipe(context: Any, parameter: Any, incomplete: str) -> list[str]:
+    from dgm.recipe import all_recipes
+
+    return [path.stem for path in all_recipes() if path.stem.startswith(incomplete)]
+
+
+def _complete_data(context: Any, parameter: Any, incomplete: str) -> list[str]:
+    from dgm.data import SETS
+
+    return [name for name in SETS if name.startswith(incomplete)]
+
+
+recipe_argument = click.argument("recipe", metavar="RECIPE", shell_complete=_complete_recipe)
+recipes_argument = click.argument(
+    "names", metavar="[RECIPE]...", nargs=-1, shell_complete=_complete_recipe
+)
+preset_option = click.option(
+    "--preset",
+    type=click.Choice(PRESETS),
+    default="paper",
+    show_default=True,
+    help="Which of the recipe's sizes.",
+)
+out_option = click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("results"),
+    show_default=True,
+    help="The folder that stands for results/.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="dgm")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error; works anywhere.")
+def cli(debug: bool) -> None:
+    """Reproduce the figures and tables of a graduate lecture on deep generative models.
+
+    \b
+    Start here:
+      dgm list                                      what there is, with measured numbers
+      dgm run aevb_vs_wakesleep --preset quick      a few minutes on real data
+      dgm run aevb_vs_wakesleep                     the paper's settings, hours
+      dgm check                                     do the numbers meet their bands?
+
+    A RECIPE is a name from `dgm list` or the path of a .yaml file.
+
+    \b
+    Exit codes: 0 done, 1 a number missed its band (check alone), 2 bad input,
+    3 a trial or the run failed, 130 interrupted (run again to go on).
+    """
+
+
+@cli.command()
+@recipe_argument
+@click.argument("overrides", metavar="[KEY=VALUE]...", nargs=-1)
+@preset_option
+@click.option("--seeds", metavar="SEEDS", help="Instead of the recipe's: 0:5 (0 to 4), 3 or 0,2.")
+@click.option(
+    "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Trials run at once."
+)
+@click.option("--threads", type=click.IntRange(1), help="Threads a trial.  [default: cores / jobs]")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps.")
+@out_option
+@click.option("--fresh", is_flag=True, help="Run finished trials again, replace earlier results.")
+@click.option(
+    "--checkpoint-every",
+    type=click.FloatRange(0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How often a running trial saves its state.",
+)
+@click.option("--no-fallback", is_flag=True, help="Missing data is an error, not a smaller run.")
+@click.option("--dry-run", is_flag=True, help="Print what would run, and about how long it takes.")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def run(
+    recipe: str,
+    overrides: tuple[str, ...],
+    preset: str,
+    seeds: str | None,
+    jobs: int,
+    threads: int | None,
+    device: str,
+    out: Path,
+    fresh: bool,
+    checkpoint_every: float,
+    no_fallback: bool,
+    dry_run: bool,
+    debug: bool,
+) -> None:
+    """Run a recipe and write its results.
+
+    Finished trials are used again and interrupted ones go on where they were.  Where none of the
+    data can be had, the embedded preset is run instead, and says so.
+
+    \b
+    Examples:
+      dgm run aevb_vs_wakesleep --preset quick --jobs 2
+      dgm run recipes/aevb_vs_wakesleep.yaml latent_dim=5 'grid.method=[aevb]' --out mine
+    """
+    from dgm.recipe import load, parse_seeds
+
+    chosen = parse_seeds(seeds) if seeds is not None else None
+    loaded = load(recipe, preset, overrides, chosen)
+    if dry_run:
+        _dry_run(loaded, out, jobs)
+        return
+    from dgm import runner
+
+    options = runner.Options(
+        out=out,
+        jobs=jobs,
+        threads=threads,
+        device=device,
+        checkpoint_every=checkpoint_every,
+        fresh=fresh,
+        fallback=not no_fallback,
+        overrides=overrides,
+        seeds=chosen,
+        command=shlex.join(["dgm", *sys.argv[1:]]),
+    )
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # saves as Ctrl-C does
+    try:
+        report = runner.run(loaded, options, say=lambda text: click.echo(text, err=True))
+    except runner.Interrupted as stop:
+        click.echo(
+            f"interrupted; {stop.finished} of {stop.trials} trials are finished, "
+            f"the running ones are saved; go on with:\n  {options.command}",
+            err=True,
+        )
+        raise
+    _print_report(report, loaded, debug)
+    if report.errors:
+        sys.exit(3)
+
+
+def _print_report(report: Any, recipe: "Recipe", debug: bool) -> None:
+    from dgm.results import check_table, read_metrics, summary
+
+    for label, error in report.errors.items():
+        if debug and report.details[label]:
+            click.echo(report.details[label], err=True)
+        click.echo(f"error: {label}: {error}", err=True)
+    metrics = read_metrics(report.folder / "metrics.csv")
+    frame = summary(metrics, recipe.expect, report.preset)
+    click.echo(check_table({recipe.name: frame}))
+    figures = sorted(path.name for path in report.folder.glob("*.png"))
+    click.echo(f"results: {report.folder}")
+    click.echo(f"figures: {', '.join(str(report.folder / name) for name in figures)}")
+    if report.fell_back:
+        click.echo(
+            f"NOTE: these are the embedded preset's, not the paper's: {report.fell_back}", err=True
+        )
+
+
+def _dry_run(recipe: "Recipe", out: Path, jobs: int) -> None:
+    import yaml
+
+    from dgm.estimate import estimate
+
+    click.echo(yaml.safe_dump(recipe.resolved, sort_keys=False, width=100, allow_unicode=True))
+    click.echo(f"# {len(recipe.trials)} trials:")
+    for spec in recipe.trials:
+        click.echo(f"#   {spec.label}")
+    click.echo(f"# {estimate(recipe, [out, BESIDE]).text(jobs)}")
+
+
+@cli.command(name="list")
+@out_option
+def list_(out: Path) -> None:
+    """Say what each recipe reproduces, what was reported and measured, and how long it takes."""
+    from dgm.estimate import duration, manifest
+    from dgm.recipe import all_recipes, header
+    from dgm.results import band_text, measured_text, number
+
+    for path in all_recipes():
+        head = header(path)
+        click.echo(f"{head.name}\n  {head.title}\n  {head.source}")
+        frame = _summary(path, "paper", out)
+        if frame is None:
+            click.echo("  not run yet")
+        else:
+            for row in frame.to_dict("records"):
+                band, reported = band_text(row), number(row["reported"])
+                if band or reported:
+                    said = f"reported {reported}, " if reported else ""
+                    said += f"measured {measured_text(row)}"
+                    said += f", band {band}: {row['verdict']}" if band else ""
+                    click.echo(f"  {row['metric']}: {said}")
+        times = []
+        for preset in head.presets:
+            found = next(
+                filter(None, (manifest(root / head.name / preset) for root in (out, BESIDE))), {}
+            )
+            trials = found.get("trials", [])
+            if trials:
+                seconds = sum(trial["seconds"] for trial in trials)
+                times.append(f"{preset} {duration(seconds / found['jobs'])}")
+        click.echo(f"  time: {', '.join(times) or 'not measured'}\n")
+
+
+def _summary(path: Path, preset: str, out: Path) -> "pd.DataFrame | None":
+    """The verdicts of the bands as they stand in the recipe now; None where nothing was run."""
+    from dgm.recipe import header
+    from dgm.results import read_metrics, summary
+
+    for root in (out, BESIDE):
+        metrics = root / path.stem / preset / "metrics.csv"
+        if metrics.exists():
+            return summary(read_metrics(metrics), header(path).expect, preset)
+    return None
+
+
+@cli.command()
+@recipe_argument
+@preset_option
+def show(recipe: str, preset: str) -> None:
+    """Print a recipe as it resolves: settings with their meaning, grid, expected numbers."""
+    import yaml
+
+    from dgm.recipe import experiment, load
+
+    loaded = load(recipe, preset)
+    click.echo(yaml.safe_dump(loaded.resolved, sort_keys=False, width=100, allow_unicode=True))
+    click.echo(f"# {len(loaded.trials)} trials. What the settings mean:")
+    for name, info in experiment(loaded.experiment).Settings.model_fields.items():
+        click.echo(f"#   {name}: {info.description or name.replace('_', ' ')}")
+
+
+@cli.command()
+@recipes_argument
+@preset_option
+@out_option
+def check(names: tuple[str, ...], preset: str, out: Path) -> None:
+    """Compare results with the recipes' bands; exit with 1 when one is missed.
+
+    Reads OUT/RECIPE/PRESET/metrics.csv; without RECIPE, of all that were run.
+    """
+    from dgm.errors import BadInput
+    from dgm.recipe import all_recipes, find
+    from dgm.results import check_table
+
+    frames = {}
+    for path in [find(name) for name in names] or all_recipes():
+        frame = _summary(path, preset, out)
+        if frame is not None:
+            frames[path.stem] = frame
+        elif names:
+            raise BadInput(f"{out / path.stem / preset}: no results; `dgm run` makes them")
+        else:
+            click.echo(f"{path.stem}: preset {preset} was not run yet")
+    if frames:
+        click.echo(check_table(frames))
+    if any(frame["verdict"].isin(["fail", "missing"]).any() for frame in frames.values()):
+        sys.exit(1)
+
+
+@cli.command()
+@recipes_argument
+@preset_option
+@out_option
+@click.option("--jobs", type=click.IntRange(1), default=1, help="As given to `dgm run`.")
+@click.option("--threads", type=click.IntRange(1), help="As given to `dgm run`.")
+@click.option("--device", default="cpu", help="As given to `dgm run`.")
+def status(
+    names: tuple[str, ...], preset: str, out: Path, jobs: int, threads: int | None, device: str
+) -> None:
+    """Say of each trial whether it is finished, running, failed, or stale and why."""
+    from dgm import runner, store
+    from dgm.recipe import all_recipes, find, load
+
+    options = runner.Options(out=out, jobs=jobs, threads=threads, device=device)
+    for path in [find(name) for name in names] or all_recipes():
+        recipe = load(path, preset)
+        missing = runner.get_data(runner.names_of_data(recipe), download=False)
+        for reason in missing.values():
+            click.echo(f"{recipe.name}: {reason}")
+        if missing:
+            continue
+        for planned in runner.plan(recipe, options):
+            about = store.about(planned.directory)
+            changes = store.changes(planned.directory, planned.identity)
+            if not about:
+                said = "not started"
+            elif changes:
+                said = f"stale: {'; '.join(changes)}"
+            elif about["state"] == "finished":
+                said = f"finished in {about['seconds']:.0f} s on {about['device']}"
+            elif about["state"] == "failed":
+                said = f"failed: {about['error']}"
+            else:
+                said = "started, not finished"
+            click.echo(f"{recipe.name} {planned.spec.label}: {said}")
+
+
+@cli.command()
+@recipe_argument
+@preset_option
+@out_option
+def plot(recipe: str, preset: str, out: Path) -> None:
+    """Draw a recipe's figures again from its saved tables, without training."""
+    from dgm import runner
+    from dgm.recipe import find, header
+
+    path = find(recipe)
+    folder = out / path.stem / preset
+    for name in runner.draw(header(path).experiment, runner.saved(folder), folder):
+        click.echo(f"{folder / name}.png")
+
+
+@cli.command()
+@click.argument("a", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("b", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def diff(a: Path, b: Path) -> None:
+    """Compare the metrics of two results folders, e.g. results/R/paper and mine/R/paper."""
+    from dgm import results
+
+    click.echo(results.diff(a, b))
+
+
+@cli.group()
+def data() -> None:
+    """List, fetch and verify the data sets.
+
+    They are looked for in $DGM_DATA, then in the cache (~/.cache/dgm), one folder a set.
+    """
+
+
+@data.command(name="list")
+def data_list() -> None:
+    """Say of each data set where it lies or what is missing."""
+    from dgm import data as sets
+    from dgm.data import files
+
+    for name in sets.SETS:
+        listed = getattr(sets.module(name), "FILES", ())
+        missing = files.missing(name, listed)
+        if not listed:
+            said = "comes with scikit-learn"
+        elif missing:
+            said = f"missing {', '.join(missing)}; `dgm data fetch {name}`"
+        else:
+            said = str(files.find(name, listed[0]).parent)  # type: ignore[union-attr]
+        click.echo(f"{name}: {said}")
+
+
+@data.command(name="fetch")
+@click.argument("name", shell_complete=_complete_data)
+def data_fetch(name: str) -> None:
+    """Download a data set into the cache; every file is checked against its SHA-256."""
+    from dgm import data as sets
+
+    paths = sets.fetch(name)
+    sets.load(name)
+    click.echo("\n".join(paths) or f"{name}: is here already, and whole")
+
+
+@data.command(name="verify")
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=_complete_data)
+def data_verify(names: tuple[str, ...]) -> None:
+    """Read data sets whole and compare each file with its SHA-256; all that are here by default."""
+    from dgm import data as sets
+    from dgm.data import files
+
+    for name in names or sets.SETS:
+        if not names and files.missing(name, getattr(sets.module(name), "FILES", ())):
+            click.echo(f"{name}: not here")
+            continue
+        found = sets.load(name)
+        click.echo(
+            f"{name}: whole: {len(found.train)} training, {len(found.validation)} validation "
+            f"and {len(found.test)} test images"
+        )
+
+
+def main() -> NoReturn:
+    """Run the command line; every error is one line and an exit code, unless --debug."""
+    debug = "--debug" in sys.argv[1:]
+    try:
+        code = cli(standalone_mode=False) or 0
+        sys.stdout.flush()
+    except click.exceptions.Exit as stop:
+        code = stop.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = 2
+    except (KeyboardInterrupt, click.Abort):
+        code = 130
+    except DgmError as error:
+        if debug:
+            traceback.print_exc()
+        click.echo(f"error: {error}", err=True)
+        code = error.exit_code
+    except BrokenPipeError:  # `dgm list | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except OSError as error:
+        if debug:
+            traceback.print_exc()
+        said = f"{error.filename}: {error.strerror}" if error.filename else error
+        click.echo(f"error: {said}", err=True)
+        code = 3
+    sys.exit(code)

@@ -1,0 +1,141 @@
+"""Data sets that are files: found in $DGM_DATA or the cache, fetched from mirrors, verified.
+
+A set has one folder. Nothing is used unless its content has the hash that is written here.
+"""
+
+import gzip
+import hashlib
+import os
+import threading
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from dgm.errors import BadInput, DgmError, MissingData
+
+GIVE_UP = 6.0  # seconds in which some mirror has to answer
+
+
+class File(NamedTuple):
+    """A .gz file: its name, the SHA-256 of what is in it, and that of the .gz as published."""
+
+    name: str
+    content_sha256: str
+    published_sha256: str
+
+
+def folders() -> list[Path]:
+    """Where data is looked for, in this order: $DGM_DATA, then the cache that `fetch` fills."""
+    own = os.environ.get("DGM_DATA")
+    return [*([Path(own)] if own else []), cache_folder()]
+
+
+def cache_folder() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "dgm"
+
+
+def find(data: str, file: File) -> Path | None:
+    """The file of a set, as .gz or as it was before compression, where it first is."""
+    for folder in folders():
+        for name in (file.name, file.name.removesuffix(".gz")):
+            path = folder / data / name
+            if path.is_file():
+                return path
+    return None
+
+
+def missing(data: str, files: Sequence[File]) -> list[str]:
+    """The names of the files of a set that are not on this machine."""
+    return [file.name for file in files if find(data, file) is None]
+
+
+def read(data: str, file: File) -> bytes:
+    """A file's decompressed content, verified."""
+    path = find(data, file)
+    if path is None:
+        looked = " or ".join(str(folder / data) for folder in folders())
+        raise MissingData(
+            f"{data}: {file.name} is not in {looked}; `dgm data fetch {data}` gets it"
+        )
+    try:
+        raw = path.read_bytes()
+        content = gzip.decompress(raw) if path.suffix == ".gz" else raw
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise BadInput(f"{path}: is truncated or damaged ({error}); {_remedy(data)}") from error
+    except OSError as error:
+        raise DgmError(f"{path}: cannot be read: {error.strerror}") from error
+    if hashlib.sha256(content).hexdigest() != file.content_sha256:
+        raise BadInput(f"{path}: is not {data}'s (its SHA-256 is another); {_remedy(data)}")
+    return content
+
+
+def _remedy(data: str) -> str:
+    return f"remove it and `dgm data fetch {data}`"
+
+
+def fetch(data: str, files: Sequence[File], mirrors: Sequence[str]) -> list[Path]:
+    """Download a set's missing files into the cache; MissingData when no mirror answers.
+
+    pooch checks each file's hash and moves it into place only when whole.
+    """
+    wanted = [file for file in files if find(data, file) is None]
+    if not wanted:
+        return []
+    import pooch
+    import requests
+
+    answering = _answering([mirror + wanted[0].name for mirror in mirrors], mirrors)
+    if not answering:
+        raise MissingData(
+            f"{data}: no mirror answered within {GIVE_UP:.0f} s; "
+            f"put {', '.join(file.name for file in wanted)} into {cache_folder() / data} "
+            f"or set DGM_DATA to the folder that holds {data}/"
+        )
+    folder = cache_folder() / data
+    said = ""
+    got = []
+    pooch.get_logger().setLevel("ERROR")
+    for file in wanted:
+        for mirror in answering:
+            try:
+                pooch.retrieve(
+                    mirror + file.name,
+                    known_hash=f"sha256:{file.published_sha256}",
+                    fname=file.name,
+                    path=folder,
+                    downloader=pooch.HTTPDownloader(timeout=GIVE_UP),
+                )
+                got.append(folder / file.name)
+                break
+            except (requests.RequestException, ValueError) as error:
+                said = f"{mirror}: {' '.join(str(error).split())}"
+            except OSError as error:
+                raise DgmError(f"{folder}: cannot be written: {error.strerror}") from error
+        else:
+            raise MissingData(f"{data}: {file.name} could not be downloaded: {said}")
+    return got
+
+
+def _answering(urls: Sequence[str], mirrors: Sequence[str]) -> list[str]:
+    """The mirrors that answer, in the given order; all are asked at once.
+
+    Threads, since a name that is never resolved blocks for longer than any timeout of requests.
+    """
+    import requests
+
+    ok = [False] * len(urls)
+
+    def ask(i: int) -> None:
+        try:
+            ok[i] = requests.head(urls[i], timeout=GIVE_UP, allow_redirects=True).ok
+        except requests.RequestException:
+            ok[i] = False
+
+    threads = [threading.Thread(target=ask, args=(i,), daemon=True) for i in range(len(urls))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(GIVE_UP / len(threads))
+    return [mirror for mirror, answered in zip(mirrors, ok, strict=True) if answered]

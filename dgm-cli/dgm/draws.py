@@ -1,0 +1,20 @@
+"""Random draws that models, data and samplers share."""
+
+import torch
+from torch import Tensor
+
+
+def bernoulli(probability: Tensor, generator: torch.Generator) -> Tensor:
+    """A fresh draw of zeros and ones with these probabilities, of their shape.
+
+    On a CPU the probabilities are rounded to multiples of 2^-16: four draws then share one
+    64-bit random number, which makes this twice as fast as `torch.rand(...) < probability`.
+    """
+    if probability.device.type != "cpu":
+        uniform = torch.rand(probability.shape, generator=generator, device=probability.device)
+        return uniform.lt_(probability)
+    words = torch.empty((probability.numel() + 3) // 4, dtype=torch.int64)
+    words.random_(-(2**63), None, generator=generator)
+    integers = words.view(torch.int16)[: probability.numel()].view(probability.shape)
+    # k = -32768 .. 32767 is below 65536 p - 32768.5 in round(65536 p) cases of 65536.
+    return integers.to(probability.dtype).lt_(probability.mul(65536.0).sub_(32768.5))

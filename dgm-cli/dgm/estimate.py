@@ -1,0 +1,69 @@
+"""How long a recipe takes here and what disk it needs, from the manifests of earlier runs.
+
+A trial is expected to take as long as one with the same axes did, times the ratio of this
+machine's `reference_seconds` to that machine's. Nothing is guessed for what was never run.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dgm import machine
+from dgm.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of work if one trial runs at a time; `unknown` trials were never run."""
+
+    seconds: float
+    unknown: int
+    trials: int
+    disk_mb: float | None
+
+    def text(self, jobs: int) -> str:
+        """ "about 3.2 h with 2 jobs, 40 MB of disk; 2 of 10 trials were never timed"."""
+        if self.unknown == self.trials:
+            return "never timed"
+        disk = f", {self.disk_mb:.0f} MB of disk" if self.disk_mb is not None else ""
+        said = f"about {duration(self.seconds / jobs)} with {jobs} jobs{disk}"
+        if self.unknown:
+            said += f"; {self.unknown} of {self.trials} trials were never timed"
+        return said
+
+
+def duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def manifest(folder: Path) -> dict[str, Any]:
+    """run.json of a results folder, or nothing where there is none that can be read."""
+    try:
+        found = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def estimate(recipe: Recipe, roots: Sequence[Path]) -> Estimate:
+    """For all trials of the recipe as resolved, from the first root that has its manifest."""
+    folders = (root / recipe.name / recipe.preset for root in roots)
+    run = next(filter(None, map(manifest, folders)), {})
+    seconds: dict[str, list[float]] = {}
+    for trial in run.get("trials", []):
+        seconds.setdefault(json.dumps(trial["axes"]), []).append(trial["seconds"])
+    total, unknown = 0.0, 0
+    for spec in recipe.trials:
+        known = seconds.get(json.dumps(spec.axes))
+        if known:
+            total += sum(known) / len(known)
+        else:
+            unknown += 1
+    if run:
+        total *= machine.reference_seconds() / run["reference_seconds"]
+    disk = run["disk_mb"] / len(run["trials"]) * len(recipe.trials) if run.get("trials") else None
+    return Estimate(total, unknown, len(recipe.trials), disk)

@@ -1,0 +1,356 @@
+"""Recipe -> trials -> launcher -> results.
+
+`plan` decides which trials are finished and which have to run; `run` runs these and writes
+`<out>/<recipe>/<preset>/` from all that are finished.
+"""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dgm import data, launch, machine, plotting, store
+from dgm import recipe as recipes
+from dgm.errors import BadInput, DgmError, MissingData
+from dgm.grid import TrialSpec
+from dgm.progress import Display
+from dgm.recipe import Recipe
+from dgm.results import atomic_write, read_csv, read_npz, summary, write_csv, write_metrics
+from dgm.results import read_metrics as read_metrics
+from dgm.trial import Artifacts
+
+KEPT = ("metrics", "summary")  # tables of the run, not of its trials
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a run is made; nothing here but device and threads changes a number."""
+
+    out: Path = Path("results")
+    jobs: int = 1
+    threads: int | None = None  # a trial; None: the cores shared by the jobs
+    device: str = "cpu"
+    checkpoint_every: float = 30.0
+    fresh: bool = False
+    fallback: bool = True
+    overrides: tuple[str, ...] = ()
+    seeds: list[int] | None = None
+    command: str = ""
+
+    @property
+    def threads_each(self) -> int:
+        return self.threads or max(1, machine.cores() // self.jobs)
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A trial, its folder, and what its result depends on."""
+
+    spec: TrialSpec
+    directory: Path
+    identity: dict[str, Any]
+
+    @property
+    def finished(self) -> bool:
+        return store.is_finished(self.directory, self.identity)
+
+
+@dataclass
+class Report:
+    """What became of a run."""
+
+    folder: Path
+    preset: str
+    reused: int = 0
+    ran: int = 0
+    errors: dict[str, str] = field(default_factory=dict)  # by trial
+    details: dict[str, str] = field(default_factory=dict)
+    not_run: dict[str, str] = field(default_factory=dict)  # by data set
+    fell_back: str = ""  # why the embedded preset was run instead
+    written: list[str] = field(default_factory=list)
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C or SIGTERM: what ran has saved itself."""
+
+    def __init__(self, finished: int, trials: int) -> None:
+        super().__init__()
+        self.finished, self.trials = finished, trials
+
+
+# --- deciding --------------------------------------------------------------------------------
+
+
+def folder(recipe: Recipe, out: Path) -> Path:
+    return out / recipe.name / recipe.preset
+
+
+def get_data(names: list[str], download: bool = True) -> dict[str, str]:
+    """Have each data set at hand; those that cannot be had, with the reason."""
+    missing = {}
+    for name in names:
+        try:
+            if download:
+                data.fetch(name)
+            data.load(name)
+        except MissingData as error:
+            missing[name] = str(error)
+    return missing
+
+
+def plan(recipe: Recipe, options: Options) -> list[Planned]:
+    """The trials of a recipe whose data is at hand, with their folders and identities."""
+    import torch
+
+    revision = recipes.experiment(recipe.experiment).REVISION
+    trials = folder(recipe, options.out) / "trials"
+    return [
+        Planned(
+            spec,
+            trials / spec.label,
+            {
+                "settings": spec.settings.model_dump(mode="json"),
+                "seed": spec.seed,
+                "data": spec.data,
+                "data_hash": data.load(spec.data).hash,
+                "experiment": recipe.experiment,
+                "revision": revision,
+                "torch": torch.__version__,
+                "device": torch.device(options.device).type,
+                "threads": options.threads_each,
+            },
+        )
+        for spec in recipe.trials
+    ]
+
+
+def names_of_data(recipe: Recipe) -> list[str]:
+    return list(dict.fromkeys(spec.data for spec in recipe.trials))
+
+
+# --- doing -----------------------------------------------------------------------------------
+
+
+def run(recipe: Recipe, options: Options, say: Any = print) -> Report:
+    """Run what is not finished and write the results; DgmError when nothing could be.
+
+    Interrupted (a KeyboardInterrupt) when stopped: finished trials stay and running ones are saved.
+    """
+    machine.check_device(options.device)
+    not_run = get_data(names_of_data(recipe))
+    fell_back = ""
+    if not_run and not options.fallback:
+        raise MissingData(next(iter(not_run.values())))
+    if len(not_run) == len(names_of_data(recipe)):
+        fell_back = next(iter(not_run.values()))
+        say(f"NOTE: {fell_back}")
+        say("NOTE: running the embedded preset instead; its numbers are not the paper's")
+        recipe = recipes.load(recipe.path, "embedded", options.overrides, options.seeds)
+        not_run = {}
+    for reason in not_run.values():
+        say(f"NOTE: not run: {reason}")
+    kept = [spec for spec in recipe.trials if spec.data not in not_run]
+    recipe = replace(recipe, trials=kept)
+
+    report = Report(
+        folder(recipe, options.out), recipe.preset, not_run=not_run, fell_back=fell_back
+    )
+    with lock(report.folder):
+        _refuse_to_lose(report.folder, options)
+        planned = plan(recipe, options)
+        pending = [p for p in planned if options.fresh or not p.finished]
+        report.reused = len(planned) - len(pending)
+        if report.reused:
+            say(f"{report.reused} of {len(planned)} trials are finished already")
+        _run_trials(recipe, pending, options, report, say)
+        finished = [p for p in planned if p.finished]
+        if not finished:
+            raise DgmError("no trial finished: " + "; ".join(report.errors.values()))
+        report.written = write_results(recipe, finished, options, report)
+    return report
+
+
+def _refuse_to_lose(folder: Path, options: Options) -> None:
+    """A run with overrides is not to take the place of the recipe's own."""
+    try:
+        earlier = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return
+    if options.overrides and not earlier.get("overrides") and not options.fresh:
+        raise BadInput(
+            f"{folder}: holds the recipe's own results; with overrides give another --out DIR, "
+            "or --fresh to replace them"
+        )
+
+
+def _run_trials(
+    recipe: Recipe, pending: list[Planned], options: Options, report: Report, say: Any
+) -> None:
+    jobs = [
+        launch.Job(
+            recipe.experiment,
+            p.spec,
+            p.directory,
+            p.identity,
+            options.device,
+            options.threads_each,
+            options.checkpoint_every,
+        )
+        for p in pending
+    ]
+    if options.fresh:
+        for p in pending:
+            store.discard(p.directory)
+    if not jobs:
+        return
+    display = Display(len(recipe.trials), report.reused)
+    started = time.monotonic()
+    try:
+        if options.jobs > 1 and len(jobs) > 1:
+            endings: Iterator[launch.Ended] = launch.in_processes(jobs, options.jobs, display)
+        else:
+            endings = launch.in_process(jobs, display)
+        for ended in endings:
+            if ended.interrupted:
+                raise KeyboardInterrupt
+            if ended.error:
+                report.errors[ended.label] = ended.error
+                report.details[ended.label] = ended.details
+                display.end(ended.label, f"failed: {ended.label}: {ended.error}")
+            else:
+                report.ran += 1
+                minutes = (time.monotonic() - started) / 60
+                display.end(
+                    ended.label, f"finished: {ended.label} ({minutes:.1f} min into the run)"
+                )
+    except KeyboardInterrupt:
+        raise Interrupted(report.reused + report.ran, len(recipe.trials)) from None
+    finally:
+        display.close()
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Hold a results folder; DgmError when another run does. The system frees it at any death."""
+    path = folder / ".lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = open(path, "a+", encoding="utf-8")  # noqa: SIM115
+    except OSError as error:
+        raise DgmError(f"{folder}: cannot be written: {error.strerror}") from error
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise DgmError(
+                f"{folder}: another run (process {holder}) is writing here; wait or give --out DIR"
+            ) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+# --- results ---------------------------------------------------------------------------------
+
+
+def gather(planned: list[Planned]) -> Artifacts:
+    """All trials' tables, one below the other with axes and seed in front, and their arrays."""
+    tables: dict[str, list[pd.DataFrame]] = {}
+    arrays: dict[str, dict[str, np.ndarray]] = {}
+    for p in planned:
+        its_tables, its_arrays = store.read_trial(p.directory)
+        for name, table in its_tables.items():
+            for i, (axis, value) in enumerate({**p.spec.axes, "seed": p.spec.seed}.items()):
+                table.insert(i, axis, value)
+            tables.setdefault(name, []).append(table)
+        for name, array in its_arrays.items():
+            arrays.setdefault(name, {})[p.spec.label] = array
+    return Artifacts(
+        {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}, dict(arrays)
+    )
+
+
+def write_results(
+    recipe: Recipe, finished: list[Planned], options: Options, report: Report
+) -> list[str]:
+    """Tables, arrays, metrics, summary, figures and the manifest; the names of all."""
+    target = report.folder
+    artifacts = gather(finished)
+    for name, table in artifacts.tables.items():
+        write_csv(table, target / f"{name}.csv")
+    for name, arrays in artifacts.arrays.items():
+        store.write_npz(target / f"{name}.npz", arrays)
+    experiment = recipes.experiment(recipe.experiment)
+    write_metrics(target / "metrics.csv", experiment.summarise(artifacts))
+    metrics = read_metrics(target / "metrics.csv")
+    write_csv(summary(metrics, recipe.expect, recipe.preset), target / "summary.csv")
+    figures = draw(recipe.experiment, artifacts, target)
+    manifest = _manifest(recipe, finished, options, report)
+    atomic_write(target / "run.json", json.dumps(manifest, indent=1) + "\n")
+    return [*artifacts.tables, *artifacts.arrays, *KEPT, *figures, "run"]
+
+
+def draw(experiment: str, artifacts: Artifacts, target: Path) -> list[str]:
+    """Every figure of the experiment as .png and .svg; their names."""
+    figures = recipes.experiment(experiment).draw(artifacts)
+    for name, figure in figures.items():
+        for suffix in ("png", "svg"):
+            atomic_write(target / f"{name}.{suffix}", plotting.render(figure, suffix))
+    return list(figures)
+
+
+def saved(target: Path) -> Artifacts:
+    """The artifacts that `write_results` left, for `draw`."""
+    if not (target / "metrics.csv").exists():
+        raise BadInput(f"{target}: no such results; `dgm run` makes them")
+    return Artifacts(
+        {p.stem: read_csv(p) for p in sorted(target.glob("*.csv")) if p.stem not in KEPT},
+        {p.stem: read_npz(p) for p in sorted(target.glob("*.npz"))},
+    )
+
+
+def _manifest(
+    recipe: Recipe, finished: list[Planned], options: Options, report: Report
+) -> dict[str, Any]:
+    trials = []
+    for p in finished:
+        about = store.about(p.directory)
+        told = ("seconds", "device", "commit", "chosen", "peak_memory_mb", "restored_steps")
+        trials.append(
+            {
+                "label": p.spec.label,
+                "axes": p.spec.axes,
+                "seed": p.spec.seed,
+                **{key: about.get(key) for key in told},
+                "threads": p.identity["threads"],
+            }
+        )
+    size = sum(f.stat().st_size for f in report.folder.rglob("*") if f.is_file())
+    return {
+        **recipe.resolved,
+        "overrides": list(options.overrides),
+        "command": options.command,
+        "commit": machine.commit(),
+        "versions": machine.versions(),
+        "data_hash": {p.spec.data: p.identity["data_hash"] for p in finished},
+        "device": machine.device_name(options.device),
+        "jobs": options.jobs,
+        "threads": options.threads_each,
+        "reference_seconds": machine.reference_seconds(),
+        "disk_mb": round(size / 2**20, 1),
+        "fell_back": report.fell_back,
+        "not_run": report.not_run,
+        "failed": report.errors,
+        "trials": trials,
+    }

@@ -1,0 +1,121 @@
+"""A trial's folder: what its result depends on, its checkpoints, and what it left.
+
+    trials/<label>/trial.json     identity, state (started, finished, failed), seconds, commit
+                   state/         checkpoints of its loops, until it is finished
+                   *.csv *.npz    its tables and arrays
+                   *.safetensors  its trained models, each with its settings
+
+A finished trial is used again as long as its identity is the one asked for.
+"""
+
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from dgm import machine
+from dgm.errors import DgmError
+from dgm.results import atomic_write, read_csv, read_npz, write_csv, write_npz
+
+if TYPE_CHECKING:
+    from dgm.trial import Artifacts, Trial
+
+
+def checkpoints(directory: Path) -> Path:
+    return directory / "state"
+
+
+def about(directory: Path) -> dict[str, Any]:
+    """trial.json, or nothing where there is none that can be read."""
+    try:
+        found = json.loads((directory / "trial.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def is_finished(directory: Path, identity: dict[str, Any]) -> bool:
+    """Whether the folder holds the result of just this trial."""
+    found = about(directory)
+    return found.get("state") == "finished" and found.get("identity") == _plain(identity)
+
+
+def changes(directory: Path, identity: dict[str, Any]) -> list[str]:
+    """Why the folder's trial is not the one asked for: "settings.hidden was 100, is 50"."""
+    old = about(directory).get("identity")
+    return [] if old is None else list(_differences(old, _plain(identity), ""))
+
+
+def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str) -> Iterable[str]:
+    for key in dict.fromkeys([*old, *new]):
+        was, now = old.get(key), new.get(key)
+        if isinstance(was, dict) and isinstance(now, dict):
+            yield from _differences(was, now, f"{prefix}{key}.")
+        elif was != now:
+            yield f"{prefix}{key} was {was}, is {now}"
+
+
+def _plain(identity: dict[str, Any]) -> dict[str, Any]:
+    plain: dict[str, Any] = json.loads(json.dumps(identity))
+    return plain
+
+
+def open_trial(directory: Path, identity: dict[str, Any]) -> None:
+    """Make the folder ready: what is there of another identity is removed."""
+    found = about(directory)
+    if found.get("identity") != _plain(identity) or found.get("state") == "finished":
+        discard(directory)
+    _write(directory, identity=identity, state="started", commit=machine.commit())
+
+
+def discard(directory: Path) -> None:
+    """Remove a trial's folder with all that is in it."""
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+def finish_trial(directory: Path, artifacts: "Artifacts", trial: "Trial") -> None:
+    """Write what the trial left, then say that it is finished, then drop its checkpoints."""
+    from dgm import models
+
+    for name, table in artifacts.tables.items():
+        write_csv(table, directory / f"{name}.csv")
+    for name, array in artifacts.arrays.items():
+        write_npz(directory / f"{name}.npz", {name: array})
+    identity = about(directory)["identity"]
+    for name, model in artifacts.models.items():
+        models.save(model, directory / f"{name}.safetensors", {**identity, **trial.chosen})
+    _write(
+        directory,
+        state="finished",
+        seconds=round(trial.total_seconds, 2),
+        restored_steps=trial.restored,
+        peak_memory_mb=machine.peak_memory_mb(),
+        device=machine.device_name(trial.device),
+        chosen=trial.chosen,
+        error=None,
+        tables=list(artifacts.tables),
+        arrays=list(artifacts.arrays),
+    )
+    shutil.rmtree(checkpoints(directory), ignore_errors=True)
+
+
+def fail_trial(directory: Path, error: str) -> None:
+    """Say that the trial failed and why; its checkpoints stay."""
+    try:
+        _write(directory, state="failed", error=error)
+    except DgmError:
+        pass  # a full disk may be what it failed of
+
+
+def read_trial(directory: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The tables and arrays of a finished trial, by name."""
+    found = about(directory)
+    tables = {name: read_csv(directory / f"{name}.csv") for name in found["tables"]}
+    arrays = {name: read_npz(directory / f"{name}.npz")[name] for name in found["arrays"]}
+    return tables, arrays
+
+
+def _write(directory: Path, **news: Any) -> None:
+    content = {**about(directory), **news}
+    atomic_write(directory / "trial.json", json.dumps(content, indent=1) + "\n")
