@@ -1,23 +1,47 @@
-.PHONY: help setup test lint clean
+.PHONY: help demo setup test lint bench reproduce-all check readme clean
 PYTHON ?= python3
+PRESET ?= paper
+SEEDS ?=
+JOBS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
 BIN := .venv/bin
-export DGM_DATA ?= $(wildcard ../shared/data)
+# In a checkout that has the data beside it. Elsewhere: $DGM_DATA, ~/.cache/dgm, or a download.
+ifneq ($(wildcard ../shared/data),)
+export DGM_DATA ?= ../shared/data
+endif
 
 help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 18
 
+demo: setup  ## Figure 3 of Kingma & Welling from real data, in minutes
+	$(BIN)/dgm run recipes/aevb_vs_wakesleep.yaml --preset quick --jobs $(JOBS)
+
 setup: .venv/.installed  ## make .venv with the pinned packages
 
-.venv/.installed: setup.cfg constraints.txt
+.venv/.installed: setup.cfg pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q -c constraints.txt -e '.[test]'
 	@touch $@
 
-lint: setup  ## style
-	$(BIN)/ruff check dgm-cli tests
+lint: setup  ## style and types
+	$(BIN)/ruff check dgm-cli scripts tests
+	$(BIN)/ruff format --check dgm-cli scripts tests
+	$(BIN)/mypy dgm-cli/dgm scripts tests
 
-test: lint  ## style and all tests
+test: lint  ## style, types and all tests
 	$(BIN)/pytest
 
-clean:  ## remove the environment and caches
-	rm -rf .venv build .pytest_cache
+bench: setup  ## time what is fast against a peer: results/benchmarks.csv
+	$(BIN)/python scripts/bench.py
+
+reproduce-all: setup  ## every recipe; PRESET=paper, quick or embedded, SEEDS=0:5, JOBS=
+	$(BIN)/python scripts/reproduce_all.py --preset $(PRESET) --jobs $(JOBS) $(if $(SEEDS),--seeds $(SEEDS))
+
+check: setup  ## compare the results with the recipes' bands
+	$(BIN)/dgm check
+
+readme: setup  ## write the README's numbers anew from results/
+	$(BIN)/python scripts/readme.py
+
+clean:  ## remove the environment and caches, not results/
+	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache dgm-cli/*.egg-info
+	find dgm-cli scripts tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -4,7 +4,7 @@ from typing import Any
 
 
 def load(path: Any) -> Any:
-    """The trained model that a finished trial left, e.g. results/R/paper/trials/LABEL/vae.safetensors.
+    """The trained model that a finished trial left: results/R/PRESET/trials/LABEL/vae.safetensors.
 
     Its `about` attribute tells the settings, data and seed that made it.
     """

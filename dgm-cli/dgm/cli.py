@@ -189,7 +189,7 @@ def _dry_run(recipe: "Recipe", out: Path, jobs: int) -> None:
     click.echo(f"# {estimate(recipe, [out, BESIDE]).text(jobs)}")
 
 
-@cli.command(name="list")
+@cli.command(name="list", short_help="What there is, with its numbers and times.")
 @out_option
 def list_(out: Path) -> None:
     """Say what each recipe reproduces, what was reported and measured, and how long it takes."""
@@ -235,7 +235,7 @@ def _summary(path: Path, preset: str, out: Path) -> "pd.DataFrame | None":
     return None
 
 
-@cli.command()
+@cli.command(short_help="A recipe with all its settings.")
 @recipe_argument
 @preset_option
 def show(recipe: str, preset: str) -> None:
@@ -251,7 +251,7 @@ def show(recipe: str, preset: str) -> None:
         click.echo(f"#   {name}: {info.description or name.replace('_', ' ')}")
 
 
-@cli.command()
+@cli.command(short_help="Do the numbers meet their bands?")
 @recipes_argument
 @preset_option
 @out_option
@@ -279,7 +279,7 @@ def check(names: tuple[str, ...], preset: str, out: Path) -> None:
         sys.exit(1)
 
 
-@cli.command()
+@cli.command(short_help="Which trials are finished, and why not.")
 @recipes_argument
 @preset_option
 @out_option
@@ -317,7 +317,7 @@ def status(
             click.echo(f"{recipe.name} {planned.spec.label}: {said}")
 
 
-@cli.command()
+@cli.command(short_help="Draw the figures again from the tables.")
 @recipe_argument
 @preset_option
 @out_option
@@ -332,7 +332,7 @@ def plot(recipe: str, preset: str, out: Path) -> None:
         click.echo(f"{folder / name}.png")
 
 
-@cli.command()
+@cli.command(short_help="Compare two results folders.")
 @click.argument("a", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.argument("b", type=click.Path(path_type=Path, exists=True, file_okay=False))
 def diff(a: Path, b: Path) -> None:
@@ -387,9 +387,12 @@ def data_verify(names: tuple[str, ...]) -> None:
     from dgm.data import files
 
     for name in names or sets.SETS:
-        if not names and files.missing(name, getattr(sets.module(name), "FILES", ())):
+        listed = getattr(sets.module(name), "FILES", ())
+        if not names and files.missing(name, listed):
             click.echo(f"{name}: not here")
             continue
+        for file in listed:
+            files.read(name, file)
         found = sets.load(name)
         click.echo(
             f"{name}: whole: {len(found.train)} training, {len(found.validation)} validation "
@@ -401,7 +404,7 @@ def main() -> NoReturn:
     """Run the command line; every error is one line and an exit code, unless --debug."""
     debug = "--debug" in sys.argv[1:]
     try:
-        code = cli(standalone_mode=False) or 0
+        code = cli(prog_name="dgm", standalone_mode=False) or 0
         sys.stdout.flush()
     except click.exceptions.Exit as stop:
         code = stop.exit_code

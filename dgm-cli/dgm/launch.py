@@ -4,6 +4,7 @@
 they call it. A trial that fails, or whose process is killed, does not stop the others.
 """
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -15,6 +16,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from dgm import store
 from dgm.errors import DgmError
 from dgm.grid import TrialSpec
 from dgm.progress import Display
@@ -48,7 +50,7 @@ def work(job: Job, display: Any) -> Ended:
     """Run one trial in this process; its artifacts, or its checkpoints, are in its folder then."""
     import torch
 
-    from dgm import data, store
+    from dgm import data
     from dgm.recipe import experiment
     from dgm.trial import Trial
 
@@ -92,45 +94,68 @@ def in_process(jobs: list[Job], display: Display) -> Iterator[Ended]:
 
 
 def in_processes(jobs: list[Job], at_once: int, display: Display) -> Iterator[Ended]:
-    """At most `at_once` processes, each of which runs one trial.
+    """At most `at_once` processes, each of which runs one trial after another.
 
-    When this generator is closed or interrupted, those that run are told to save and go.
+    A process that dies takes its trial with it and is replaced. When this generator is closed
+    or interrupted, those that run are told to save and go.
     """
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(jobs[0].threads)  # read by the libraries when a process starts
-    context = multiprocessing.get_context("spawn")  # a fork would share torch's thread pools
     waiting = list(reversed(jobs))
-    running: dict[Connection, tuple[Any, Job]] = {}
+    workers: dict[Connection, _Worker] = {}
     try:
-        while waiting or running:
-            while waiting and len(running) < at_once:
-                job = waiting.pop()
-                ours, theirs = context.Pipe()
-                process = context.Process(target=_child, args=(job, theirs), daemon=True)
-                process.start()
-                theirs.close()
-                running[ours] = process, job
-            for pipe in wait(list(running)):
+        while waiting or workers:
+            while waiting and len(workers) < at_once:
+                worker = _Worker(waiting.pop())
+                workers[worker.pipe] = worker
+            for pipe in wait(list(workers)):
                 assert isinstance(pipe, Connection)
-                process, job = running[pipe]
-                try:
-                    message = pipe.recv()
-                except EOFError:  # it went without a word
-                    process.join()
-                    message = Ended(job.spec.label, _death(process.exitcode))
-                if isinstance(message, Ended):
-                    del running[pipe]
-                    process.join()
-                    yield message
+                worker = workers[pipe]
+                message = worker.message()
+                if not isinstance(message, Ended):
+                    display.update(worker.job.spec.label, *message)
+                    continue
+                if worker.process.is_alive() and waiting:
+                    worker.give(waiting.pop())
                 else:
-                    display.update(job.spec.label, *message)
+                    del workers[pipe]
+                    worker.dismiss()
+                yield message
     finally:
-        _stop([process for process, _ in running.values()])
+        _stop([worker.process for worker in workers.values()])
 
 
-def _death(code: int | None) -> str:
-    how = f"killed by signal {-code}" if code and code < 0 else f"exited with {code}"
-    return f"its process was {how}; the last checkpoint is kept"
+class _Worker:
+    """A process and the parent's end of its pipe: jobs go in, progress and endings come out."""
+
+    def __init__(self, job: Job) -> None:
+        context = multiprocessing.get_context("spawn")  # a fork would share torch's thread pools
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_child, args=(theirs,), daemon=True)
+        self.process.start()
+        theirs.close()  # so that its death is seen as the end of what it says
+        self.give(job)
+
+    def give(self, job: Job) -> None:
+        self.job = job
+        with contextlib.suppress(OSError):  # it died meanwhile, which `message` will say
+            self.pipe.send(job)
+
+    def message(self) -> Any:
+        """(phase, step, n) or how the trial ended."""
+        try:
+            return self.pipe.recv()
+        except (EOFError, OSError):  # it went without a word
+            self.process.join()
+            code = self.process.exitcode
+            how = f"killed by signal {-code}" if code and code < 0 else f"exited with {code}"
+            error = f"its process was {how}; the last checkpoint is kept"
+            store.fail_trial(self.job.directory, error)
+            return Ended(self.job.spec.label, error)
+
+    def dismiss(self) -> None:
+        self.pipe.close()
+        self.process.join()
 
 
 def _stop(processes: list[Any]) -> None:
@@ -143,8 +168,8 @@ def _stop(processes: list[Any]) -> None:
             process.kill()
 
 
-class _Pipe:
-    """What a child has for a display: says its progress to the parent."""
+class _Teller:
+    """What a worker has for a display: says its progress to the parent."""
 
     def __init__(self, pipe: Connection) -> None:
         self.pipe = pipe
@@ -156,11 +181,12 @@ class _Pipe:
             raise KeyboardInterrupt from None
 
 
-def _child(job: Job, pipe: Connection) -> None:
+def _child(pipe: Connection) -> None:
     # A terminal sends Ctrl-C to all; the parent alone decides, or each would hear of it twice.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        ended = work(job, _Pipe(pipe))
-        pipe.send(ended)
-    except (KeyboardInterrupt, OSError):
-        pass
+    with contextlib.suppress(EOFError, OSError):  # the parent has no more jobs, or is gone
+        while True:
+            ended = work(pipe.recv(), _Teller(pipe))
+            if ended.interrupted:
+                break
+            pipe.send(ended)

@@ -1,6 +1,7 @@
 """One look for every figure: colour-blind-safe, legible at the README's width."""
 
 import io
+from typing import Any
 
 import matplotlib
 import pandas as pd
@@ -18,7 +19,7 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK = (
     "#56B4E9",
     "#000000",
 )
-STYLE = {
+STYLE: dict[Any, Any] = {
     "font.size": 10,
     "font.family": "DejaVu Sans",
     "axes.titlesize": 11,
@@ -65,7 +66,13 @@ def legend_below(figure: Figure, columns: int = 3) -> None:
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
             entries.setdefault(label, handle)
-    figure.legend(list(entries.values()), list(entries), loc="outside lower center", ncols=columns)
+    figure.legend(
+        list(entries.values()),
+        list(entries),
+        loc="outside lower center",
+        ncols=columns,
+        frameon=False,
+    )
 
 
 def render(figure: Figure, suffix: str) -> bytes:

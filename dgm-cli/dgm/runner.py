@@ -20,11 +20,20 @@ import pandas as pd
 from dgm import data, launch, machine, plotting, store
 from dgm import recipe as recipes
 from dgm.errors import BadInput, DgmError, MissingData
+from dgm.estimate import duration
 from dgm.grid import TrialSpec
 from dgm.progress import Display
 from dgm.recipe import Recipe
-from dgm.results import atomic_write, read_csv, read_npz, summary, write_csv, write_metrics
-from dgm.results import read_metrics as read_metrics
+from dgm.results import (
+    atomic_write,
+    read_csv,
+    read_metrics,
+    read_npz,
+    summary,
+    write_csv,
+    write_metrics,
+    write_npz,
+)
 from dgm.trial import Artifacts
 
 KEPT = ("metrics", "summary")  # tables of the run, not of its trials
@@ -101,7 +110,9 @@ def get_data(names: list[str], download: bool = True) -> dict[str, str]:
             if download:
                 data.fetch(name)
             data.load(name)
-        except MissingData as error:
+        except BadInput:  # it is here, but not as it should be: that is for the user to decide
+            raise
+        except DgmError as error:
             missing[name] = str(error)
     return missing
 
@@ -227,10 +238,8 @@ def _run_trials(
                 display.end(ended.label, f"failed: {ended.label}: {ended.error}")
             else:
                 report.ran += 1
-                minutes = (time.monotonic() - started) / 60
-                display.end(
-                    ended.label, f"finished: {ended.label} ({minutes:.1f} min into the run)"
-                )
+                after = duration(time.monotonic() - started)
+                display.end(ended.label, f"finished: {ended.label}, {after} into the run")
     except KeyboardInterrupt:
         raise Interrupted(report.reused + report.ran, len(recipe.trials)) from None
     finally:
@@ -272,7 +281,7 @@ def gather(planned: list[Planned]) -> Artifacts:
         its_tables, its_arrays = store.read_trial(p.directory)
         for name, table in its_tables.items():
             for i, (axis, value) in enumerate({**p.spec.axes, "seed": p.spec.seed}.items()):
-                table.insert(i, axis, value)
+                table.insert(i, axis, str(value) if isinstance(value, list) else value)
             tables.setdefault(name, []).append(table)
         for name, array in its_arrays.items():
             arrays.setdefault(name, {})[p.spec.label] = array
@@ -290,7 +299,7 @@ def write_results(
     for name, table in artifacts.tables.items():
         write_csv(table, target / f"{name}.csv")
     for name, arrays in artifacts.arrays.items():
-        store.write_npz(target / f"{name}.npz", arrays)
+        write_npz(target / f"{name}.npz", arrays)
     experiment = recipes.experiment(recipe.experiment)
     write_metrics(target / "metrics.csv", experiment.summarise(artifacts))
     metrics = read_metrics(target / "metrics.csv")

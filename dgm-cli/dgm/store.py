@@ -8,6 +8,7 @@
 A finished trial is used again as long as its identity is the one asked for.
 """
 
+import contextlib
 import json
 import shutil
 from collections.abc import Iterable
@@ -36,20 +37,25 @@ def about(directory: Path) -> dict[str, Any]:
 
 
 def is_finished(directory: Path, identity: dict[str, Any]) -> bool:
-    """Whether the folder holds the result of just this trial."""
+    """Whether the folder holds the result of just this trial, with every table and array."""
     found = about(directory)
-    return found.get("state") == "finished" and found.get("identity") == _plain(identity)
+    return (
+        found.get("state") == "finished"
+        and found.get("identity") == _plain(identity)
+        and all((directory / f"{name}.csv").exists() for name in found["tables"])
+        and all((directory / f"{name}.npz").exists() for name in found["arrays"])
+    )
 
 
 def changes(directory: Path, identity: dict[str, Any]) -> list[str]:
     """Why the folder's trial is not the one asked for: "settings.hidden was 100, is 50"."""
     old = about(directory).get("identity")
-    return [] if old is None else list(_differences(old, _plain(identity), ""))
+    return list(_differences(old, _plain(identity), "")) if isinstance(old, dict) else []
 
 
 def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str) -> Iterable[str]:
     for key in dict.fromkeys([*old, *new]):
-        was, now = old.get(key), new.get(key)
+        was, now = old.get(key, "absent"), new.get(key, "absent")
         if isinstance(was, dict) and isinstance(now, dict):
             yield from _differences(was, now, f"{prefix}{key}.")
         elif was != now:
@@ -71,7 +77,12 @@ def open_trial(directory: Path, identity: dict[str, Any]) -> None:
 
 def discard(directory: Path) -> None:
     """Remove a trial's folder with all that is in it."""
-    shutil.rmtree(directory, ignore_errors=True)
+    try:
+        shutil.rmtree(directory)
+    except FileNotFoundError:
+        pass
+    except OSError as error:  # what stayed would be taken for the next trial's checkpoints
+        raise DgmError(f"{directory}: cannot be removed: {error.strerror or error}") from error
 
 
 def finish_trial(directory: Path, artifacts: "Artifacts", trial: "Trial") -> None:
@@ -102,10 +113,8 @@ def finish_trial(directory: Path, artifacts: "Artifacts", trial: "Trial") -> Non
 
 def fail_trial(directory: Path, error: str) -> None:
     """Say that the trial failed and why; its checkpoints stay."""
-    try:
+    with contextlib.suppress(DgmError):  # a full disk may be what it failed of
         _write(directory, state="failed", error=error)
-    except DgmError:
-        pass  # a full disk may be what it failed of
 
 
 def read_trial(directory: Path) -> tuple[dict[str, Any], dict[str, Any]]:

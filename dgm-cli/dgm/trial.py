@@ -51,7 +51,7 @@ class Snapshots:
 
     def __init__(self, vector: Tensor, steps: list[int]) -> None:
         self.vector, self.steps = vector, steps
-        self.vectors = torch.zeros(len(steps), len(vector))
+        self.vectors = torch.zeros(len(steps), len(vector), dtype=vector.dtype)
         self.seconds = torch.zeros(len(steps), dtype=torch.float64)
         self._index = {step: i for i, step in enumerate(steps)}
 
@@ -95,6 +95,7 @@ class Trial:
         self.restored = 0  # steps that were not taken again
         self.chosen: dict[str, Any] = {}
         self._rows: dict[str, list[dict[str, Any]]] = {}
+        self._phases: set[str] = set()
 
     def choose(self, **what: Any) -> None:
         """Note what the trial settled itself, e.g. rate=0.1, for the manifest and for errors."""
@@ -113,6 +114,9 @@ class Trial:
         A phase that was finished restores its end state and yields nothing: the code between two
         loops is computed again, the loops are not.
         """
+        if phase in self._phases:  # it would restore the end of the first and yield nothing
+            raise ValueError(f"two loops of one trial are both called {phase}")
+        self._phases.add(phase)
         path = self.directory / f"{phase}.safetensors"
         first = self._restore(path, state) if path.exists() else 0
         self.restored += first
@@ -125,15 +129,16 @@ class Trial:
                 yield step
                 now = time.monotonic()
                 self.seconds = before + now - started - outside
-                due = now - saved >= self.checkpoint_every or interrupted()
-                if due or step % CHECK_EVERY == CHECK_EVERY - 1 or step == n - 1:
+                stop = interrupted()  # once: what comes after this look waits for the next step
+                due = stop or step == n - 1 or now - saved >= self.checkpoint_every
+                if due or step % CHECK_EVERY == CHECK_EVERY - 1:
                     self._check_finite(phase, step, state)
-                if due or step == n - 1:
+                if due:
                     self._save(path, state, step + 1)
                     saved = time.monotonic()
                     outside += saved - now
-                if interrupted():
-                    raise KeyboardInterrupt
+                if stop:
+                    break
                 if self.progress and now - said >= SAY_EVERY:
                     self.progress(phase, step + 1, n)
                     said = now
@@ -149,40 +154,53 @@ class Trial:
                         f"the last checkpoint before it is kept"
                     )
 
-    def _save(self, path: Path, state: dict[str, Stateful], step: int) -> None:
+    def _tensors(self, state: dict[str, Stateful]) -> dict[str, Tensor]:
         tensors = {
             f"{name}/{key}": tensor.detach().cpu().contiguous()
             for name, thing in state.items()
             for key, tensor in thing.state_dict().items()
         }
-        tensors["generator"] = self.generator.get_state()
+        return tensors | {"generator": self.generator.get_state()}
+
+    def _save(self, path: Path, state: dict[str, Stateful], step: int) -> None:
         about = {"step": step, "seconds": self.seconds, "rows": self._rows}
-        atomic_write(path, save(tensors, {"about": json.dumps(about)}))
+        atomic_write(path, save(self._tensors(state), {"about": json.dumps(about)}))
 
     def _restore(self, path: Path, state: dict[str, Stateful]) -> int:
         try:
             with safe_open(path, framework="pt") as file:
                 about = json.loads(file.metadata()["about"])
                 tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+            # Compared first, for `copy_` spreads a smaller tensor over a larger one.
+            if _shapes(tensors) != _shapes(self._tensors(state)):
+                raise ValueError("it holds other tensors or other shapes")
             for name, thing in state.items():
                 head = f"{name}/"
                 thing.load_state_dict(
                     {k.removeprefix(head): v for k, v in tensors.items() if k.startswith(head)}
                 )
             self.generator.set_state(tensors["generator"])
+            self._rows, self.seconds = about["rows"], about["seconds"]
+            return int(about["step"])
         except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+            said = " ".join(str(error).split())
             raise DgmError(
-                f"{path}: not a checkpoint of this trial ({error}); --fresh starts it anew"
+                f"{path}: not a checkpoint of this trial ({said}); --fresh starts it anew"
             ) from error
-        self._rows, self.seconds = about["rows"], about["seconds"]
-        return int(about["step"])
+
+
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
+    return {key: (tensor.shape, tensor.dtype) for key, tensor in tensors.items()}
 
 
 @contextmanager
 def _interrupts_deferred() -> Iterator[Any]:
-    """Within, SIGINT and SIGTERM only set a flag; a second one takes its usual course."""
+    """Within, SIGINT and SIGTERM only set a flag; a second one takes its usual course.
+
+    At the end a first one is a KeyboardInterrupt, so that none is lost.
+    """
     received: list[int] = []
-    previous = {}
+    previous: dict[signal.Signals, Any] = {}
 
     def note(number: int, frame: Any) -> None:
         received.append(number)
@@ -191,10 +209,13 @@ def _interrupts_deferred() -> Iterator[Any]:
 
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(number) is not signal.SIG_IGN:
+            # None: set by a program that Python is part of, and not for us to put back.
+            if signal.getsignal(number) not in (signal.SIG_IGN, None):
                 previous[number] = signal.signal(number, note)
     try:
         yield lambda: bool(received)
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+    if received:
+        raise KeyboardInterrupt

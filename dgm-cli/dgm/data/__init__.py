@@ -31,8 +31,9 @@ class Dataset:
 
     @property
     def hash(self) -> str:
-        digest = hashlib.sha256(repr(self.shape).encode())
-        for split in (self.train, self.validation, self.test):
+        splits = (self.train, self.validation, self.test)
+        digest = hashlib.sha256(repr((self.shape, [len(split) for split in splits])).encode())
+        for split in splits:
             digest.update(split.numpy().data)
         return digest.hexdigest()
 

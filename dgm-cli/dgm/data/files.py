@@ -7,8 +7,10 @@ import gzip
 import hashlib
 import os
 import threading
+import time
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -41,7 +43,7 @@ def find(data: str, file: File) -> Path | None:
     for folder in folders():
         for name in (file.name, file.name.removesuffix(".gz")):
             path = folder / data / name
-            if path.is_file():
+            if os.path.isfile(path):  # Path.is_file raises where a folder may not be entered
                 return path
     return None
 
@@ -86,7 +88,7 @@ def fetch(data: str, files: Sequence[File], mirrors: Sequence[str]) -> list[Path
     import pooch
     import requests
 
-    answering = _answering([mirror + wanted[0].name for mirror in mirrors], mirrors)
+    answering = _answering(mirrors, wanted[0].name)
     if not answering:
         raise MissingData(
             f"{data}: no mirror answered within {GIVE_UP:.0f} s; "
@@ -98,7 +100,7 @@ def fetch(data: str, files: Sequence[File], mirrors: Sequence[str]) -> list[Path
     got = []
     pooch.get_logger().setLevel("ERROR")
     for file in wanted:
-        for mirror in answering:
+        for mirror in list(answering):
             try:
                 pooch.retrieve(
                     mirror + file.name,
@@ -111,31 +113,32 @@ def fetch(data: str, files: Sequence[File], mirrors: Sequence[str]) -> list[Path
                 break
             except (requests.RequestException, ValueError) as error:
                 said = f"{mirror}: {' '.join(str(error).split())}"
+                answering.append(answering.pop(0))  # the next file is asked of another first
             except OSError as error:
-                raise DgmError(f"{folder}: cannot be written: {error.strerror}") from error
+                why = error.strerror or "Permission denied"  # pooch's own has no strerror
+                raise DgmError(f"{folder}: cannot be written: {why}") from error
         else:
             raise MissingData(f"{data}: {file.name} could not be downloaded: {said}")
     return got
 
 
-def _answering(urls: Sequence[str], mirrors: Sequence[str]) -> list[str]:
-    """The mirrors that answer, in the given order; all are asked at once.
+def _answering(mirrors: Sequence[str], name: str) -> list[str]:
+    """The mirrors that answer for this file, in the given order; all are asked at once.
 
     Threads, since a name that is never resolved blocks for longer than any timeout of requests.
     """
     import requests
 
-    ok = [False] * len(urls)
+    ok = dict.fromkeys(mirrors, False)
 
-    def ask(i: int) -> None:
-        try:
-            ok[i] = requests.head(urls[i], timeout=GIVE_UP, allow_redirects=True).ok
-        except requests.RequestException:
-            ok[i] = False
+    def ask(mirror: str) -> None:
+        with suppress(OSError):  # requests' own, and a lost $REQUESTS_CA_BUNDLE
+            ok[mirror] = requests.head(mirror + name, timeout=GIVE_UP, allow_redirects=True).ok
 
-    threads = [threading.Thread(target=ask, args=(i,), daemon=True) for i in range(len(urls))]
+    threads = [threading.Thread(target=ask, args=(mirror,), daemon=True) for mirror in mirrors]
+    deadline = time.monotonic() + GIVE_UP  # theirs together
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(GIVE_UP / len(threads))
-    return [mirror for mirror, answered in zip(mirrors, ok, strict=True) if answered]
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return [mirror for mirror in mirrors if ok[mirror]]

@@ -49,7 +49,7 @@ def load() -> Dataset:
 
 def idx(content: bytes, name: str) -> Tensor:
     """The images of an idx3 file as (N, rows * columns), each byte divided by 255."""
-    magic, n, rows, columns = np.frombuffer(content, ">i4", count=4)
+    magic, n, rows, columns = (int.from_bytes(content[i : i + 4], "big") for i in range(0, 16, 4))
     if magic != 0x803 or len(content) != 16 + n * rows * columns:
         raise BadInput(f"{name}: is not an idx file of images")
     pixels = np.frombuffer(content, np.uint8, offset=16).reshape(n, rows * columns)

@@ -30,11 +30,15 @@ from dgm.results import Metric
 from dgm.trial import Artifacts, Snapshots, Trial
 
 REVISION = 1
-LEARNERS = {"aevb": AEVB, "wake_sleep": WakeSleep, "mcem": MonteCarloEM}
+LEARNERS: dict[str, type[AEVB | WakeSleep | MonteCarloEM]] = {
+    "aevb": AEVB,
+    "wake_sleep": WakeSleep,
+    "mcem": MonteCarloEM,
+}
 NAMES = {"aevb": "AEVB", "wake_sleep": "Wake-sleep", "mcem": "Monte Carlo EM"}
 COLORS = {"aevb": plotting.BLUE, "wake_sleep": plotting.ORANGE, "mcem": plotting.GREEN}
 HEAD = 1 / 60  # of a run, before which methods are not compared: 1 of 60 million samples
-CELL = ["method", "train_size", "binarization", "seed"]
+AXES = ["method", "train_size", "binarization"]
 UNNORMALISED = "real-valued pixels as Bernoulli targets: an unnormalised likelihood"
 BINARY = "binary pixels: drawn at each visit in training, one fixed draw for evaluation"
 PAPER_RANGE = {1000: (-160.0, -100.0), 50000: (-160.0, -125.0)}  # nats, the figure's y axes
@@ -134,8 +138,8 @@ def choose_rate(settings: Settings, trial: Trial, train: Tensor, judged: Tensor)
     for rate in settings.rates:
         model, batches, learner = start(settings, trial, train, rate)
         steps = settings.pilot_samples // settings.batch
-        state = {"model": model, "batches": batches, "learner": learner}
-        for _ in trial.steps(steps, phase=f"pilot_rate_{rate:g}", **state):
+        phase = f"pilot_rate_{rate:g}"
+        for _ in trial.steps(steps, phase=phase, model=model, batches=batches, learner=learner):
             learner.update(*batches.draw())
         estimate = importance_sampling(
             model.decoder, judged, settings.importance_samples, trial.generator
@@ -166,61 +170,77 @@ def record(trial: Trial, table: str, estimate: Estimate, **where: Any) -> None:
     )
 
 
-def suffix(method: str, train_size: int, binarization: str) -> str:
-    return f"{method}/n{train_size}" + ("/binarized" if binarization == "dynamic" else "")
-
-
 def summarise(artifacts: Artifacts) -> Iterator[Metric]:
     """Final likelihoods, the share of points at which AEVB leads, the two estimators' gap."""
     curves = artifacts.tables["curves"]
-    for (method, size, binarization, seed, split), rows in curves.groupby([*CELL, "split"]):
+    cell = axes(curves)
+    for (method, *rest, seed, split), rows in curves.groupby([*cell, "seed", "split"], sort=False):
         final = rows.loc[rows["samples"].idxmax(), "log_likelihood"]
-        yield Metric(f"{split}_log_likelihood/{suffix(method, size, binarization)}", seed, final)
+        name = f"{split}_log_likelihood/{method}{suffix(cell[1:], rest)}"
+        yield Metric(name, seed, final)
 
     train = curves[curves["split"] == "train"]
-    for (size, binarization, seed), rows in train.groupby(CELL[1:]):
+    for (*rest, seed), rows in train.groupby([*cell[1:], "seed"], sort=False):
         by_method = rows.pivot(index="samples", columns="method", values="log_likelihood")
         if {"aevb", "wake_sleep"} <= set(by_method):
             lead = (by_method["aevb"] - by_method["wake_sleep"]).dropna()
             lead = lead[lead.index >= lead.index.max() * HEAD]
-            name = suffix("aevb_above_wake_sleep", size, binarization)
+            name = f"aevb_above_wake_sleep{suffix(cell[1:], rest)}"
             yield Metric(name, seed, float((lead > 0).mean()))
 
     final = artifacts.tables["estimators"].pivot(
-        index=[*CELL, "split"], columns="estimator", values="log_likelihood"
+        index=[*cell, "seed", "split"], columns="estimator", values="log_likelihood"
     )
     gap = (final["hmc"] - final["importance_sampling"]).abs()
     for seed, rows in gap.groupby("seed"):
         yield Metric("estimator_gap", seed, float(rows.mean()))
 
 
+def axes(table: pd.DataFrame) -> list[str]:
+    """The grid's axes, which stand before the seed: the paper's three, then a user's own."""
+    columns = list(table.columns)
+    return [*AXES, *(axis for axis in columns[: columns.index("seed")] if axis not in AXES)]
+
+
+def suffix(names: list[str], values: list[Any]) -> str:
+    """A cell in a metric's name: "/n50000", "/n1000/binarized", "/n1000/hidden=20"."""
+    parts = {
+        "train_size": lambda value: f"/n{value}",
+        "binarization": lambda value: "/binarized" if value == "dynamic" else "",
+    }
+    return "".join(
+        parts[name](value) if name in parts else f"/{name}={value}"
+        for name, value in zip(names, values, strict=True)
+    )
+
+
 def draw(artifacts: Artifacts) -> dict[str, Figure]:
-    """The paper's figure, the same for binary images, and the first against seconds."""
-    curves = artifacts.tables["curves"]
+    """The paper's figure, the same for binary images, and both against seconds.
+
+    A user's own axes of the grid have a figure a value.
+    """
+    curves = with_seconds(artifacts.tables["curves"], artifacts.arrays["seconds"])
     curves = curves.assign(millions=curves["samples"] / 1e6)
-    real, binary = (curves[curves["binarization"] == kind] for kind in ("none", "dynamic"))
+    cell = ["binarization", *axes(curves)[len(AXES) :]]
+    against = {
+        "": ("millions", "training samples evaluated (millions)"),
+        "_seconds": ("seconds", "seconds of training"),
+    }
     figures = {}
-    if len(real):
-        figures["figure3"] = likelihood_figure(
-            real, "millions", "training samples evaluated (millions)", UNNORMALISED
-        )
-        timed = with_seconds(real, artifacts.arrays["seconds"])
-        figures["figure3_seconds"] = likelihood_figure(
-            timed, "seconds", "seconds of training", UNNORMALISED
-        )
-    if len(binary):
-        figures["figure3_binarized"] = likelihood_figure(
-            binary, "millions", "training samples evaluated (millions)", BINARY
-        )
+    for values, rows in curves.groupby(cell, sort=False):
+        name = "figure3" + suffix(cell, list(values)).replace("/", "_")
+        note = UNNORMALISED if values[0] == "none" else BINARY
+        for ending, (x, label) in against.items():
+            figures[name + ending] = likelihood_figure(rows, x, label, note)
     return figures
 
 
 def with_seconds(curves: pd.DataFrame, seconds: dict[str, np.ndarray]) -> pd.DataFrame:
     """The curves with the wall-clock time of each point, from each trial's array."""
+    cell = [*curves.columns[: list(curves.columns).index("seed") + 1]]
     trials = []
-    for _, rows in curves.groupby(CELL):
-        first = rows.iloc[0]
-        label = ",".join(f"{axis}={first[axis]}" for axis in CELL)
+    for values, rows in curves.groupby(cell, sort=False):
+        label = ",".join(f"{axis}={value}" for axis, value in zip(cell, values, strict=True))
         point = rows["samples"].rank(method="dense").astype(int) - 1
         trials.append(rows.assign(seconds=seconds[label][point]))
     return pd.concat(trials)

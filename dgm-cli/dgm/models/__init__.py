@@ -23,13 +23,25 @@ def save(model: Any, path: Path, about: dict[str, Any]) -> None:
 
 def load(path: str | Path) -> Any:
     """The trained model of a file, its `about` attribute telling settings, data and seed."""
+    if not Path(path).is_file():
+        raise BadInput(f"{path}: no such file")
     try:
         with safe_open(path, framework="pt") as file:
             head = json.loads(file.metadata()["dgm"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        model = MODELS[head["model"]](**head["config"])
+        if head["model"] not in MODELS:
+            raise ValueError(f"there is no model {head['model']}")
+        model: Any = MODELS[head["model"]](**head["config"])
+        # Compared first, for `copy_` spreads a smaller tensor over a larger one.
+        if _shapes(tensors) != _shapes(model.state_dict()):
+            raise ValueError("its tensors are not those of its config")
         model.load_state_dict(tensors)
+        model.about = head["about"]
+        return model
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise BadInput(f"{path}: is not a model that dgm saved ({error})") from error
-    model.about = head["about"]
-    return model
+        said = " ".join(str(error).split())
+        raise BadInput(f"{path}: is not a model that dgm saved ({said})") from error
+
+
+def _shapes(tensors: dict[str, Any]) -> dict[str, Any]:
+    return {name: tensor.shape for name, tensor in tensors.items()}
