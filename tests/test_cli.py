@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -137,6 +138,19 @@ def test_finished_trials_are_used_again_and_status_says_why_not(
     assert "method=aevb,train_size=500,binarization=none,seed=0: stale: " in said
     assert "settings.hidden was 10, is 30" in said
     assert "method=aevb,train_size=1400,binarization=none,seed=0: not started" in said
+
+
+def test_no_train_writes_the_results_of_what_is_finished(
+    done: Path, here: Callable[..., str], tmp_path: Path
+) -> None:
+    folder = tmp_path / R / "embedded"
+    shutil.copytree(done, folder)
+    (lost,) = folder.glob("trials/method=mcem*")
+    shutil.rmtree(lost)
+    here("run", R, *TINY, "--no-train", "--out", tmp_path)
+    assert set(read_csv(folder / "curves.csv")["method"]) == {"aevb", "wake_sleep"}
+    assert json.loads((folder / "run.json").read_text())["unfinished"] == [lost.name]
+    assert "no trial is finished" in here("run", R, *TINY, "--no-train", "--out", lost, code=3)
 
 
 def test_jobs_give_the_same_tables(done: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
 
 
 def test_recipes_are_found() -> None:
-    assert RECIPES == [path.stem for path in all_recipes()]
+    assert [path.stem for path in all_recipes()] == RECIPES
     assert "aevb_vs_wakesleep" in RECIPES
 
 

@@ -94,6 +94,7 @@ def cli(debug: bool) -> None:
     metavar="SECONDS",
     help="How often a running trial saves its state.",
 )
+@click.option("--no-train", is_flag=True, help="Only write the results of finished trials.")
 @click.option("--no-fallback", is_flag=True, help="Missing data is an error, not a smaller run.")
 @click.option("--dry-run", is_flag=True, help="Print what would run, and about how long it takes.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
@@ -108,6 +109,7 @@ def run(
     out: Path,
     fresh: bool,
     checkpoint_every: float,
+    no_train: bool,
     no_fallback: bool,
     dry_run: bool,
     debug: bool,
@@ -138,6 +140,7 @@ def run(
         device=device,
         checkpoint_every=checkpoint_every,
         fresh=fresh,
+        train=not no_train,
         fallback=not no_fallback,
         overrides=overrides,
         seeds=chosen,

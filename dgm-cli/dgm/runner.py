@@ -49,6 +49,7 @@ class Options:
     device: str = "cpu"
     checkpoint_every: float = 30.0
     fresh: bool = False
+    train: bool = True  # False: only write the results of what is finished
     fallback: bool = True
     overrides: tuple[str, ...] = ()
     seeds: list[int] | None = None
@@ -83,6 +84,7 @@ class Report:
     errors: dict[str, str] = field(default_factory=dict)  # by trial
     details: dict[str, str] = field(default_factory=dict)
     not_run: dict[str, str] = field(default_factory=dict)  # by data set
+    unfinished: list[str] = field(default_factory=list)
     fell_back: str = ""  # why the embedded preset was run instead
     written: list[str] = field(default_factory=list)
 
@@ -181,10 +183,13 @@ def run(recipe: Recipe, options: Options, say: Any = print) -> Report:
         report.reused = len(planned) - len(pending)
         if report.reused:
             say(f"{report.reused} of {len(planned)} trials are finished already")
-        _run_trials(recipe, pending, options, report, say)
+        if options.train:
+            _run_trials(recipe, pending, options, report)
         finished = [p for p in planned if p.finished]
+        report.unfinished = [p.spec.label for p in planned if not p.finished]
         if not finished:
-            raise DgmError("no trial finished: " + "; ".join(report.errors.values()))
+            why = "; ".join(report.errors.values()) or "none was run"
+            raise DgmError(f"no trial is finished: {why}")
         report.written = write_results(recipe, finished, options, report)
     return report
 
@@ -202,9 +207,7 @@ def _refuse_to_lose(folder: Path, options: Options) -> None:
         )
 
 
-def _run_trials(
-    recipe: Recipe, pending: list[Planned], options: Options, report: Report, say: Any
-) -> None:
+def _run_trials(recipe: Recipe, pending: list[Planned], options: Options, report: Report) -> None:
     jobs = [
         launch.Job(
             recipe.experiment,
@@ -361,5 +364,6 @@ def _manifest(
         "fell_back": report.fell_back,
         "not_run": report.not_run,
         "failed": report.errors,
+        "unfinished": report.unfinished,
         "trials": trials,
     }
