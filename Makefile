@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PRESET ?= paper
 SEEDS ?=
-JOBS ?= $(shell $(PYTHON) -c 'import os; print(os.cpu_count() or 1)')
+JOBS ?=
 BIN := .venv/bin
 # In a checkout that has the data beside it. Elsewhere: $DGM_DATA, ~/.cache/dgm, or a download.
 ifneq ($(wildcard ../shared/data),)
@@ -13,7 +13,7 @@ help:  ## this list
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 18
 
 demo: setup  ## Figure 3 of Kingma & Welling from real data, in minutes
-	$(BIN)/dgm run recipes/aevb_vs_wakesleep.yaml --preset quick --jobs $(JOBS)
+	$(BIN)/dgm run recipes/aevb_vs_wakesleep.yaml --preset quick $(if $(JOBS),--jobs $(JOBS))
 
 setup: .venv/.installed  ## make .venv with the pinned packages
 
@@ -34,7 +34,7 @@ bench: setup  ## time what is fast against a peer: results/benchmarks.csv
 	$(BIN)/python scripts/bench.py
 
 reproduce-all: setup  ## every recipe; PRESET=paper, quick or embedded, SEEDS=0:5, JOBS=
-	$(BIN)/python scripts/reproduce_all.py --preset $(PRESET) --jobs $(JOBS) $(if $(SEEDS),--seeds $(SEEDS))
+	$(BIN)/python scripts/reproduce_all.py --preset $(PRESET) $(if $(JOBS),--jobs $(JOBS)) $(if $(SEEDS),--seeds $(SEEDS))
 
 check: setup  ## compare the results with the recipes' bands
 	$(BIN)/dgm check

@@ -6,11 +6,13 @@ is 3 when one failed, 130 when interrupted, else that of `dgm check`.
 
 import argparse
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from dgm import machine
 from dgm.errors import DgmError
 from dgm.estimate import Estimate, duration, estimate
 from dgm.recipe import all_recipes, load, parse_seeds
@@ -42,14 +44,19 @@ def plan(preset: str, seeds: list[int] | None, roots: Sequence[Path], jobs: int)
 
 
 def dgm(*arguments: str) -> int:
-    return subprocess.run([sys.executable, "-m", "dgm", *arguments], check=False).returncode
+    """Run it; a Ctrl-C reaches it too, and is left for it to answer by saving and exit code 130."""
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        return subprocess.run([sys.executable, "-m", "dgm", *arguments], check=False).returncode
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--preset", default="paper", choices=["paper", "quick", "embedded"])
     parser.add_argument("--seeds")
-    parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--jobs", type=int, default=machine.cores())
     parser.add_argument("--out", type=Path, default=Path("results"))
     chosen = parser.parse_args()
     try:

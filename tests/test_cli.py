@@ -22,7 +22,7 @@ from dgm.results import read_csv, read_metrics
 ROOT = Path(__file__).parents[1]
 R = "aevb_vs_wakesleep"
 TINY = [
-    *("--preset", "embedded", "--threads", "1"),
+    *("--preset", "embedded", "--jobs", "1"),
     *("samples=3000", "pilot_samples=500", "first_evaluation=1000", "evaluations=2"),
     *("evaluated_images=20", "importance_samples=20", "hmc_samples=5", "hidden=10"),
     *("grid.train_size=[500]", "grid.binarization=[none]"),
@@ -68,6 +68,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert ran.returncode == 0, ran.stderr
     assert ran.stderr.count("finished: ") == 3
     assert f"results: {out / R / 'embedded'}" in ran.stdout
+    assert f"figure: {out / R / 'embedded' / 'figure3.png'}" in ran.stdout
     return out / R / "embedded"
 
 
@@ -99,6 +100,8 @@ def test_a_run_leaves_tables_figures_and_a_manifest(done: Path) -> None:
     assert values["estimator_gap"] == pytest.approx(gap, rel=1e-12)
 
     summary = read_csv(done / "summary.csv")
+    assert set(summary[summary["n"] == 0]["verdict"]) == {"missing"}  # bands of cells not run
+    summary = summary[summary["n"] > 0]
     assert dict(zip(summary["metric"], summary["mean"], strict=True)) == dict(values)
     run = json.loads((done / "run.json").read_text())
     assert [trial["label"] for trial in run["trials"]] == [
@@ -134,7 +137,7 @@ def test_finished_trials_are_used_again_and_status_says_why_not(
     assert times == [path.stat().st_mtime_ns for path in done.glob("trials/*/trial.json")]
     assert before == {path: path.read_bytes() for path in done.glob("*.csv")}
 
-    said = here("status", R, "--preset", "embedded", "--threads", "1", "--out", done.parents[1])
+    said = here("status", R, "--preset", "embedded", "--out", done.parents[1])
     assert "method=aevb,train_size=500,binarization=none,seed=0: stale: " in said
     assert "settings.hidden was 10, is 30" in said
     assert "method=aevb,train_size=1400,binarization=none,seed=0: not started" in said
@@ -232,7 +235,9 @@ def running(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
             start_new_session=True,
         )
         started.append(process)
-        wait_for(lambda: list(tmp_path.glob("*/*/trials/*/state/train.safetensors")))
+        saved = "*/*/trials/*/state/train.safetensors"
+        wait_for(lambda: process.poll() is not None or list(tmp_path.glob(saved)))
+        assert process.poll() is None
         return process
 
     yield start
@@ -257,12 +262,13 @@ def test_an_interrupted_run_saves_and_says_how_to_go_on(
     number: signal.Signals,
     tmp_path: Path,
 ) -> None:
-    process = running("--jobs", jobs, "--checkpoint-every", 1000)
+    process = running("--jobs", jobs, "--checkpoint-every", 1000, "--fresh")
     os.kill(process.pid, number)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted; 0 of 3 trials are finished" in said
     assert f"go on with:\n  dgm run {R}" in said
+    assert "--fresh" not in said
     assert "Traceback" not in said
     assert len(list(tmp_path.glob("*/*/trials/*/state/train.safetensors"))) == jobs
 
@@ -308,7 +314,9 @@ def test_a_killed_worker_costs_only_its_trial(
         (["run", R, "--jobs", "0"], "--jobs"),
         (["run", R, "--preset", "embedded", "--device", "tpu"], "--device tpu"),
         (["run", R, "--preset", "embedded", "--device", "cuda:9"], "--device cuda:9"),
-        (["run", R, "--preset", "embedded", "train_size=9999", "method=aevb"], "no block has"),
+        (["run", R, "samples=50"], "samples 50 is less than batch 100"),
+        (["run", R, "rates=[]"], "settings.rates: should have at least 1 item"),
+        (["run", R, "--seeds", "9" * 20], "should read like 0:5"),
         (["run", R, "data=mnits", "--preset", "embedded"], "did you mean mnist?"),
         (["show", "nothing"], "no such recipe"),
         (["check", R, "--out", "nowhere"], "no results"),
@@ -358,7 +366,7 @@ def test_without_data_the_embedded_preset_is_run_and_says_so(
     here: Callable[..., str], tmp_path: Path
 ) -> None:
     own = [override for override in TINY[4:] if "train_size" not in override]
-    said = here("run", R, *own, "method=aevb", "--threads", 1, "--out", tmp_path)
+    said = here("run", R, *own, "method=aevb", "--jobs", 1, "--out", tmp_path)
     assert "NOTE: mnist: no mirror answered" in said
     assert "running the embedded preset instead" in said
     assert "these are the embedded preset's, not the paper's" in said
@@ -431,6 +439,26 @@ def test_a_trial_that_diverges_is_told_and_the_others_go_on(tmp_path: Path) -> N
     assert "test_log_likelihood/aevb/n500/rates=[0.1]" in metrics
     run = json.loads((folder / "run.json").read_text())
     assert list(run["failed"]) == [failed.partition(": ")[0]]
+
+
+def test_work_that_took_its_time_does_not_give_way_to_other_work(
+    done: Path, here: Callable[..., str], tmp_path: Path
+) -> None:
+    folder = tmp_path / R / "embedded"
+    shutil.copytree(done, folder)
+    said = here("run", R, *TINY, "hidden=11", "--out", tmp_path, code=2)
+    assert "holds 3 trials that are other ones" in said
+    assert "settings.hidden was 10, is 11" in said
+    assert "holds results of seeds [0] too" in here(
+        "run", R, *TINY, "--seeds", 1, "--out", tmp_path, code=2
+    )
+    for name in ("metrics.csv", "run.json"):
+        assert (folder / name).read_bytes() == (done / name).read_bytes()
+    assert len(list(folder.glob("trials/*/curves.csv"))) == 3
+    here("run", R, *ONE, "hidden=11", "--fresh", "--out", tmp_path)
+    assert "settings.hidden was 11, is 30" in here(
+        "status", R, "--preset", "embedded", "--out", tmp_path
+    )
 
 
 def test_overrides_do_not_replace_the_recipes_own_results(

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from pydantic import Field
 
-from dgm import recipe
+from dgm import grid, recipe
 from dgm.errors import BadInput
 from dgm.recipe import Expectation, TrialSettings
 
@@ -71,6 +71,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     module = ModuleType("dgm.experiments.toy")
     module.Settings = Settings  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "dgm.experiments.toy", module)
+    monkeypatch.setattr(grid, "SETS", ("mnist", "digits", "frey"))
     monkeypatch.chdir(tmp_path)
     Path("recipes").mkdir()
     Path("recipes/toy.yaml").write_text(RECIPE)
@@ -208,6 +209,7 @@ def test_an_axis_given_to_several_blocks_selects_among_their_cells() -> None:
         "method=wake_sleep,train_size=1000,seed=0",
         "method=mcem,train_size=1000,seed=0",
     ]
+    assert labels("train_size=7", "grid.method=[mcem]") == ["method=mcem,train_size=7,seed=0"]
     assert message("paper", "grid.method=[aevb, mcme]") == (
         "command line: grid.method: no block has mcme; did you mean mcem?"
     )
@@ -238,6 +240,7 @@ def test_an_axis_given_to_several_blocks_selects_among_their_cells() -> None:
         ("[0, 1]", "3", ":5: seeds: should be a valid list, not 3"),
         ("[0, 1]", "[yes]", ":5: seeds: should be a valid integer, not True"),
         ("settings:\n", "settings: 3\nx:\n", ":7: x: unknown"),
+        ("data: mnist\n", "data: mnits\n", ":4: data: no mnits; did you mean mnist?"),
         ("data: mnist\n", "data: [mnist]\n", ":4: data: should be a valid string, not ['mnist']"),
         ("nt: toy", "nt: aevb_vs_wakeslep", ":3: experiment: no aevb_vs_wakeslep; did"),
         ("experiment: toy", "experiment: os.path", ":3: experiment: no os.path"),
@@ -356,7 +359,8 @@ def test_yaml_anchors_merge_and_keep_their_lines() -> None:
 def test_header_is_read_without_the_experiment_or_torch() -> None:
     write("experiment: toy", "experiment: elsewhere", with_blocks())
     code = (
-        "import sys; from dgm.recipe import header; h = header('toy'); "
+        "import sys; from dgm import grid; grid.SETS = ('mnist', 'frey');"
+        "from dgm.recipe import header; h = header('toy'); "
         "print(h.name, h.data, h.experiment, h.presets, h.expect[0].reported); "
         "assert not {'torch', 'pandas', 'dgm.experiments.elsewhere'} & set(sys.modules)"
     )

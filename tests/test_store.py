@@ -68,7 +68,7 @@ def finished(folder: Path) -> Artifacts:
     trial = new_trial(folder)
     list(trial.steps(4, model=left.models["vae"]))
     trial.choose(rate=0.02)
-    store.finish_trial(folder, left, trial)
+    store.finish_trial(folder, IDENTITY, left, trial)
     return left
 
 

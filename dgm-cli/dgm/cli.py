@@ -5,11 +5,13 @@ import shlex
 import signal
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from dgm import machine
 from dgm.errors import DgmError
 
 if TYPE_CHECKING:
@@ -44,6 +46,13 @@ preset_option = click.option(
     show_default=True,
     help="Which of the recipe's sizes.",
 )
+threads_option = click.option(
+    "--threads",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Threads a trial; results depend on it in their last digits.",
+)
 out_option = click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -55,8 +64,10 @@ out_option = click.option(
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="dgm")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error; works anywhere.")
-def cli(debug: bool) -> None:
+@click.option(
+    "--debug", is_flag=True, expose_value=False, help="Show an error's traceback; works anywhere."
+)
+def cli() -> None:
     """Reproduce the figures and tables of a graduate lecture on deep generative models.
 
     \b
@@ -80,9 +91,12 @@ def cli(debug: bool) -> None:
 @preset_option
 @click.option("--seeds", metavar="SEEDS", help="Instead of the recipe's: 0:5 (0 to 4), 3 or 0,2.")
 @click.option(
-    "--jobs", type=click.IntRange(1), default=1, show_default=True, help="Trials run at once."
+    "--jobs",
+    type=click.IntRange(1),
+    default=machine.cores,
+    help="Trials at once, a process each.  [default: the cores]",
 )
-@click.option("--threads", type=click.IntRange(1), help="Threads a trial.  [default: cores / jobs]")
+@threads_option
 @click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps.")
 @out_option
 @click.option("--fresh", is_flag=True, help="Run finished trials again, replace earlier results.")
@@ -97,14 +111,13 @@ def cli(debug: bool) -> None:
 @click.option("--no-train", is_flag=True, help="Only write the results of finished trials.")
 @click.option("--no-fallback", is_flag=True, help="Missing data is an error, not a smaller run.")
 @click.option("--dry-run", is_flag=True, help="Print what would run, and about how long it takes.")
-@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 def run(
     recipe: str,
     overrides: tuple[str, ...],
     preset: str,
     seeds: str | None,
     jobs: int,
-    threads: int | None,
+    threads: int,
     device: str,
     out: Path,
     fresh: bool,
@@ -112,7 +125,6 @@ def run(
     no_train: bool,
     no_fallback: bool,
     dry_run: bool,
-    debug: bool,
 ) -> None:
     """Run a recipe and write its results.
 
@@ -144,7 +156,7 @@ def run(
         fallback=not no_fallback,
         overrides=overrides,
         seeds=chosen,
-        command=shlex.join(["dgm", *sys.argv[1:]]),
+        command=_again(but=()),
     )
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # saves as Ctrl-C does
     try:
@@ -152,28 +164,37 @@ def run(
     except runner.Interrupted as stop:
         click.echo(
             f"interrupted; {stop.finished} of {stop.trials} trials are finished, "
-            f"the running ones are saved; go on with:\n  {options.command}",
+            f"the running ones are saved; go on with:\n  {_again()}",
             err=True,
         )
         raise
-    _print_report(report, loaded, debug)
+    _print_report(report, loaded)
     if report.errors:
         sys.exit(3)
 
 
-def _print_report(report: Any, recipe: "Recipe", debug: bool) -> None:
+def _again(but: tuple[str, ...] = ("--fresh",)) -> str:
+    """This command line, without what would undo the work when it is given again."""
+    return shlex.join(["dgm", *(argument for argument in sys.argv[1:] if argument not in but)])
+
+
+def _print_report(report: Any, recipe: "Recipe") -> None:
     from dgm.results import check_table, read_metrics, summary
 
     for label, error in report.errors.items():
-        if debug and report.details[label]:
+        if report.details[label] and _debug():
             click.echo(report.details[label], err=True)
         click.echo(f"error: {label}: {error}", err=True)
+    if report.unfinished:
+        click.echo(f"NOTE: {len(report.unfinished)} trials are not finished", err=True)
+    if not report.figures:
+        return
     metrics = read_metrics(report.folder / "metrics.csv")
     frame = summary(metrics, recipe.expect, report.preset)
     click.echo(check_table({recipe.name: frame}))
-    figures = sorted(path.name for path in report.folder.glob("*.png"))
     click.echo(f"results: {report.folder}")
-    click.echo(f"figures: {', '.join(str(report.folder / name) for name in figures)}")
+    for name in report.figures:
+        click.echo(f"figure: {report.folder / name}.png")
     if report.fell_back:
         click.echo(
             f"NOTE: these are the embedded preset's, not the paper's: {report.fell_back}", err=True
@@ -203,7 +224,7 @@ def list_(out: Path) -> None:
     for path in all_recipes():
         head = header(path)
         click.echo(f"{head.name}\n  {head.title}\n  {head.source}")
-        frame = _summary(path, "paper", out)
+        frame = _summary(path, "paper", _roots(out))
         if frame is None:
             click.echo("  not run yet")
         else:
@@ -217,7 +238,7 @@ def list_(out: Path) -> None:
         times = []
         for preset in head.presets:
             found = next(
-                filter(None, (manifest(root / head.name / preset) for root in (out, BESIDE))), {}
+                filter(None, (manifest(root / head.name / preset) for root in _roots(out))), {}
             )
             trials = found.get("trials", [])
             if trials:
@@ -226,12 +247,19 @@ def list_(out: Path) -> None:
         click.echo(f"  time: {', '.join(times) or 'not measured'}\n")
 
 
-def _summary(path: Path, preset: str, out: Path) -> "pd.DataFrame | None":
+def _roots(out: Path) -> list[Path]:
+    """Where results are looked up: in --out if it was given, else also in the repository."""
+    source = click.get_current_context().get_parameter_source("out")
+    given = source is click.core.ParameterSource.COMMANDLINE
+    return [out] if given else [out, BESIDE]
+
+
+def _summary(path: Path, preset: str, roots: Sequence[Path]) -> "pd.DataFrame | None":
     """The verdicts of the bands as they stand in the recipe now; None where nothing was run."""
     from dgm.recipe import header
     from dgm.results import read_metrics, summary
 
-    for root in (out, BESIDE):
+    for root in roots:
         metrics = root / path.stem / preset / "metrics.csv"
         if metrics.exists():
             return summary(read_metrics(metrics), header(path).expect, preset)
@@ -269,7 +297,7 @@ def check(names: tuple[str, ...], preset: str, out: Path) -> None:
 
     frames = {}
     for path in [find(name) for name in names] or all_recipes():
-        frame = _summary(path, preset, out)
+        frame = _summary(path, preset, [out])
         if frame is not None:
             frames[path.stem] = frame
         elif names:
@@ -286,17 +314,14 @@ def check(names: tuple[str, ...], preset: str, out: Path) -> None:
 @recipes_argument
 @preset_option
 @out_option
-@click.option("--jobs", type=click.IntRange(1), default=1, help="As given to `dgm run`.")
-@click.option("--threads", type=click.IntRange(1), help="As given to `dgm run`.")
-@click.option("--device", default="cpu", help="As given to `dgm run`.")
-def status(
-    names: tuple[str, ...], preset: str, out: Path, jobs: int, threads: int | None, device: str
-) -> None:
+@threads_option
+@click.option("--device", default="cpu", show_default=True, help="As given to `dgm run`.")
+def status(names: tuple[str, ...], preset: str, out: Path, threads: int, device: str) -> None:
     """Say of each trial whether it is finished, running, failed, or stale and why."""
     from dgm import runner, store
     from dgm.recipe import all_recipes, find, load
 
-    options = runner.Options(out=out, jobs=jobs, threads=threads, device=device)
+    options = runner.Options(out=out, threads=threads, device=device)
     for path in [find(name) for name in names] or all_recipes():
         recipe = load(path, preset)
         missing = runner.get_data(runner.names_of_data(recipe), download=False)
@@ -304,6 +329,7 @@ def status(
             click.echo(f"{recipe.name}: {reason}")
         if missing:
             continue
+        running = runner.is_locked(runner.folder(recipe, out))
         for planned in runner.plan(recipe, options):
             about = store.about(planned.directory)
             changes = store.changes(planned.directory, planned.identity)
@@ -316,7 +342,7 @@ def status(
             elif about["state"] == "failed":
                 said = f"failed: {about['error']}"
             else:
-                said = "started, not finished"
+                said = "running, or waiting to go on" if running else "started, not finished"
             click.echo(f"{recipe.name} {planned.spec.label}: {said}")
 
 
@@ -403,11 +429,16 @@ def data_verify(names: tuple[str, ...]) -> None:
         )
 
 
+def _debug() -> bool:
+    return "--debug" in sys.argv[1:]
+
+
 def main() -> NoReturn:
     """Run the command line; every error is one line and an exit code, unless --debug."""
-    debug = "--debug" in sys.argv[1:]
+    debug = _debug()
     try:
-        code = cli(prog_name="dgm", standalone_mode=False) or 0
+        arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
+        code = cli(arguments, prog_name="dgm", standalone_mode=False) or 0
         sys.stdout.flush()
     except click.exceptions.Exit as stop:
         code = stop.exit_code
@@ -429,5 +460,11 @@ def main() -> NoReturn:
             traceback.print_exc()
         said = f"{error.filename}: {error.strerror}" if error.filename else error
         click.echo(f"error: {said}", err=True)
+        code = 3
+    except Exception as error:  # a bug; the traceback is for those who can use it
+        if debug:
+            traceback.print_exc()
+        said = " ".join(f"{type(error).__name__}: {error}".split())
+        click.echo(f"error: {said} (a bug of dgm's; --debug shows where)", err=True)
         code = 3
     sys.exit(code)

@@ -53,13 +53,15 @@ def estimate(recipe: Recipe, roots: Sequence[Path]) -> Estimate:
     """For all trials of the recipe as resolved, from the first root that has its manifest."""
     folders = (root / recipe.name / recipe.preset for root in roots)
     run = next(filter(None, map(manifest, folders)), {})
-    seconds: dict[str, list[float]] = {}
+    timed: dict[str, list[float]] = {}
     for trial in run.get("trials", []):
-        seconds.setdefault(json.dumps(trial["axes"]), []).append(trial["seconds"])
+        timed.setdefault(json.dumps(trial["axes"]), []).append(trial["seconds"])
+    settings = [{**block["settings"], "data": block["data"]} for block in run.get("grid", [])]
     total, unknown = 0.0, 0
     for spec in recipe.trials:
-        known = seconds.get(json.dumps(spec.axes))
-        if known:
+        known = timed.get(json.dumps(spec.axes))
+        own = spec.settings.model_dump(mode="json", exclude=set(spec.axes)) | {"data": spec.data}
+        if known and own in settings:
             total += sum(known) / len(known)
         else:
             unknown += 1

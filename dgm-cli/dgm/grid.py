@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from dgm.data import SETS
 from dgm.errors import BadInput
 from dgm.located import Items, Map, locate, merge, read
 from dgm.schema import TrialSettings, did_you_mean, validate
@@ -42,6 +43,9 @@ def blocks_of(layer: Map, path: Path) -> list[Block]:
         data = block.get("data", layer.get("data"))
         if not data:
             raise BadInput(f"{locate(layer, ['grid'], f'{path}:1')}: data: missing")
+        if data not in SETS:
+            where = locate(block if "data" in block else layer, ["data"], f"{path}:1")
+            raise BadInput(f"{where}: data: no {data}{did_you_mean(data, SETS)}")
         settings = merge(layer.get("settings", Map()), block.get("settings", Map()))
         axes = {key: values for key, values in block.items() if key not in ("data", "settings")}
         blocks.append(Block(data, settings, Map(axes, block.origins)))
@@ -112,6 +116,8 @@ def override(blocks: list[Block], text: str) -> list[Block]:
     if key == "data":
         if not isinstance(value, str):
             raise BadInput(f"command line: data: should be a name, not {said!r}")
+        if value not in SETS:
+            raise BadInput(f"command line: data: no {value}{did_you_mean(value, SETS)}")
         return [replace(block, data=value) for block in blocks]
 
     section, _, name = key.rpartition(".")
@@ -131,8 +137,14 @@ def override(blocks: list[Block], text: str) -> list[Block]:
 
 
 def _select(blocks: list[Block], axis: str, wanted: Items) -> list[Block]:
-    """The blocks that have any of the wanted values of an axis, with these values only."""
+    """The blocks that have any of the wanted values of an axis, with these values only.
+
+    Numbers that no block has, e.g. another size, replace the axis wherever it is.
+    """
     known = [value for block in blocks for value in block.axes.get(axis, [])]
+    if all(isinstance(value, int | float) and value not in known for value in wanted):
+        new = Map({axis: wanted}, {axis: "command line"})
+        return [replace(b, axes=merge(b.axes, new)) if axis in b.axes else b for b in blocks]
     for value in wanted:
         if value not in known:
             hint = did_you_mean(str(value), {str(value) for value in known})

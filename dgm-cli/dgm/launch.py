@@ -8,9 +8,10 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -69,7 +70,7 @@ def work(job: Job, display: Any) -> Ended:
             lambda phase, step, n: display.update(label, phase, step, n),
         )
         artifacts = experiment(job.experiment).run_trial(job.spec.settings, trial)
-        store.finish_trial(job.directory, artifacts, trial)
+        store.finish_trial(job.directory, job.identity, artifacts, trial)
         return Ended(label)
     except KeyboardInterrupt:
         return Ended(label, "interrupted", interrupted=True)
@@ -87,13 +88,13 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
-def in_process(jobs: list[Job], display: Display) -> Iterator[Ended]:
+def in_process(jobs: list[Job], display: Display) -> Generator[Ended, None, None]:
     """One after another, here."""
     for job in jobs:
         yield work(job, display)
 
 
-def in_processes(jobs: list[Job], at_once: int, display: Display) -> Iterator[Ended]:
+def in_processes(jobs: list[Job], at_once: int, display: Display) -> Generator[Ended, None, None]:
     """At most `at_once` processes, each of which runs one trial after another.
 
     A process that dies takes its trial with it and is replaced. When this generator is closed
@@ -147,6 +148,8 @@ class _Worker:
             return self.pipe.recv()
         except (EOFError, OSError):  # it went without a word
             self.process.join()
+            if store.is_finished(self.job.directory, self.job.identity):
+                return Ended(self.job.spec.label)  # it died after the work
             code = self.process.exitcode
             how = f"killed by signal {-code}" if code and code < 0 else f"exited with {code}"
             error = f"its process was {how}; the last checkpoint is kept"
@@ -181,9 +184,18 @@ class _Teller:
             raise KeyboardInterrupt from None
 
 
+def _end_with_the_parent() -> None:
+    """A parent that was killed has freed the lock: no worker may write beside the next run."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
 def _child(pipe: Connection) -> None:
     # A terminal sends Ctrl-C to all; the parent alone decides, or each would hear of it twice.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
     with contextlib.suppress(EOFError, OSError):  # the parent has no more jobs, or is gone
         while True:
             ended = work(pipe.recv(), _Teller(pipe))

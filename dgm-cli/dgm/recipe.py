@@ -167,7 +167,7 @@ def parse_seeds(text: str) -> list[int]:
             seeds += range(int(first), int(end) if colon else int(first) + 1)
     except ValueError:
         seeds = []
-    if not seeds or min(seeds) < 0 or len(set(seeds)) < len(seeds):
+    if not seeds or min(seeds) < 0 or max(seeds) >= 2**63 or len(set(seeds)) < len(seeds):
         raise BadInput(f"seeds {text!r}: should read like 0:5 (0 to 4), 3 or 0,2")
     return seeds
 

@@ -4,6 +4,7 @@
 `<out>/<recipe>/<preset>/` from all that are finished.
 """
 
+import contextlib
 import fcntl
 import json
 import os
@@ -20,7 +21,7 @@ import pandas as pd
 from dgm import data, launch, machine, plotting, store
 from dgm import recipe as recipes
 from dgm.errors import BadInput, DgmError, MissingData
-from dgm.estimate import duration
+from dgm.estimate import duration, manifest
 from dgm.grid import TrialSpec
 from dgm.progress import Display
 from dgm.recipe import Recipe
@@ -45,7 +46,7 @@ class Options:
 
     out: Path = Path("results")
     jobs: int = 1
-    threads: int | None = None  # a trial; None: the cores shared by the jobs
+    threads: int = 1  # a trial; the last digits depend on it, so it does not follow from `jobs`
     device: str = "cpu"
     checkpoint_every: float = 30.0
     fresh: bool = False
@@ -54,10 +55,6 @@ class Options:
     overrides: tuple[str, ...] = ()
     seeds: list[int] | None = None
     command: str = ""
-
-    @property
-    def threads_each(self) -> int:
-        return self.threads or max(1, machine.cores() // self.jobs)
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,7 @@ class Report:
     not_run: dict[str, str] = field(default_factory=dict)  # by data set
     unfinished: list[str] = field(default_factory=list)
     fell_back: str = ""  # why the embedded preset was run instead
-    written: list[str] = field(default_factory=list)
+    figures: list[str] = field(default_factory=list)  # empty when there are no results
 
 
 class Interrupted(KeyboardInterrupt):
@@ -109,9 +106,13 @@ def get_data(names: list[str], download: bool = True) -> dict[str, str]:
     missing = {}
     for name in names:
         try:
-            if download:
+            try:
+                data.load(name)
+            except MissingData:
+                if not download:
+                    raise
                 data.fetch(name)
-            data.load(name)
+                data.load(name)
         except BadInput:  # it is here, but not as it should be: that is for the user to decide
             raise
         except DgmError as error:
@@ -138,7 +139,7 @@ def plan(recipe: Recipe, options: Options) -> list[Planned]:
                 "revision": revision,
                 "torch": torch.__version__,
                 "device": torch.device(options.device).type,
-                "threads": options.threads_each,
+                "threads": options.threads,
             },
         )
         for spec in recipe.trials
@@ -177,9 +178,10 @@ def run(recipe: Recipe, options: Options, say: Any = print) -> Report:
         folder(recipe, options.out), recipe.preset, not_run=not_run, fell_back=fell_back
     )
     with lock(report.folder):
-        _refuse_to_lose(report.folder, options)
         planned = plan(recipe, options)
         pending = [p for p in planned if options.fresh or not p.finished]
+        if not options.fresh:
+            _refuse_to_lose(recipe, report.folder, pending, options)
         report.reused = len(planned) - len(pending)
         if report.reused:
             say(f"{report.reused} of {len(planned)} trials are finished already")
@@ -187,23 +189,30 @@ def run(recipe: Recipe, options: Options, say: Any = print) -> Report:
             _run_trials(recipe, pending, options, report)
         finished = [p for p in planned if p.finished]
         report.unfinished = [p.spec.label for p in planned if not p.finished]
-        if not finished:
-            why = "; ".join(report.errors.values()) or "none was run"
-            raise DgmError(f"no trial is finished: {why}")
-        report.written = write_results(recipe, finished, options, report)
+        if finished:
+            report.figures = write_results(recipe, finished, options, report)
+        elif not report.errors:
+            raise DgmError(f"{report.folder}: no trial is finished")
     return report
 
 
-def _refuse_to_lose(folder: Path, options: Options) -> None:
-    """A run with overrides is not to take the place of the recipe's own."""
-    try:
-        earlier = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return
-    if options.overrides and not earlier.get("overrides") and not options.fresh:
+def _refuse_to_lose(recipe: Recipe, folder: Path, pending: list[Planned], options: Options) -> None:
+    """BadInput when results or trials that took their time would give way to others."""
+    remedy = "give another --out DIR, or --fresh to replace them"
+    earlier = manifest(folder)
+    if options.overrides and earlier and not earlier.get("overrides"):
+        raise BadInput(f"{folder}: holds the recipe's own results; with overrides {remedy}")
+    seeds = {trial["seed"] for trial in earlier.get("trials", [])}
+    lost = seeds - {spec.seed for spec in recipe.trials}
+    if lost:
+        raise BadInput(f"{folder}: holds results of seeds {sorted(lost)} too; {remedy}")
+    stale = [(p, store.changes(p.directory, p.identity)) for p in pending]
+    stale = [(p, changes) for p, changes in stale if changes]
+    if stale and options.train:
+        p, changes = stale[0]
         raise BadInput(
-            f"{folder}: holds the recipe's own results; with overrides give another --out DIR, "
-            "or --fresh to replace them"
+            f"{folder}: holds {len(stale)} trials that are other ones ({p.spec.label}: "
+            f"{'; '.join(changes)}); {remedy}"
         )
 
 
@@ -215,7 +224,7 @@ def _run_trials(recipe: Recipe, pending: list[Planned], options: Options, report
             p.directory,
             p.identity,
             options.device,
-            options.threads_each,
+            options.threads,
             options.checkpoint_every,
         )
         for p in pending
@@ -229,24 +238,38 @@ def _run_trials(recipe: Recipe, pending: list[Planned], options: Options, report
     started = time.monotonic()
     try:
         if options.jobs > 1 and len(jobs) > 1:
-            endings: Iterator[launch.Ended] = launch.in_processes(jobs, options.jobs, display)
+            data.load.cache_clear()  # the workers read it themselves
+            endings = launch.in_processes(jobs, options.jobs, display)
         else:
             endings = launch.in_process(jobs, display)
-        for ended in endings:
-            if ended.interrupted:
-                raise KeyboardInterrupt
-            if ended.error:
-                report.errors[ended.label] = ended.error
-                report.details[ended.label] = ended.details
-                display.end(ended.label, f"failed: {ended.label}: {ended.error}")
-            else:
-                report.ran += 1
-                after = duration(time.monotonic() - started)
-                display.end(ended.label, f"finished: {ended.label}, {after} into the run")
+        with contextlib.closing(endings):  # workers are gone before the lock is
+            for ended in endings:
+                if ended.interrupted:
+                    raise KeyboardInterrupt
+                if ended.error:
+                    report.errors[ended.label] = ended.error
+                    report.details[ended.label] = ended.details
+                    display.end(ended.label, f"failed: {ended.label}: {ended.error}")
+                else:
+                    report.ran += 1
+                    after = duration(time.monotonic() - started)
+                    display.end(ended.label, f"finished: {ended.label}, {after} into the run")
     except KeyboardInterrupt:
         raise Interrupted(report.reused + report.ran, len(recipe.trials)) from None
     finally:
         display.close()
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a run holds a results folder now."""
+    try:
+        with open(folder / ".lock", encoding="utf-8") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 @contextmanager
@@ -280,14 +303,20 @@ def gather(planned: list[Planned]) -> Artifacts:
     """All trials' tables, one below the other with axes and seed in front, and their arrays."""
     tables: dict[str, list[pd.DataFrame]] = {}
     arrays: dict[str, dict[str, np.ndarray]] = {}
+    axes = dict.fromkeys(axis for p in planned for axis in p.spec.axes)
     for p in planned:
+        cell = {axis: getattr(p.spec.settings, axis) for axis in axes} | {"seed": p.spec.seed}
+        cell = {key: str(v) if isinstance(v, list) else v for key, v in cell.items()}
         its_tables, its_arrays = store.read_trial(p.directory)
         for name, table in its_tables.items():
-            for i, (axis, value) in enumerate({**p.spec.axes, "seed": p.spec.seed}.items()):
-                table.insert(i, axis, str(value) if isinstance(value, list) else value)
+            for i, (key, value) in enumerate(cell.items()):
+                if key in table:
+                    raise DgmError(f"{key}: is a column of {name}.csv, and cannot be an axis")
+                table.insert(i, key, value)
             tables.setdefault(name, []).append(table)
+        label = ",".join(f"{key}={value}" for key, value in cell.items())
         for name, array in its_arrays.items():
-            arrays.setdefault(name, {})[p.spec.label] = array
+            arrays.setdefault(name, {})[label] = array
     return Artifacts(
         {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}, dict(arrays)
     )
@@ -296,7 +325,10 @@ def gather(planned: list[Planned]) -> Artifacts:
 def write_results(
     recipe: Recipe, finished: list[Planned], options: Options, report: Report
 ) -> list[str]:
-    """Tables, arrays, metrics, summary, figures and the manifest; the names of all."""
+    """Tables, arrays, metrics, summary, figures and the manifest; the figures' names.
+
+    Figures of an earlier run that this one does not have are removed.
+    """
     target = report.folder
     artifacts = gather(finished)
     for name, table in artifacts.tables.items():
@@ -308,9 +340,12 @@ def write_results(
     metrics = read_metrics(target / "metrics.csv")
     write_csv(summary(metrics, recipe.expect, recipe.preset), target / "summary.csv")
     figures = draw(recipe.experiment, artifacts, target)
-    manifest = _manifest(recipe, finished, options, report)
-    atomic_write(target / "run.json", json.dumps(manifest, indent=1) + "\n")
-    return [*artifacts.tables, *artifacts.arrays, *KEPT, *figures, "run"]
+    for path in [*target.glob("*.png"), *target.glob("*.svg")]:
+        if path.stem not in figures:
+            path.unlink()
+    about = _manifest(recipe, finished, options, report)
+    atomic_write(target / "run.json", json.dumps(about, indent=1) + "\n")
+    return figures
 
 
 def draw(experiment: str, artifacts: Artifacts, target: Path) -> list[str]:
@@ -358,7 +393,7 @@ def _manifest(
         "data_hash": {p.spec.data: p.identity["data_hash"] for p in finished},
         "device": machine.device_name(options.device),
         "jobs": options.jobs,
-        "threads": options.threads_each,
+        "threads": options.threads,
         "reference_seconds": machine.reference_seconds(),
         "disk_mb": round(size / 2**20, 1),
         "fell_back": report.fell_back,

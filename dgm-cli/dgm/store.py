@@ -85,7 +85,9 @@ def discard(directory: Path) -> None:
         raise DgmError(f"{directory}: cannot be removed: {error.strerror or error}") from error
 
 
-def finish_trial(directory: Path, artifacts: "Artifacts", trial: "Trial") -> None:
+def finish_trial(
+    directory: Path, identity: dict[str, Any], artifacts: "Artifacts", trial: "Trial"
+) -> None:
     """Write what the trial left, then say that it is finished, then drop its checkpoints."""
     from dgm import models
 
@@ -93,11 +95,11 @@ def finish_trial(directory: Path, artifacts: "Artifacts", trial: "Trial") -> Non
         write_csv(table, directory / f"{name}.csv")
     for name, array in artifacts.arrays.items():
         write_npz(directory / f"{name}.npz", {name: array})
-    identity = about(directory)["identity"]
     for name, model in artifacts.models.items():
         models.save(model, directory / f"{name}.safetensors", {**identity, **trial.chosen})
     _write(
         directory,
+        identity=identity,
         state="finished",
         seconds=round(trial.total_seconds, 2),
         restored_steps=trial.restored,

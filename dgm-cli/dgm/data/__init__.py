@@ -7,7 +7,7 @@
 import hashlib
 import importlib
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from dgm.errors import BadInput
@@ -29,7 +29,7 @@ class Dataset:
     test: "Tensor"
     shape: tuple[int, int]  # of an image: rows, columns
 
-    @property
+    @cached_property
     def hash(self) -> str:
         splits = (self.train, self.validation, self.test)
         digest = hashlib.sha256(repr((self.shape, [len(split) for split in splits])).encode())

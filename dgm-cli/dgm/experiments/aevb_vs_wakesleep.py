@@ -8,18 +8,20 @@ Equations: `dgm.inference.aevb`, `wake_sleep`, `monte_carlo_em`; estimators:
 
 import itertools
 from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
+import pydantic
 from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
 from pydantic import Field
 from torch import Tensor
 
 from dgm import plotting
 from dgm.data.binarise import static_binarise
 from dgm.data.minibatches import Minibatches
-from dgm.errors import BadInput
+from dgm.errors import BadInput, Diverged
 from dgm.inference.aevb import AEVB
 from dgm.inference.likelihood import Estimate, hmc_estimator, importance_sampling
 from dgm.inference.monte_carlo_em import MonteCarloEM
@@ -40,7 +42,7 @@ COLORS = {"aevb": plotting.BLUE, "wake_sleep": plotting.ORANGE, "mcem": plotting
 HEAD = 1 / 60  # of a run, before which methods are not compared: 1 of 60 million samples
 AXES = ["method", "train_size", "binarization"]
 UNNORMALISED = "real-valued pixels as Bernoulli targets: an unnormalised likelihood"
-BINARY = "binary pixels: drawn at each visit in training, one fixed draw for evaluation"
+BINARY = "binary pixels, evaluated on one fixed draw"
 PAPER_RANGE = {1000: (-160.0, -100.0), 50000: (-160.0, -125.0)}  # nats, the figure's y axes
 
 
@@ -49,17 +51,20 @@ class Settings(TrialSettings):
 
     method: Literal["aevb", "wake_sleep", "mcem"] = "aevb"
     train_size: int = Field(50_000, gt=0, description="the first so many training images")
-    binarization: Literal["none", "dynamic"] = Field(
+    binarization: Literal["none", "static", "dynamic"] = Field(
         "none",
         description="none: real-valued pixels as Bernoulli targets, whose likelihood is "
-        "unnormalised; dynamic: pixels drawn at each visit, and evaluation on one fixed draw",
+        "unnormalised; dynamic: pixels drawn at each visit in training; static: one fixed draw "
+        "for training too. Either is evaluated on one fixed draw",
     )
     hidden: int = Field(100, gt=0, description="tanh units in each half's one hidden layer")
     latent_dim: int = Field(3, gt=0)
     samples: int = Field(60_000_000, gt=0, description="training samples evaluated in all")
     batch: int = Field(100, gt=0, description="images a minibatch")
     initial_std: float = Field(0.1, gt=0, description="of every parameter: N(0, 0.01)")
-    rates: list[float] = Field([0.01, 0.02, 0.1], description="Adagrad steps to choose from")
+    rates: list[Annotated[float, Field(gt=0)]] = Field(
+        [0.01, 0.02, 0.1], min_length=1, description="Adagrad steps to choose from"
+    )
     pilot_samples: int = Field(
         500_000, gt=0, description="samples after which the step is chosen, by training data"
     )
@@ -68,6 +73,15 @@ class Settings(TrialSettings):
     evaluated_images: int = Field(1000, gt=0, description="the first so many of train and test")
     importance_samples: int = Field(300, gt=1, description="per image, of the canonical estimate")
     hmc_samples: int = Field(50, gt=4, description="posterior samples of the paper's estimator")
+
+    @pydantic.model_validator(mode="after")
+    def _a_step_at_least(self) -> "Settings":
+        for name in ("samples", "pilot_samples", "train_size"):
+            if getattr(self, name) < self.batch:
+                raise ValueError(f"{name} {getattr(self, name)} is less than batch {self.batch}")
+        if len(set(self.rates)) < len(self.rates):
+            raise ValueError(f"rates {self.rates}: one stands there twice")
+        return self
 
 
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:
@@ -114,10 +128,12 @@ def images(settings: Settings, trial: Trial) -> tuple[Tensor, dict[str, Tensor]]
         "train": train[: settings.evaluated_images],
         "test": data.test[: settings.evaluated_images],
     }
-    if settings.binarization == "dynamic":
+    if settings.binarization != "none":
         evaluated = {
             split: static_binarise(x, f"{data.name}/{split}") for split, x in evaluated.items()
         }
+    if settings.binarization == "static":
+        train = static_binarise(train, f"{data.name}/train")
     return train.to(trial.device), {s: x.to(trial.device) for s, x in evaluated.items()}
 
 
@@ -134,13 +150,18 @@ def start(
 
 def choose_rate(settings: Settings, trial: Trial, train: Tensor, judged: Tensor) -> float:
     """The Adagrad step under which the training likelihood is best after a short run of each."""
-    likelihoods = {}
+    likelihoods: dict[float, float] = {}
     for rate in settings.rates:
         model, batches, learner = start(settings, trial, train, rate)
         steps = settings.pilot_samples // settings.batch
         phase = f"pilot_rate_{rate:g}"
-        for _ in trial.steps(steps, phase=phase, model=model, batches=batches, learner=learner):
-            learner.update(*batches.draw())
+        try:
+            for _ in trial.steps(steps, phase=phase, model=model, batches=batches, learner=learner):
+                learner.update(*batches.draw())
+        except Diverged:  # a step too large is one that is not chosen, unless all are
+            if not likelihoods and rate == settings.rates[-1]:
+                raise
+            continue
         estimate = importance_sampling(
             model.decoder, judged, settings.importance_samples, trial.generator
         )
@@ -206,7 +227,7 @@ def suffix(names: list[str], values: list[Any]) -> str:
     """A cell in a metric's name: "/n50000", "/n1000/binarized", "/n1000/hidden=20"."""
     parts = {
         "train_size": lambda value: f"/n{value}",
-        "binarization": lambda value: "/binarized" if value == "dynamic" else "",
+        "binarization": {"none": "", "dynamic": "/binarized", "static": "/static"}.__getitem__,
     }
     return "".join(
         parts[name](value) if name in parts else f"/{name}={value}"
@@ -258,12 +279,14 @@ def likelihood_figure(curves: pd.DataFrame, x: str, x_label: str, note: str) -> 
                 label = f"{NAMES[method]}, {split}"
                 plotting.seeds_line(axes, rows, x, "log_likelihood", label, COLORS[method], split)
         low, high = PAPER_RANGE.get(size, (None, None))
-        if high is not None:
-            high = max(high, panel["log_likelihood"].max() + 2)
+        if low is not None and high is not None:  # the paper's range, and what goes beyond it
+            ends = panel[panel["samples"] == panel["samples"].max()]["log_likelihood"]
+            low, high = min(low, ends.min() - 3), max(high, ends.max() + 2)
         axes.set_ylim(low, high)
         axes.set(title=f"N = {size:,}", xlabel=x_label)
         if x == "seconds":
             axes.set_xscale("log")
+            axes.xaxis.set_minor_formatter(NullFormatter())
         else:
             axes.set_xlim(0, panel[x].max())
     figure.axes[0].set_ylabel("log marginal likelihood\n(nats per image)")

@@ -1,8 +1,8 @@
 """Two estimators of the marginal likelihood log p(x) = log of the integral of p(x|z) N(z; 0, I) dz.
 
 `importance_sampling` draws from a proposal fitted to each image's posterior and is unbiased for
-p(x). `hmc_estimator` is the one of Kingma & Welling (2014), Appendix D. They share nothing but
-the model. Units: nats, per image.
+p(x). `hmc_estimator` is the one of Kingma & Welling (2014), Appendix D. They share the model and
+where they start looking: a mode far from every start is missed by both. Units: nats, per image.
 """
 
 import math
@@ -33,10 +33,6 @@ class Estimate(NamedTuple):
         )
 
 
-def _in_blocks(x: Tensor, size: int) -> list[Tensor]:
-    return list(x.split(size))
-
-
 def _join(parts: list[Estimate]) -> Estimate:
     return Estimate(*(torch.cat(field) for field in zip(*parts, strict=True)))
 
@@ -65,7 +61,7 @@ def importance_sampling(
     return _join(
         [
             _importance_block(model, part, samples, generator, starts, bank, newton_steps, dof)
-            for part in _in_blocks(x, block)
+            for part in x.split(block)
         ]
     )
 
@@ -198,8 +194,10 @@ def hmc_estimator(
     q is a Gaussian fitted to `samples` earlier states of the same chain, then plugged in at as many
     fresh ones. The reciprocal has a finite variance only where q is narrower than the posterior:
     hence its covariance times `shrink`. Chains start at the best of 2000 random points, and
-    each adapts its step size to 90 % acceptance during burn-in. A posterior with several modes is
-    seen from one of them only, which makes the estimate too low by up to log(1 / its mass).
+    each adapts its step size towards 90 % acceptance during burn-in (a wide
+    posterior's chains end it with a higher one). A posterior with several modes
+    is seen from one of them only, which makes the estimate too low by up to log(1 / its mass); the
+    standard error tells nothing of that, nor of the chain's autocorrelation.
     """
     z = _good_starts(model, x, 1, 2000, generator)[:, 0]
     state = hmc_start(model, x, z)
