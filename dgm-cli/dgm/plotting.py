@@ -60,7 +60,7 @@ def seeds_line(
         axes.fill_between(across, low, high, color=color, alpha=0.2, linewidth=0)
 
 
-def legend_below(figure: Figure, columns: int = 3) -> None:
+def legend_below(figure: Figure, columns: int) -> None:
     """One legend for all panels, under them."""
     entries: dict[str, Artist] = {}
     for axes in figure.axes:

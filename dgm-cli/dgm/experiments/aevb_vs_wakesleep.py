@@ -290,6 +290,6 @@ def likelihood_figure(curves: pd.DataFrame, x: str, x_label: str, note: str) -> 
         else:
             axes.set_xlim(0, panel[x].max())
     figure.axes[0].set_ylabel("log marginal likelihood\n(nats per image)")
-    plotting.legend_below(figure)
+    plotting.legend_below(figure, columns=curves["method"].nunique())  # test below train
     figure.suptitle(note, fontsize=9)
     return figure
