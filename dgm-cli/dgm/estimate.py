@@ -12,6 +12,7 @@ from typing import Any
 
 from dgm import machine
 from dgm.recipe import Recipe
+from dgm.results import read_json
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,7 @@ def duration(seconds: float) -> str:
 
 def manifest(folder: Path) -> dict[str, Any]:
     """run.json of a results folder, or nothing where there is none that can be read."""
-    try:
-        found = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return read_json(folder / "run.json")
 
 
 def estimate(recipe: Recipe, roots: Sequence[Path]) -> Estimate:

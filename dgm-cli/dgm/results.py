@@ -6,6 +6,7 @@ error s / sqrt(n), and Student's 95 % interval m -+ t(0.975; n - 1) s / sqrt(n).
 
 import contextlib
 import io
+import json
 import math
 import os
 import zipfile
@@ -196,6 +197,15 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         raise BadInput(f"{path}: no such results; `dgm run` makes them") from error
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DgmError(f"{path}: is not readable as arrays: {error}") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A file's mapping, or an empty one where there is none that can be read."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def atomic_write(path: Path, content: bytes | str) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from dgm import machine
 from dgm.errors import DgmError
-from dgm.results import atomic_write, read_csv, read_npz, write_csv, write_npz
+from dgm.results import atomic_write, read_csv, read_json, read_npz, write_csv, write_npz
 
 if TYPE_CHECKING:
     from dgm.trial import Artifacts, Trial
@@ -29,11 +29,7 @@ def checkpoints(directory: Path) -> Path:
 
 def about(directory: Path) -> dict[str, Any]:
     """trial.json, or nothing where there is none that can be read."""
-    try:
-        found = json.loads((directory / "trial.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return read_json(directory / "trial.json")
 
 
 def is_finished(directory: Path, identity: dict[str, Any]) -> bool:
