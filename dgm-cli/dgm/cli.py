@@ -97,7 +97,7 @@ def cli() -> None:
     help="Trials at once, a process each.  [default: the cores]",
 )
 @threads_option
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda, cuda:1, mps.")
+@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:1.")
 @out_option
 @click.option("--fresh", is_flag=True, help="Run finished trials again, replace earlier results.")
 @click.option(

@@ -9,7 +9,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -299,11 +299,15 @@ def lock(folder: Path) -> Iterator[None]:
 # --- results ---------------------------------------------------------------------------------
 
 
-def gather(planned: list[Planned]) -> Artifacts:
-    """All trials' tables, one below the other with axes and seed in front, and their arrays."""
+def gather(planned: list[Planned], axes: Sequence[str]) -> Artifacts:
+    """All trials' tables, one below the other, and their arrays by trial.
+
+    In front of each table's columns stand the settings that the experiment calls its axes, then
+    those that only this grid has, then the seed; an array's key names the same.
+    """
     tables: dict[str, list[pd.DataFrame]] = {}
     arrays: dict[str, dict[str, np.ndarray]] = {}
-    axes = dict.fromkeys(axis for p in planned for axis in p.spec.axes)
+    axes = list(dict.fromkeys([*axes, *(axis for p in planned for axis in p.spec.axes)]))
     for p in planned:
         cell = {axis: getattr(p.spec.settings, axis) for axis in axes} | {"seed": p.spec.seed}
         cell = {key: str(v) if isinstance(v, list) else v for key, v in cell.items()}
@@ -330,12 +334,12 @@ def write_results(
     Figures of an earlier run that this one does not have are removed.
     """
     target = report.folder
-    artifacts = gather(finished)
+    experiment = recipes.experiment(recipe.experiment)
+    artifacts = gather(finished, experiment.AXES)
     for name, table in artifacts.tables.items():
         write_csv(table, target / f"{name}.csv")
     for name, arrays in artifacts.arrays.items():
         write_npz(target / f"{name}.npz", arrays)
-    experiment = recipes.experiment(recipe.experiment)
     write_metrics(target / "metrics.csv", experiment.summarise(artifacts))
     metrics = read_metrics(target / "metrics.csv")
     write_csv(summary(metrics, recipe.expect, recipe.preset), target / "summary.csv")

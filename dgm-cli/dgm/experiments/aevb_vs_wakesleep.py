@@ -40,7 +40,7 @@ LEARNERS: dict[str, type[AEVB | WakeSleep | MonteCarloEM]] = {
 NAMES = {"aevb": "AEVB", "wake_sleep": "Wake-sleep", "mcem": "Monte Carlo EM"}
 COLORS = {"aevb": plotting.BLUE, "wake_sleep": plotting.ORANGE, "mcem": plotting.GREEN}
 HEAD = 1 / 60  # of a run, before which methods are not compared: 1 of 60 million samples
-AXES = ["method", "train_size", "binarization"]
+AXES = ["method", "train_size", "binarization"]  # what every table tells its rows apart by
 UNNORMALISED = "real-valued pixels as Bernoulli targets: an unnormalised likelihood"
 BINARY = "binary pixels, evaluated on one fixed draw"
 PAPER_RANGE = {1000: (-160.0, -100.0), 50000: (-160.0, -125.0)}  # nats, the figure's y axes
@@ -49,7 +49,9 @@ PAPER_RANGE = {1000: (-160.0, -100.0), 50000: (-160.0, -125.0)}  # nats, the fig
 class Settings(TrialSettings):
     """The paper's, Section 5 and Appendices C to E."""
 
-    method: Literal["aevb", "wake_sleep", "mcem"] = "aevb"
+    method: Literal["aevb", "wake_sleep", "mcem"] = Field(
+        "aevb", description="how the decoder is learned"
+    )
     train_size: int = Field(50_000, gt=0, description="the first so many training images")
     binarization: Literal["none", "static", "dynamic"] = Field(
         "none",
@@ -58,7 +60,7 @@ class Settings(TrialSettings):
         "for training too. Either is evaluated on one fixed draw",
     )
     hidden: int = Field(100, gt=0, description="tanh units in each half's one hidden layer")
-    latent_dim: int = Field(3, gt=0)
+    latent_dim: int = Field(3, gt=0, description="dimensions of z")
     samples: int = Field(60_000_000, gt=0, description="training samples evaluated in all")
     batch: int = Field(100, gt=0, description="images a minibatch")
     initial_std: float = Field(0.1, gt=0, description="of every parameter: N(0, 0.01)")
@@ -218,9 +220,8 @@ def summarise(artifacts: Artifacts) -> Iterator[Metric]:
 
 
 def axes(table: pd.DataFrame) -> list[str]:
-    """The grid's axes, which stand before the seed: the paper's three, then a user's own."""
-    columns = list(table.columns)
-    return [*AXES, *(axis for axis in columns[: columns.index("seed")] if axis not in AXES)]
+    """AXES, then those that only a user's grid has."""
+    return list(table.columns[: table.columns.get_loc("seed")])
 
 
 def suffix(names: list[str], values: list[Any]) -> str:
@@ -258,7 +259,7 @@ def draw(artifacts: Artifacts) -> dict[str, Figure]:
 
 def with_seconds(curves: pd.DataFrame, seconds: dict[str, np.ndarray]) -> pd.DataFrame:
     """The curves with the wall-clock time of each point, from each trial's array."""
-    cell = [*curves.columns[: list(curves.columns).index("seed") + 1]]
+    cell = [*axes(curves), "seed"]
     trials = []
     for values, rows in curves.groupby(cell, sort=False):
         label = ",".join(f"{axis}={value}" for axis, value in zip(cell, values, strict=True))
