@@ -275,3 +275,20 @@ def test_a_folder_without_permission(tmp_path: Path) -> None:
     with pytest.raises(DgmError, match=r"x\.csv: cannot be written: Permission denied"):
         atomic_write(tmp_path / "x.csv", "a")
     tmp_path.chmod(0o700)
+
+
+def test_a_pattern_describes_what_has_no_entry_of_its_own() -> None:
+    entries = [
+        expect("score/a", at_least=0.0, presets=["paper"]),
+        expect("score/*/binary", unit="bits"),
+        expect("score/*", unit="shares"),
+    ]
+    metrics = table(("score/b", 0, 1.0), ("score/a", 0, 2.0), ("score/b/binary", 0, 3.0))
+    frame = summary(metrics, entries, "paper")
+    assert frame[["metric", "unit", "verdict"]].to_numpy().tolist() == [
+        ["score/a", "nats", "pass"],
+        ["score/b", "shares", "info"],
+        ["score/b/binary", "bits", "info"],
+    ]
+    quick = summary(metrics, entries, "quick").set_index("metric")
+    assert (quick["unit"]["score/a"], quick["verdict"]["score/a"]) == ("shares", "info")

@@ -64,8 +64,10 @@ def summary(metrics: pd.DataFrame, recipe_expect: list[Expectation], preset: str
         for metric, group in metrics.groupby("metric", sort=False)["value"]
     }
     rows = []
-    for metric in dict.fromkeys([*(entry.metric for entry in recipe_expect), *values]):
-        entries = [entry for entry in recipe_expect if entry.metric == metric]
+    own = [entry.metric for entry in recipe_expect if not entry.is_pattern]
+    for metric in dict.fromkeys([*own, *values]):
+        entries = [entry for entry in recipe_expect if entry.describes(metric)]
+        entries.sort(key=lambda entry: entry.is_pattern)  # its own before patterns, as they stand
         entry = next((e for e in entries if e.applies_to(preset)), None)
         low, high = entry.band if entry else (None, None)
         row = {"metric": metric, **_statistics(values.get(metric, np.empty(0)))}

@@ -1,6 +1,7 @@
 """What may stand in a recipe, and how to say in one line, with file and line, what may not."""
 
 import difflib
+import fnmatch
 import re
 import reprlib
 from collections.abc import Callable, Iterable, Sequence
@@ -42,7 +43,10 @@ class TrialSettings(Schema):
 
 
 class Expectation(Schema):
-    """What the paper reported of a metric, and the band that the measured mean must meet."""
+    """What the paper reported of a metric, and the band that the measured mean must meet.
+
+    A name with `*` stands for all metrics that it matches and that have no entry of their own.
+    """
 
     metric: str
     measures: str = Field(description="of what, by what estimator, on which images")
@@ -72,6 +76,16 @@ class Expectation(Schema):
         if self.equals is not None and self.tolerance is not None:
             return self.equals - self.tolerance, self.equals + self.tolerance
         return self.at_least, self.at_most
+
+    @property
+    def is_pattern(self) -> bool:
+        return "*" in self.metric
+
+    def describes(self, metric: str) -> bool:
+        """Whether this entry is the metric's own, or a pattern that it matches."""
+        if self.is_pattern:
+            return fnmatch.fnmatchcase(metric, self.metric)
+        return metric == self.metric
 
     def applies_to(self, preset: str) -> bool:
         """Whether the band and the reported value are meant for this preset."""
