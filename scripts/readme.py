@@ -50,7 +50,8 @@ def minutes(run: Path) -> str:
     if not run.exists():
         return ""
     trials = json.loads(run.read_text(encoding="utf-8"))["trials"]
-    return f"{sum(trial.get('seconds') or 0 for trial in trials) / 60:.2g}"
+    took = sum(trial.get("seconds") or 0 for trial in trials) / 60
+    return f"{took:.0f}" if took >= 10 else f"{took:.2g}"
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

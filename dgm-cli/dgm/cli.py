@@ -243,7 +243,9 @@ def list_(out: Path) -> None:
             trials = found.get("trials", [])
             if trials:
                 seconds = sum(trial["seconds"] for trial in trials)
-                times.append(f"{preset} {duration(seconds / found['jobs'])}")
+                lacking = len(found.get("unfinished", []))
+                part = f" for {len(trials)} of {len(trials) + lacking} trials" if lacking else ""
+                times.append(f"{preset} {duration(seconds / found['jobs'])}{part}")
         click.echo(f"  time: {', '.join(times) or 'not measured'}\n")
 
 
