@@ -179,7 +179,7 @@ def _again(but: tuple[str, ...] = ("--fresh",)) -> str:
 
 
 def _print_report(report: Any, recipe: "Recipe") -> None:
-    from dgm.results import check_table, read_metrics, summary
+    from dgm.results import check_table, read_csv
 
     for label, error in report.errors.items():
         if report.details[label] and _debug():
@@ -189,9 +189,7 @@ def _print_report(report: Any, recipe: "Recipe") -> None:
         click.echo(f"NOTE: {len(report.unfinished)} trials are not finished", err=True)
     if not report.figures:
         return
-    metrics = read_metrics(report.folder / "metrics.csv")
-    frame = summary(metrics, recipe.expect, report.preset)
-    click.echo(check_table({recipe.name: frame}))
+    click.echo(check_table({recipe.name: read_csv(report.folder / "summary.csv")}))
     click.echo(f"results: {report.folder}")
     for name in report.figures:
         click.echo(f"figure: {report.folder / name}.png")
@@ -217,7 +215,7 @@ def _dry_run(recipe: "Recipe", out: Path, jobs: int) -> None:
 @out_option
 def list_(out: Path) -> None:
     """Say what each recipe reproduces, what was reported and measured, and how long it takes."""
-    from dgm.estimate import duration, manifest
+    from dgm.estimate import duration, earlier_run
     from dgm.recipe import all_recipes, header
     from dgm.results import band_text, measured_text, number
 
@@ -237,9 +235,7 @@ def list_(out: Path) -> None:
                     click.echo(f"  {row['metric']}: {said}")
         times = []
         for preset in head.presets:
-            found = next(
-                filter(None, (manifest(root / head.name / preset) for root in _roots(out))), {}
-            )
+            found = earlier_run(_roots(out), head.name, preset)
             trials = found.get("trials", [])
             if trials:
                 seconds = sum(trial["seconds"] for trial in trials)

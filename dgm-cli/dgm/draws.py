@@ -8,7 +8,7 @@ def bernoulli(probability: Tensor, generator: torch.Generator) -> Tensor:
     """A fresh draw of zeros and ones with these probabilities, of their shape.
 
     On a CPU the probabilities are rounded to multiples of 2^-16: four draws then share one
-    64-bit random number, which makes this twice as fast as `torch.rand(...) < probability`.
+    64-bit random number, which makes this faster than `torch.rand(...) < probability`.
     """
     if probability.device.type != "cpu":
         uniform = torch.rand(probability.shape, generator=generator, device=probability.device)

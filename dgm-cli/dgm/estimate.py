@@ -46,10 +46,15 @@ def manifest(folder: Path) -> dict[str, Any]:
     return read_json(folder / "run.json")
 
 
+def earlier_run(roots: Sequence[Path], recipe: str, preset: str) -> dict[str, Any]:
+    """The manifest in the first results root that has one."""
+    folders = (root / recipe / preset for root in roots)
+    return next(filter(None, map(manifest, folders)), {})
+
+
 def estimate(recipe: Recipe, roots: Sequence[Path]) -> Estimate:
     """For all trials of the recipe as resolved, from the first root that has its manifest."""
-    folders = (root / recipe.name / recipe.preset for root in roots)
-    run = next(filter(None, map(manifest, folders)), {})
+    run = earlier_run(roots, recipe.name, recipe.preset)
     timed: dict[str, list[float]] = {}
     for trial in run.get("trials", []):
         timed.setdefault(json.dumps(trial["axes"]), []).append(trial["seconds"])

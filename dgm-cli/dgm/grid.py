@@ -5,10 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from dgm.data import SETS
 from dgm.errors import BadInput
 from dgm.located import Items, Map, locate, merge, read
-from dgm.schema import TrialSettings, did_you_mean, validate
+from dgm.schema import SETS, TrialSettings, did_you_mean, validate
 
 
 @dataclass(frozen=True)

@@ -322,7 +322,7 @@ def gather(planned: list[Planned], axes: Sequence[str]) -> Artifacts:
         for name, array in its_arrays.items():
             arrays.setdefault(name, {})[label] = array
     return Artifacts(
-        {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}, dict(arrays)
+        {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}, arrays
     )
 
 

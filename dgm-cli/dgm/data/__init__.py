@@ -11,12 +11,11 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from dgm.errors import BadInput
+from dgm.schema import SETS as SETS
 from dgm.schema import did_you_mean
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-SETS = ("mnist", "digits")
 
 
 @dataclass(frozen=True)

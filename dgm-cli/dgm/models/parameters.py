@@ -33,10 +33,6 @@ class Parameters:
     def __getitem__(self, name: str) -> Tensor:
         return self._values[name]
 
-    def initialise(self, std: float, generator: torch.Generator) -> None:
-        """Draw every parameter from N(0, std^2)."""
-        self.flat.normal_(0.0, std, generator=generator)
-
 
 def adjoin(*parts: Parameters) -> tuple[Tensor, Tensor]:
     """Lay several parameter sets end to end in one (flat, gradient) pair and return the pair.

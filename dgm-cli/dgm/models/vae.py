@@ -180,7 +180,7 @@ class VAE:
 
 
 def _tanh(pre: Tensor) -> Tensor:
-    """tanh, in place, as 2 sigmoid(2 x) - 1: a third of the time of torch's own on a CPU."""
+    """tanh, in place, as 2 sigmoid(2 x) - 1, which is faster than torch's own on a CPU."""
     return pre.mul_(2.0).sigmoid_().mul_(2.0).sub_(1.0)
 
 
