@@ -226,7 +226,7 @@ def running(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
     """Start a long run whose results go to tmp_path; it is gone when the test is over."""
     started: list[subprocess.Popen[str]] = []
 
-    def start(*arguments: object) -> "subprocess.Popen[str]":
+    def start(*arguments: object, trials: int = 1) -> "subprocess.Popen[str]":
         command = [sys.executable, "-m", "dgm", "run", R, *LONG, *map(str, arguments)]
         process = subprocess.Popen(
             [*command, "--checkpoint-every", "0.2", "--out", str(tmp_path)],
@@ -235,8 +235,7 @@ def running(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
             start_new_session=True,
         )
         started.append(process)
-        saved = "*/*/trials/*/state/train.safetensors"
-        wait_for(lambda: process.poll() is not None or list(tmp_path.glob(saved)))
+        wait_for(lambda: process.poll() is not None or len(checkpoints(tmp_path)) >= trials)
         assert process.poll() is None
         return process
 
@@ -245,6 +244,10 @@ def running(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+
+
+def checkpoints(out: Path) -> list[Path]:
+    return list(out.glob("*/*/trials/*/state/train.safetensors"))
 
 
 def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
@@ -262,7 +265,9 @@ def test_an_interrupted_run_saves_and_says_how_to_go_on(
     number: signal.Signals,
     tmp_path: Path,
 ) -> None:
-    process = running("--jobs", jobs, "--checkpoint-every", 1000, "--fresh")
+    process = running("--jobs", jobs, "--fresh", trials=jobs)
+    moment = tmp_path / "moment"
+    moment.touch()
     os.kill(process.pid, number)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -270,7 +275,9 @@ def test_an_interrupted_run_saves_and_says_how_to_go_on(
     assert f"go on with:\n  dgm run {R}" in said
     assert "--fresh" not in said
     assert "Traceback" not in said
-    assert len(list(tmp_path.glob("*/*/trials/*/state/train.safetensors"))) == jobs
+    saved = [path.stat().st_mtime for path in checkpoints(tmp_path)]
+    assert len(saved) == jobs
+    assert min(saved) >= moment.stat().st_mtime
 
 
 def test_a_second_run_of_the_same_recipe_is_refused(
