@@ -1,6 +1,34 @@
 """One thread for the tests and what they start: tiny products gain nothing from more."""
 
 import os
+import signal
+import sys
+from collections.abc import Callable
+
+import pytest
 
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[name] = "1"
+
+
+@pytest.fixture
+def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
+    """`dgm ARGUMENTS` in this process: checks the exit code, returns what was said."""
+    from dgm import cli
+
+    def call(*arguments: object, code: int = 0) -> str:
+        monkeypatch.setattr(sys, "argv", ["dgm", *map(str, arguments)])
+        before = signal.getsignal(signal.SIGTERM)
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        signal.signal(signal.SIGTERM, before)
+        captured = capsys.readouterr()
+        said = captured.out + captured.err
+        assert stop.value.code == code, said
+        assert "Traceback" not in said
+        if code in (2, 3):
+            (line,) = (x for x in captured.err.splitlines() if x.lower().startswith("error: "))
+            return line
+        return said
+
+    return call

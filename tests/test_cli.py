@@ -15,7 +15,6 @@ import pandas as pd
 import pytest
 from pandas.testing import assert_frame_equal
 
-from dgm import cli
 from dgm.data import files
 from dgm.results import read_csv, read_metrics
 
@@ -36,28 +35,6 @@ def dgm(*arguments: object, **keys: object) -> "subprocess.CompletedProcess[str]
     done = subprocess.run(command, capture_output=True, text=True, check=False, **keys)  # type: ignore[call-overload]
     assert "Traceback" not in done.stderr
     return done
-
-
-@pytest.fixture
-def here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., str]:
-    """`dgm ARGUMENTS` in this process: checks the exit code, returns what was said."""
-
-    def call(*arguments: object, code: int = 0) -> str:
-        monkeypatch.setattr(sys, "argv", ["dgm", *map(str, arguments)])
-        before = signal.getsignal(signal.SIGTERM)
-        with pytest.raises(SystemExit) as stop:
-            cli.main()
-        signal.signal(signal.SIGTERM, before)
-        captured = capsys.readouterr()
-        said = captured.out + captured.err
-        assert stop.value.code == code, said
-        assert "Traceback" not in said
-        if code in (2, 3):
-            (line,) = (x for x in captured.err.splitlines() if x.lower().startswith("error: "))
-            return line
-        return said
-
-    return call
 
 
 @pytest.fixture(scope="module")

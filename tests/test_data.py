@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import io
 import math
 import os
 import socket
@@ -16,13 +17,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.io
 import sklearn.datasets
 import torch
 from torch import Tensor
 
 from dgm import data
-from dgm.data import Dataset, digits, files, mnist
-from dgm.data.binarise import static_binarise
+from dgm.data import Dataset, digits, files, frey_faces, mnist
+from dgm.data.binarise import Binarization, binarise, static_binarise
 from dgm.data.files import File
 from dgm.data.minibatches import Minibatches
 from dgm.errors import BadInput, DgmError, MissingData
@@ -34,7 +36,8 @@ FORMS = {"toy.gz": gzip.compress(CONTENT, mtime=0), "toy": CONTENT}
 def described(name: str, content: bytes) -> tuple[File, bytes]:
     """A File and what is in it."""
     packed = gzip.compress(content, mtime=0)
-    return File(name, *(hashlib.sha256(part).hexdigest() for part in (content, packed))), packed
+    hashes = [hashlib.sha256(part).hexdigest() for part in (content, packed)]
+    return File(name, hashes[0], hashes[1]), packed
 
 
 TOY, PACKED = described("toy.gz", CONTENT)
@@ -108,6 +111,16 @@ def idx_file(magic: int = 0x803, n: int = 2, rows: int = 2, columns: int = 3) ->
     return struct.pack(">4i", magic, n, rows, columns) + bytes([0, 51, 102, 153, 204, 255] * 2)
 
 
+def test_mnist_labels_are_those_of_its_images(images: Dataset) -> None:
+    labels = [images.labels[split] for split in ("train", "validation", "test")]
+    assert [len(each) for each in labels] == [50_000, 10_000, 10_000]
+    assert labels[0][:5].tolist() == [5, 0, 4, 1, 9]
+    assert labels[2][:5].tolist() == [7, 2, 1, 0, 4]
+    counts = torch.bincount(torch.cat(labels[:2]), minlength=10)
+    assert counts.tolist() == [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
+    assert images.classes == 10
+
+
 def test_idx() -> None:
     expected = torch.tensor([[0, 0.2, 0.4, 0.6, 0.8, 1]] * 2)
     torch.testing.assert_close(mnist.idx(idx_file(), "a"), expected, rtol=0, atol=1e-7)
@@ -132,6 +145,50 @@ def test_what_is_no_idx_file_of_images(content: bytes) -> None:
         mnist.idx(content, "a.gz")
 
 
+def test_idx_labels() -> None:
+    content = struct.pack(">2i", 0x801, 3) + bytes([7, 0, 9])
+    assert mnist.idx_labels(content, "a").tolist() == [7, 0, 9]
+    for bad in (content[:-1], content + b"\0", idx_file(), content[:6], b""):
+        with pytest.raises(BadInput, match=r"^a\.gz: is not an idx file of labels$"):
+            mnist.idx_labels(bad, "a.gz")
+
+
+# --- Frey Faces ------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def faces() -> Dataset:
+    if files.missing("frey_faces", frey_faces.FILES):
+        pytest.skip("Frey Faces are not on this machine: set DGM_DATA or `dgm data fetch`")
+    return frey_faces.load()
+
+
+def test_frey_faces_are_the_film(faces: Dataset) -> None:
+    splits = (faces.train, faces.validation, faces.test)
+    assert [tuple(split.shape) for split in splits] == [(1565, 560), (200, 560), (200, 560)]
+    assert (faces.shape, faces.classes) == ((28, 20), 0)
+    pixels = torch.cat(splits).mul(255)
+    assert torch.equal(pixels.round(), pixels.round().clamp(8, 238))
+    assert pixels.mean(dtype=torch.float64).item() == pytest.approx(154.461, abs=1e-3)
+    places = torch.cat([faces.labels[split] for split in ("train", "validation", "test")])
+    assert sorted(places.tolist()) == list(range(1965))
+    film = torch.empty_like(pixels)
+    film[places] = pixels
+    steps = (film[1:] - film[:-1]).norm(dim=1).mean()
+    assert steps < 0.6 * (pixels[1:] - pixels[:-1]).norm(dim=1).mean()  # a film's are small
+
+
+def test_frey_faces_as_published(faces: Dataset, own: Path) -> None:
+    """A MATLAB file with a frame in each column gives the same set."""
+    places = torch.cat([faces.labels[split] for split in ("train", "validation", "test")])
+    film = torch.empty(1965, 560)
+    film[places] = torch.cat([faces.train, faces.validation, faces.test])
+    frames = film.mul(255).round().byte().numpy()
+    (own.parent / "frey_faces").mkdir()
+    scipy.io.savemat(own.parent / "frey_faces" / "frey_rawface.mat", {"ff": frames.T})
+    assert frey_faces.load().hash == faces.hash
+
+
 # --- digits ----------------------------------------------------------------------------------
 
 
@@ -148,9 +205,18 @@ def test_digits_are_scikit_learns() -> None:
     means = torch.stack([split.mean() for split in splits])
     torch.testing.assert_close(means, pixels.mean().expand(3), rtol=0.02, atol=0)  # shuffled
     assert torch.equal(torch.cat([digits.load().train, found.validation, found.test]), pixels)
+    by_pixels = {tuple(row): label for row, label in zip(*sklearn_digits(), strict=True)}
+    for split in ("train", "validation", "test"):
+        rows = getattr(found, split).mul(16).tolist()
+        assert [by_pixels[tuple(row)] for row in rows] == found.labels[split].tolist()
 
 
-def test_the_hash_is_that_of_the_pixels() -> None:
+def sklearn_digits() -> tuple[list[list[float]], list[int]]:
+    theirs = sklearn.datasets.load_digits()
+    return theirs.data.tolist(), theirs.target.tolist()
+
+
+def test_the_hash_is_that_of_pixels_and_labels() -> None:
     found = digits.load()
     assert found.hash == digits.load().hash == data.load("digits").hash
     assert len(found.hash) == 64
@@ -159,6 +225,8 @@ def test_the_hash_is_that_of_the_pixels() -> None:
         altered[-1, -1] += 1 / 16
         assert replace(found, **{split: altered}).hash != found.hash
     assert replace(found, shape=(4, 16)).hash != found.hash
+    other = {**found.labels, "test": 9 - found.labels["test"]}
+    assert replace(found, labels=other).hash != found.hash
 
 
 def test_sets_by_name() -> None:
@@ -167,7 +235,7 @@ def test_sets_by_name() -> None:
     for ask in (data.load, data.fetch):
         with pytest.raises(BadInput, match=r"^data: no mnsit; did you mean mnist\?$"):
             ask("mnsit")
-        with pytest.raises(BadInput, match=r"^data: no os; there is digits, mnist$"):
+        with pytest.raises(BadInput, match=r"^data: no os; there is digits, frey_faces, mnist$"):
             ask("os")
 
 
@@ -188,6 +256,56 @@ def test_a_file_is_read_compressed_or_not(own: Path, cache: Path, name: str, pla
 def test_another_compression_of_the_same_content_is_accepted(own: Path) -> None:
     (own / "toy.gz").write_bytes(gzip.compress(CONTENT, 1, mtime=7))
     assert files.read("toy", TOY) == CONTENT
+
+
+NUMBERS = np.arange(600, dtype=np.uint8).reshape(20, 30)
+
+
+def numpy_file(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=array.dtype == object)
+    return buffer.getvalue()
+
+
+def matlab_file(**arrays: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    scipy.io.savemat(buffer, arrays)
+    return buffer.getvalue()
+
+
+ARRAY = File("a.mat", hashlib.sha256(NUMBERS.tobytes()).hexdigest(), None, ("b.npy",))
+STORED = {"a.mat": matlab_file(ff=NUMBERS.T), "b.npy": numpy_file(NUMBERS)}
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_an_array_is_the_same_from_either_kind_of_file(own: Path, name: str) -> None:
+    """A MATLAB file's columns are what a NumPy file has as rows."""
+    (own / name).write_bytes(STORED[name])
+    assert not files.missing("toy", [ARRAY])
+    assert files.read("toy", ARRAY) == NUMBERS.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("name", "stored"),
+    [
+        ("a.mat", STORED["a.mat"][:-30]),
+        ("a.mat", STORED["a.mat"][:100]),
+        ("a.mat", b""),
+        ("a.mat", b"<html>moved</html>" * 20),
+        ("a.mat", matlab_file(ff=NUMBERS)),
+        ("a.mat", matlab_file(ff=NUMBERS.T, gg=NUMBERS)),
+        ("b.npy", STORED["b.npy"][:-1]),
+        ("b.npy", b"\x80\x04N."),
+        ("b.npy", numpy_file(NUMBERS.T.copy())),
+        ("b.npy", numpy_file(np.array([{}], dtype=object))),  # would have to be unpickled
+    ],
+)
+def test_a_damaged_array_is_bad_input(own: Path, name: str, stored: bytes) -> None:
+    (own / name).write_bytes(stored)
+    with pytest.raises(BadInput) as caught:
+        files.read("toy", ARRAY)
+    assert str(caught.value).startswith(f"{own / name}: is ")
+    assert "\n" not in str(caught.value)
 
 
 def test_folders(own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -391,6 +509,16 @@ def test_wrong_bytes_are_refused(cache: Path, serve: Serve, wrong: bytes) -> Non
     assert "GET /other.gz" not in liar.log  # once is enough
 
 
+def test_without_the_publishers_hash_the_content_decides(cache: Path, serve: Serve) -> None:
+    wrong = serve({"a.mat": matlab_file(ff=NUMBERS.T + 1)})
+    with pytest.raises(MissingData, match=r"could not be downloaded: .*its SHA-256 is another"):
+        files.fetch("toy", [ARRAY], [wrong.url])
+    assert names(cache) == []
+    right = serve({"a.mat": STORED["a.mat"]})
+    assert files.fetch("toy", [ARRAY], [wrong.url, right.url]) == [cache / "a.mat"]
+    assert files.read("toy", ARRAY) == NUMBERS.tobytes()
+
+
 def test_a_mirror_that_stalls_amid_a_file_costs_its_timeout_once(
     cache: Path, serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -498,6 +626,19 @@ def epoch(minibatches: Minibatches) -> list[int]:
         assert x.shape == (3, 2)
         drawn += indices.tolist()
     return drawn
+
+
+@pytest.mark.parametrize("how", ["none", "static", "dynamic"])
+@pytest.mark.parametrize("training", [True, False])
+def test_binarise(how: Binarization, training: bool) -> None:
+    x = torch.rand(9, 5, generator=torch.Generator().manual_seed(0))
+    as_it_is = how == "none" or (how == "dynamic" and training)
+    expected = x if as_it_is else static_binarise(x, "toy/train")
+    assert torch.equal(binarise(x, "toy/train", how, training), expected)
+    for bad in (-0.1, 1.5, float("nan")):
+        x[3, 2] = bad
+        with pytest.raises(BadInput, match=r"^toy/train: pixels from .* needs them in \[0, 1\]$"):
+            binarise(x, "toy/train", how, training)
 
 
 def test_an_epoch_visits_each_row_at_most_once() -> None:

@@ -7,8 +7,14 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
+from dgm.inference.aevb import AEVB
 from dgm.inference.hmc import LatentModel, adapt, hmc_start, hmc_step
-from dgm.inference.likelihood import Estimate, hmc_estimator, importance_sampling
+from dgm.inference.likelihood import (
+    Estimate,
+    encoder_importance_sampling,
+    hmc_estimator,
+    importance_sampling,
+)
 from dgm.models.vae import VAE
 
 ESTIMATORS = {
@@ -88,6 +94,26 @@ def test_vae_with_three_latents(name: str) -> None:
     coarse = quadrature(model.decoder, x, points=61)
     torch.testing.assert_close(exact, coarse, atol=1e-3, rtol=0)  # the oracle has converged
     check(ESTIMATORS[name](model.decoder, x, generator), exact.float())
+
+
+def test_importance_sampling_from_the_encoder() -> None:
+    """Oracle: quadrature, on a VAE trained a little, whose encoder covers its posterior."""
+    generator = torch.Generator().manual_seed(5)
+    model = VAE(visible=16, hidden=20, latent_dim=3)
+    model.initialise(0.6, generator)
+    data = model.decoder.sample(torch.randn(2000, 3, generator=generator), generator)
+    model.initialise(0.1, generator)
+    learner = AEVB(model, len(data), 0.1, generator)
+    for _ in range(30):
+        for batch in data.split(100):
+            learner.update(batch, torch.empty(0))
+    x = data[:37]
+    exact = quadrature(model.decoder, x).float()
+    check(encoder_importance_sampling(model, x, 2100, generator), exact)
+
+    few = encoder_importance_sampling(model, x, 2, generator, images=5, block=1)
+    assert few.log_likelihood.shape == (37,)
+    assert few.effective_samples.max() <= 2 + 1e-5
 
 
 def test_two_modes_are_both_found() -> None:

@@ -25,7 +25,7 @@ from dgm.errors import DgmError, Diverged
 from dgm.inference.aevb import AEVB
 from dgm.models.vae import VAE
 from dgm.results import atomic_write
-from dgm.trial import Snapshots, Trial
+from dgm.trial import Best, Snapshots, Trial, log_spaced
 
 IMAGES = torch.rand(22, 6, generator=torch.Generator().manual_seed(1))
 DATA = Dataset("toy", IMAGES, IMAGES[:4], IMAGES[:4], (2, 3))
@@ -70,11 +70,11 @@ def learn(trial: Trial, hook: Hook = lambda phase, step: None) -> End:
         "model": model.flat,
         "order": batches.order,
         "position": torch.tensor(batches.position),
-        "squares": learner.adagrad.squares,
+        "squares": learner.optimiser.squares,
         "snapshots": path.vectors,
         "generator": trial.generator.get_state(),
     }
-    return End(tensors, {name: trial.table(name) for name in ("norms", "between")}, taken)
+    return End(tensors, trial.tables(), taken)
 
 
 def assert_same(a: End, b: End) -> None:
@@ -121,7 +121,7 @@ def test_all_steps_are_yielded_once(tmp_path: Path) -> None:
     expected = [("train", step) for step in range(TRAIN)]
     assert end.taken == expected + [("evaluate", step) for step in range(EVALUATE)]
     assert list(end.tables["norms"]["step"]) == [step for _, step in end.taken]
-    assert (trial.restored, trial.table("other").empty) == (0, True)
+    assert trial.restored == 0
     assert list(trial.steps(0, phase="none")) == []
     assert not (tmp_path / "none.safetensors").exists()
 
@@ -470,3 +470,27 @@ def test_snapshots_are_copies_at_the_chosen_steps(dtype: torch.dtype) -> None:
     assert torch.equal(again.vectors[[0, 2]], expected[[0, 2]])
     assert torch.equal(again.vectors[1], vector)
     assert again.seconds.tolist() == [0.1 * 2, 5.0, 0.1 * 7]
+
+
+def test_the_best_is_kept_over_a_restart() -> None:
+    vector = torch.zeros(3)
+    best = Best(vector)
+    assert torch.isfinite(best.score)  # or no checkpoint would take it
+    for step, score in enumerate([-5.0, -2.0, float("nan"), -3.0], start=1):
+        vector.fill_(step)
+        best.offer(score, step)
+    again = Best(vector)
+    again.load_state_dict({name: tensor.clone() for name, tensor in best.state_dict().items()})
+    again.offer(-2.0, 5)  # not above
+    for kept in (best, again):
+        assert (kept.vector.tolist(), kept.score.item(), int(kept.step)) == ([2.0] * 3, -2.0, 2)
+    again.offer(-1.0, 6)
+    assert (again.vector[0].item(), int(again.step)) == (4.0, 6)
+    assert best.vector[0].item() == 2.0
+
+
+def test_log_spaced() -> None:
+    assert log_spaced(10, 1000, 3) == [10, 100, 1000]
+    assert log_spaced(0, 100, 3) == [1, 10, 100]
+    assert log_spaced(7, 3, 5) == [3]
+    assert log_spaced(1, 4, 40) == [1, 2, 3, 4]

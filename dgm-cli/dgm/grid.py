@@ -24,6 +24,10 @@ class TrialSpec:
         """The axes in the grid's order, then the seed; no other trial of the recipe has it."""
         return ",".join(f"{key}={value}" for key, value in {**self.axes, "seed": self.seed}.items())
 
+    def value(self, axis: str) -> Any:
+        """Of one of the experiment's AXES: a setting, or `data`, the data set's name."""
+        return self.data if axis == "data" else getattr(self.settings, axis)
+
 
 @dataclass(frozen=True)
 class Block:

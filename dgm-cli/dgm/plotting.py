@@ -1,13 +1,18 @@
 """One look for every figure: colour-blind-safe, legible at the README's width."""
 
 import io
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib
+import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # Okabe & Ito's palette: distinct in the common forms of colour blindness and in grey.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK = (
@@ -18,6 +23,10 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK = (
     "#CC79A7",
     "#56B4E9",
     "#000000",
+)
+# Ten classes: Okabe & Ito's eight with a brown and a grey between them, told apart by lightness.
+TEN = ListedColormap(
+    [BLACK, BLUE, ORANGE, GREEN, RED, PURPLE, SKY, "#F0E442", "#8C564B", "#999999"], "ten"
 )
 STYLE: dict[Any, Any] = {
     "font.size": 10,
@@ -82,3 +91,22 @@ def render(figure: Figure, suffix: str) -> bytes:
     with matplotlib.rc_context(STYLE):
         figure.savefig(buffer, format=suffix, metadata=metadata)
     return buffer.getvalue()
+
+
+def tile(images: np.ndarray, columns: int) -> np.ndarray:
+    """Images (n, rows, columns of pixels) side by side, `columns` of them a line, without gaps."""
+    n, height, width = images.shape
+    lines = images.reshape(n // columns, columns, height, width).swapaxes(1, 2)
+    return lines.reshape(n // columns * height, columns * width)
+
+
+def show_images(axes: Axes, images: np.ndarray, columns: int) -> None:
+    """Grey images, 0 black and 255 white, as one picture without axes."""
+    axes.imshow(tile(images, columns), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    axes.set_axis_off()
+
+
+def grey(images: "Tensor", shape: tuple[int, int]) -> np.ndarray:
+    """Rows of pixels in [0, 1] as 8-bit images (n, rows, columns), which is what figures keep."""
+    pixels: np.ndarray = images.clamp(0, 1).mul(255).round().byte().cpu().numpy()
+    return pixels.reshape(-1, *shape)

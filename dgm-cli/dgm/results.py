@@ -10,7 +10,7 @@ import json
 import math
 import os
 import zipfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,6 +36,25 @@ class Metric(NamedTuple):
     metric: str
     seed: int
     value: float
+
+
+def by_cell(
+    table: pd.DataFrame, without: Sequence[str] = ()
+) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
+    """The rows of a table of a whole run that share all axes and the seed, but those `without`.
+
+    First comes what they share, by name; axes that only a user's grid has stand after the others.
+    """
+    head = table.columns[: table.columns.get_loc("seed") + 1]
+    names = [name for name in head if name not in without]
+    for values, rows in table.groupby(names, sort=False):
+        yield dict(zip(names, values, strict=True)), rows
+
+
+def own_axes(cell: dict[str, Any], axes: Sequence[str]) -> str:
+    """How a metric's name ends for axes of a user's grid beside the experiment's: "/hidden=20"."""
+    own = {name: value for name, value in cell.items() if name not in (*axes, "seed")}
+    return "".join(f"/{name}={value}" for name, value in own.items())
 
 
 def write_metrics(path: Path, metrics: Iterable[Metric]) -> None:

@@ -302,14 +302,15 @@ def lock(folder: Path) -> Iterator[None]:
 def gather(planned: list[Planned], axes: Sequence[str]) -> Artifacts:
     """All trials' tables, one below the other, and their arrays by trial.
 
-    In front of each table's columns stand the settings that the experiment calls its axes, then
+    In front of each table's columns stand what the experiment calls its axes (settings, or the
+    name of the data), then
     those that only this grid has, then the seed; an array's key names the same.
     """
     tables: dict[str, list[pd.DataFrame]] = {}
     arrays: dict[str, dict[str, np.ndarray]] = {}
     axes = list(dict.fromkeys([*axes, *(axis for p in planned for axis in p.spec.axes)]))
     for p in planned:
-        cell = {axis: getattr(p.spec.settings, axis) for axis in axes} | {"seed": p.spec.seed}
+        cell = {axis: p.spec.value(axis) for axis in axes} | {"seed": p.spec.seed}
         cell = {key: str(v) if isinstance(v, list) else v for key, v in cell.items()}
         its_tables, its_arrays = store.read_trial(p.directory)
         for name, table in its_tables.items():

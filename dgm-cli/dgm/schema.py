@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 PresetName = Literal["paper", "quick", "embedded", "scale"]
-SETS = ("mnist", "digits")  # data sets, a module of dgm.data each
+SETS = ("mnist", "frey_faces", "digits")  # data sets, a module of dgm.data each
 PRESETS: tuple[str, ...] = get_args(PresetName)
 Model = TypeVar("Model", bound=BaseModel)
 

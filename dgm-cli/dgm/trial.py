@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
 import pandas as pd
 import torch
 from safetensors import SafetensorError, safe_open
@@ -70,6 +71,35 @@ class Snapshots:
         self.seconds.copy_(state["seconds"])
 
 
+class Best:
+    """A copy of a parameter vector as it was when a score was highest."""
+
+    def __init__(self, vector: Tensor) -> None:
+        self._watched, self.vector = vector, vector.clone()
+        # Not -inf, which a checkpoint would be refused for.
+        self.score = torch.tensor(torch.finfo(torch.float64).min, dtype=torch.float64)
+        self.step = torch.tensor(0)
+
+    def offer(self, score: float, step: int) -> None:
+        """Copy the vector if `score`, that of validation data, is the highest yet."""
+        if score > self.score:
+            self.vector.copy_(self._watched)
+            self.score.fill_(score)
+            self.step.fill_(step)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"vector": self.vector, "score": self.score, "step": self.step}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        for name, tensor in self.state_dict().items():
+            tensor.copy_(state[name])
+
+
+def log_spaced(first: int, last: int, n: int) -> list[int]:
+    """Up to `n` whole numbers in equal ratios, the ends `first` (1 or more) and `last` included."""
+    return np.unique(np.geomspace(min(max(first, 1), last), last, n).round().astype(int)).tolist()
+
+
 class Trial:
     """Data, device, a seeded generator, and `steps`: the loop that saves itself.
 
@@ -105,8 +135,9 @@ class Trial:
         """Append a row to a table; rows travel in the checkpoint."""
         self._rows.setdefault(table, []).append(row)
 
-    def table(self, name: str) -> pd.DataFrame:
-        return pd.DataFrame(self._rows.get(name, []))
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """All that was recorded."""
+        return {name: pd.DataFrame(rows) for name, rows in self._rows.items()}
 
     def steps(self, n: int, phase: str = "train", **state: Stateful) -> Iterator[int]:
         """Yield 0 .. n - 1, going on from the phase's checkpoint if there is one.

@@ -6,7 +6,8 @@
 
 import hashlib
 import importlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -20,13 +21,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images as rows of pixels in [0, 1], split. `hash` is the SHA-256 of all that is in it."""
+    """Images as rows of pixels, split. `hash` is the SHA-256 of all that is in it."""
 
     name: str
     train: "Tensor"  # (n, visible)
     validation: "Tensor"
     test: "Tensor"
     shape: tuple[int, int]  # of an image: rows, columns
+    labels: "Mapping[str, Tensor]" = field(default_factory=dict)  # by split, (n,) whole numbers
+    classes: int = 0  # that the labels name; 0 where they name none
 
     @cached_property
     def hash(self) -> str:
@@ -34,6 +37,8 @@ class Dataset:
         digest = hashlib.sha256(repr((self.shape, [len(split) for split in splits])).encode())
         for split in splits:
             digest.update(split.numpy().data)
+        for name, labels in sorted(self.labels.items()):
+            digest.update(name.encode() + labels.numpy().data)
         return digest.hexdigest()
 
 

@@ -14,7 +14,11 @@ from dgm.data import Dataset
 def load() -> Dataset:
     from sklearn.datasets import load_digits
 
-    pixels = torch.from_numpy(load_digits().data.astype(np.float32) / 16)
-    order = torch.from_numpy(np.random.RandomState(0).permutation(len(pixels)))
-    train, validation, test = pixels[order].split([1400, 97, 300])
-    return Dataset("digits", train, validation, test, (8, 8))
+    found, sizes = load_digits(), [1400, 97, 300]
+    order = torch.from_numpy(np.random.RandomState(0).permutation(len(found.data)))
+    pixels = torch.from_numpy(found.data.astype(np.float32) / 16)[order]
+    labels = torch.from_numpy(found.target.astype(np.int64))[order]
+    names = ("train", "validation", "test")
+    by_split = dict(zip(names, labels.split(sizes), strict=True))
+    train, validation, test = pixels.split(sizes)
+    return Dataset("digits", train, validation, test, (8, 8), by_split, classes=10)

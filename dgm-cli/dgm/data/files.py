@@ -5,14 +5,16 @@ A set has one folder. Nothing is used unless its content has the hash that is wr
 
 import gzip
 import hashlib
+import io
 import os
 import threading
 import time
-import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
+
+import numpy as np
 
 from dgm.errors import BadInput, DgmError, MissingData
 
@@ -20,11 +22,20 @@ GIVE_UP = 6.0  # seconds in which some mirror has to answer
 
 
 class File(NamedTuple):
-    """A .gz file: its name, the SHA-256 of what is in it, and that of the .gz as published."""
+    """A file as published: its name, the SHA-256 of what is in it, and that of the file itself.
+
+    What is in it: a .gz decompressed, the numbers of a .npy or .mat in the order in which they
+    lie. The same content may also be found in a file of another name, or without its .gz.
+    """
 
     name: str
     content_sha256: str
-    published_sha256: str
+    published_sha256: str | None  # None: the publisher's is not known, and the content decides
+    also: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.name, self.name.removesuffix(".gz"), *self.also
 
 
 def folders() -> list[Path]:
@@ -39,9 +50,9 @@ def cache_folder() -> Path:
 
 
 def find(data: str, file: File) -> Path | None:
-    """The file of a set, as .gz or as it was before compression, where it first is."""
+    """The file of a set, under any of its names, where it first is."""
     for folder in folders():
-        for name in (file.name, file.name.removesuffix(".gz")):
+        for name in file.names:
             path = folder / data / name
             if os.path.isfile(path):  # Path.is_file raises where a folder may not be entered
                 return path
@@ -54,23 +65,49 @@ def missing(data: str, files: Sequence[File]) -> list[str]:
 
 
 def read(data: str, file: File) -> bytes:
-    """A file's decompressed content, verified."""
+    """What is in a file, verified."""
     path = find(data, file)
     if path is None:
         looked = " or ".join(str(folder / data) for folder in folders())
         raise MissingData(
             f"{data}: {file.name} is not in {looked}; `dgm data fetch {data}` gets it"
         )
+    return _read(path, data, file)
+
+
+def _read(path: Path, data: str, file: File) -> bytes:
     try:
         raw = path.read_bytes()
-        content = gzip.decompress(raw) if path.suffix == ".gz" else raw
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-        raise BadInput(f"{path}: is truncated or damaged ({error}); {_remedy(data)}") from error
     except OSError as error:
         raise DgmError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        content = CONTENT.get(path.suffix, bytes)(raw)
+    except Exception as error:  # of whatever kind: scipy's reader has many
+        said = " ".join(str(error).split())
+        raise BadInput(f"{path}: is truncated or damaged ({said}); {_remedy(data)}") from error
     if hashlib.sha256(content).hexdigest() != file.content_sha256:
         raise BadInput(f"{path}: is not {data}'s (its SHA-256 is another); {_remedy(data)}")
     return content
+
+
+def _of_npy(raw: bytes) -> bytes:
+    return np.load(io.BytesIO(raw), allow_pickle=False).tobytes()
+
+
+def _of_mat(raw: bytes) -> bytes:
+    """The one array of a MATLAB file, column after column as it lies there."""
+    from scipy.io import loadmat
+
+    found = loadmat(io.BytesIO(raw))
+    (array,) = (value for name, value in found.items() if not name.startswith("__"))
+    return np.asarray(array).tobytes(order="F")
+
+
+CONTENT: dict[str, Callable[[bytes], bytes]] = {
+    ".gz": gzip.decompress,
+    ".npy": _of_npy,
+    ".mat": _of_mat,
+}
 
 
 def _remedy(data: str) -> str:
@@ -102,16 +139,19 @@ def fetch(data: str, files: Sequence[File], mirrors: Sequence[str]) -> list[Path
     for file in wanted:
         for mirror in list(answering):
             try:
+                published = file.published_sha256
                 pooch.retrieve(
                     mirror + file.name,
-                    known_hash=f"sha256:{file.published_sha256}",
+                    known_hash=f"sha256:{published}" if published else None,
                     fname=file.name,
                     path=folder,
                     downloader=pooch.HTTPDownloader(timeout=GIVE_UP),
                 )
+                if not published:
+                    _keep_if_whole(folder / file.name, data, file)
                 got.append(folder / file.name)
                 break
-            except (requests.RequestException, ValueError) as error:
+            except (requests.RequestException, ValueError, BadInput) as error:
                 said = f"{mirror}: {' '.join(str(error).split())}"
                 answering.append(answering.pop(0))  # the next file is asked of another first
             except OSError as error:
@@ -120,6 +160,15 @@ def fetch(data: str, files: Sequence[File], mirrors: Sequence[str]) -> list[Path
         else:
             raise MissingData(f"{data}: {file.name} could not be downloaded: {said}")
     return got
+
+
+def _keep_if_whole(path: Path, data: str, file: File) -> None:
+    """BadInput, and the file removed, when its content is not the one known."""
+    try:
+        _read(path, data, file)
+    except BadInput:
+        path.unlink()
+        raise
 
 
 def _answering(mirrors: Sequence[str], name: str) -> list[str]:

@@ -42,9 +42,22 @@ FILES = (
 
 
 def load() -> Dataset:
-    train = idx(files.read("mnist", FILES[0]), FILES[0].name)
-    test = idx(files.read("mnist", FILES[2]), FILES[2].name)
-    return Dataset("mnist", train[:50_000], train[50_000:], test, (28, 28))
+    train, train_labels, test, test_labels = (files.read("mnist", file) for file in FILES)
+    images, images_of_test = idx(train, FILES[0].name), idx(test, FILES[2].name)
+    labels = idx_labels(train_labels, FILES[1].name)
+    return Dataset(
+        "mnist",
+        images[:50_000],
+        images[50_000:],
+        images_of_test,
+        (28, 28),
+        {
+            "train": labels[:50_000],
+            "validation": labels[50_000:],
+            "test": idx_labels(test_labels, FILES[3].name),
+        },
+        classes=10,
+    )
 
 
 def idx(content: bytes, name: str) -> Tensor:
@@ -54,3 +67,11 @@ def idx(content: bytes, name: str) -> Tensor:
         raise BadInput(f"{name}: is not an idx file of images")
     pixels = np.frombuffer(content, np.uint8, offset=16).reshape(n, rows * columns)
     return torch.from_numpy(pixels.astype(np.float32) / 255)
+
+
+def idx_labels(content: bytes, name: str) -> Tensor:
+    """The labels of an idx1 file, (N,) whole numbers."""
+    magic, n = (int.from_bytes(content[i : i + 4], "big") for i in (0, 4))
+    if magic != 0x801 or len(content) != 8 + n:
+        raise BadInput(f"{name}: is not an idx file of labels")
+    return torch.from_numpy(np.frombuffer(content, np.uint8, offset=8).astype(np.int64))

@@ -8,7 +8,7 @@ Equations: `dgm.inference.aevb`, `wake_sleep`, `monte_carlo_em`; estimators:
 
 import itertools
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -19,15 +19,16 @@ from pydantic import Field
 from torch import Tensor
 
 from dgm import plotting
-from dgm.data.binarise import static_binarise
+from dgm.data.binarise import Binarization, binarise
 from dgm.data.minibatches import Minibatches
-from dgm.errors import BadInput, Diverged
+from dgm.errors import BadInput
 from dgm.inference.aevb import AEVB
+from dgm.inference.fit_vae import LearningSettings
 from dgm.inference.likelihood import Estimate, hmc_estimator, importance_sampling
 from dgm.inference.monte_carlo_em import MonteCarloEM
+from dgm.inference.pilot import Learning, choose_rate
 from dgm.inference.wake_sleep import WakeSleep
 from dgm.models.vae import VAE
-from dgm.recipe import TrialSettings
 from dgm.results import Metric
 from dgm.trial import Artifacts, Snapshots, Trial
 
@@ -46,14 +47,14 @@ BINARY = "binary pixels, evaluated on one fixed draw"
 PAPER_RANGE = {1000: (-160.0, -100.0), 50000: (-160.0, -125.0)}  # nats, the figure's y axes
 
 
-class Settings(TrialSettings):
+class Settings(LearningSettings):
     """The paper's, Section 5 and Appendices C to E."""
 
     method: Literal["aevb", "wake_sleep", "mcem"] = Field(
         "aevb", description="how the decoder is learned"
     )
     train_size: int = Field(50_000, gt=0, description="the first so many training images")
-    binarization: Literal["none", "static", "dynamic"] = Field(
+    binarization: Binarization = Field(
         "none",
         description="none: real-valued pixels as Bernoulli targets, whose likelihood is "
         "unnormalised; dynamic: pixels drawn at each visit in training; static: one fixed draw "
@@ -62,60 +63,62 @@ class Settings(TrialSettings):
     hidden: int = Field(100, gt=0, description="tanh units in each half's one hidden layer")
     latent_dim: int = Field(3, gt=0, description="dimensions of z")
     samples: int = Field(60_000_000, gt=0, description="training samples evaluated in all")
-    batch: int = Field(100, gt=0, description="images a minibatch")
-    initial_std: float = Field(0.1, gt=0, description="of every parameter: N(0, 0.01)")
-    rates: list[Annotated[float, Field(gt=0)]] = Field(
-        [0.01, 0.02, 0.1], min_length=1, description="Adagrad steps to choose from"
-    )
-    pilot_samples: int = Field(
-        500_000, gt=0, description="samples after which the step is chosen, by training data"
-    )
-    evaluations: int = Field(40, gt=1, description="log-spaced points of the curves")
-    first_evaluation: int = Field(100_000, gt=0, description="samples at the first of them")
     evaluated_images: int = Field(1000, gt=0, description="the first so many of train and test")
     importance_samples: int = Field(300, gt=1, description="per image, of the canonical estimate")
     hmc_samples: int = Field(50, gt=4, description="posterior samples of the paper's estimator")
 
     @pydantic.model_validator(mode="after")
-    def _a_step_at_least(self) -> "Settings":
-        for name in ("samples", "pilot_samples", "train_size"):
-            if getattr(self, name) < self.batch:
-                raise ValueError(f"{name} {getattr(self, name)} is less than batch {self.batch}")
-        if len(set(self.rates)) < len(self.rates):
-            raise ValueError(f"rates {self.rates}: one stands there twice")
+    def _a_batch_at_least(self) -> "Settings":
+        if self.train_size < self.batch:
+            raise ValueError(f"train_size {self.train_size} is less than batch {self.batch}")
         return self
 
 
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     """Choose the step, train, then evaluate the parameters kept at each evaluation point."""
     train, evaluated = images(settings, trial)
-    rate = choose_rate(settings, trial, train, evaluated["train"])
 
-    model, batches, learner = start(settings, trial, train, rate)
-    path = Snapshots(model.flat, evaluation_steps(settings))
+    def start(rate: float) -> Learning:
+        model = VAE(train.shape[1], settings.hidden, settings.latent_dim, trial.device)
+        model.initialise(settings.initial_std, trial.generator)
+        dynamic = settings.binarization == "dynamic"
+        batches = Minibatches(train, settings.batch, trial.generator, dynamic)
+        learner = LEARNERS[settings.method](model, len(train), rate, trial.generator)
+        return Learning(model, batches, learner)
+
+    def estimate(model: VAE, x: Tensor) -> Estimate:
+        samples = settings.importance_samples
+        return importance_sampling(model.decoder, x, samples, trial.generator)
+
+    def score(rate: float, model: VAE) -> float:
+        early = estimate(model, evaluated["train"])
+        record(trial, "pilot", early, rate=rate)
+        return early.mean()[0]
+
+    pilot_steps = settings.pilot_samples // settings.batch
+    learning = start(choose_rate(trial, settings.rates, pilot_steps, start, score))
+    model, batches, learner = learning
+    path = Snapshots(model.flat, settings.evaluation_steps())
     steps = settings.samples // settings.batch
-    for step in trial.steps(steps, model=model, batches=batches, learner=learner, path=path):
+    for step in trial.steps(steps, path=path, **learning._asdict()):
         learner.update(*batches.draw())
         path.keep(step + 1, trial.seconds)
 
     for i in trial.steps(len(path.steps), phase="evaluate"):
         model.flat.copy_(path.vectors[i])
         for split, x in evaluated.items():
-            estimate = importance_sampling(
-                model.decoder, x, settings.importance_samples, trial.generator
-            )
-            record(trial, "curves", estimate, samples=path.steps[i] * settings.batch, split=split)
+            samples = path.steps[i] * settings.batch
+            record(trial, "curves", estimate(model, x), samples=samples, split=split)
 
     splits = list(evaluated.items())
     for i in trial.steps(len(splits), phase="estimators"):
         split, x = splits[i]
-        ours = importance_sampling(model.decoder, x, settings.importance_samples, trial.generator)
+        ours = estimate(model, x)
         papers = hmc_estimator(model.decoder, x, trial.generator, samples=settings.hmc_samples)
         record(trial, "estimators", ours, split=split, estimator="importance_sampling")
         record(trial, "estimators", papers, split=split, estimator="hmc")
 
-    tables = {name: trial.table(name) for name in ("pilot", "curves", "estimators")}
-    return Artifacts(tables, {"seconds": path.seconds.numpy()}, {"vae": model})
+    return Artifacts(trial.tables(), {"seconds": path.seconds.numpy()}, {"vae": model})
 
 
 def images(settings: Settings, trial: Trial) -> tuple[Tensor, dict[str, Tensor]]:
@@ -130,55 +133,13 @@ def images(settings: Settings, trial: Trial) -> tuple[Tensor, dict[str, Tensor]]
         "train": train[: settings.evaluated_images],
         "test": data.test[: settings.evaluated_images],
     }
-    if settings.binarization != "none":
-        evaluated = {
-            split: static_binarise(x, f"{data.name}/{split}") for split, x in evaluated.items()
-        }
-    if settings.binarization == "static":
-        train = static_binarise(train, f"{data.name}/train")
+    how = settings.binarization
+    train = binarise(train, f"{data.name}/train", how, training=True)
+    evaluated = {
+        split: binarise(x, f"{data.name}/{split}", how, training=False)
+        for split, x in evaluated.items()
+    }
     return train.to(trial.device), {s: x.to(trial.device) for s, x in evaluated.items()}
-
-
-def start(
-    settings: Settings, trial: Trial, train: Tensor, rate: float
-) -> tuple[VAE, Minibatches, AEVB | WakeSleep | MonteCarloEM]:
-    """An untrained model, its minibatches, and what learns."""
-    model = VAE(train.shape[1], settings.hidden, settings.latent_dim, trial.device)
-    model.initialise(settings.initial_std, trial.generator)
-    dynamic = settings.binarization == "dynamic"
-    batches = Minibatches(train, settings.batch, trial.generator, dynamic)
-    return model, batches, LEARNERS[settings.method](model, len(train), rate, trial.generator)
-
-
-def choose_rate(settings: Settings, trial: Trial, train: Tensor, judged: Tensor) -> float:
-    """The Adagrad step under which the training likelihood is best after a short run of each."""
-    likelihoods: dict[float, float] = {}
-    for rate in settings.rates:
-        model, batches, learner = start(settings, trial, train, rate)
-        steps = settings.pilot_samples // settings.batch
-        phase = f"pilot_rate_{rate:g}"
-        try:
-            for _ in trial.steps(steps, phase=phase, model=model, batches=batches, learner=learner):
-                learner.update(*batches.draw())
-        except Diverged:  # a step too large is one that is not chosen, unless all are
-            if not likelihoods and rate == settings.rates[-1]:
-                raise
-            continue
-        estimate = importance_sampling(
-            model.decoder, judged, settings.importance_samples, trial.generator
-        )
-        record(trial, "pilot", estimate, rate=rate)
-        likelihoods[rate] = estimate.mean()[0]
-    rate = max(likelihoods, key=likelihoods.__getitem__)
-    trial.choose(rate=rate)
-    return rate
-
-
-def evaluation_steps(settings: Settings) -> list[int]:
-    """Log-spaced numbers of updates, the last being the end of training."""
-    last = settings.samples // settings.batch
-    first = min(max(settings.first_evaluation // settings.batch, 1), last)
-    return np.unique(np.geomspace(first, last, settings.evaluations).round().astype(int)).tolist()
 
 
 def record(trial: Trial, table: str, estimate: Estimate, **where: Any) -> None:

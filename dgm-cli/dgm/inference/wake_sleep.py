@@ -25,7 +25,7 @@ class WakeSleep:
         shape = len(x), encoder.latent_dim
         q = encoder(x)
         noise = torch.randn(shape, generator=self.generator, device=x.device)
-        decoder.backward(x, q.mean + torch.exp(0.5 * q.log_variance) * noise)
+        decoder.backward(x, q.sample(noise))
         self.wake.ascend(decoder.parameters.gradient)
 
         z = torch.randn(shape, generator=self.generator, device=x.device)

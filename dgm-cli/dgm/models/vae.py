@@ -1,9 +1,9 @@
 """The variational autoencoder of Kingma & Welling (2014), Appendix C, in two halves.
 
     p(z) = N(0, I),   q(z|x) = N(mean, diag(std^2)),
-    p(x|z) = prod_i Bernoulli(x_i | sigmoid(logits_i))
+    p(x|z) = prod_i Bernoulli(x_i | sigmoid(logits_i))   or   prod_i N(x_i | mean_i, std_i^2)
 
-Each half is an MLP with one tanh layer and knows its own derivative, so that every algorithm
+Each half is an MLP with tanh layers and knows its own derivative, so that every algorithm
 over them (AEVB, wake-sleep, Monte Carlo EM, HMC) reads as the equations it implements. The same
 two halves trained by wake-sleep are the Helmholtz machine of the comparison: the models do not
 differ, the learning does. A decoder alone is what Monte Carlo EM fits.
@@ -11,6 +11,8 @@ Gradients point uphill. Shapes: x (batch, visible), z (batch, latent). Units: na
 """
 
 import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -18,102 +20,92 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from dgm.draws import bernoulli
+from dgm.models.mlp import MLP
 from dgm.models.parameters import Parameters, adjoin
 
 LOG_2PI = math.log(2 * math.pi)
+STD_FLOOR = 1 / 255  # of a Gaussian pixel: one grey level
 
 
 class Posterior(NamedTuple):
-    """q(z|x) = N(mean, diag(exp(log_variance))), and the hidden layer that led to it."""
+    """q(z|x) = N(mean, diag(exp(log_variance))), and the hidden layers that led to it."""
 
     mean: Tensor  # (batch, latent)
     log_variance: Tensor  # (batch, latent)
-    hidden: Tensor  # (batch, hidden)
+    hidden: list[Tensor]  # each (batch, units)
+
+    def sample(self, noise: Tensor) -> Tensor:
+        """z = mean + std * noise, for noise ~ N(0, I) of shape (..., batch, latent)."""
+        return self.mean + torch.exp(0.5 * self.log_variance) * noise
 
 
 class GaussianEncoder:
-    """q(z|x): hidden = tanh(W x + b), (mean, log variance) = (hidden V + c)."""
+    """q(z|x): (mean, log variance) are the two halves of an MLP's output."""
 
     def __init__(
-        self, visible: int, hidden: int, latent_dim: int, device: torch.device | str = "cpu"
+        self,
+        visible: int,
+        hidden: Sequence[int],
+        latent_dim: int,
+        device: torch.device | str = "cpu",
     ) -> None:
         self.latent_dim = latent_dim
-        # (hidden, visible) is the layout in which the three big products run fastest.
-        self.parameters = Parameters(
-            {
-                "W": (hidden, visible),
-                "b": (hidden,),
-                "V": (hidden, 2 * latent_dim),
-                "c": (2 * latent_dim,),
-            },
-            device,
-        )
+        self.mlp = MLP([visible, *hidden, 2 * latent_dim], device, wide_input=True)
+
+    @property
+    def parameters(self) -> Parameters:
+        return self.mlp.parameters
 
     def __call__(self, x: Tensor) -> Posterior:
-        p = self.parameters
-        hidden = _tanh(torch.addmm(p["b"], x, p["W"].t()))
-        mean, log_variance = torch.addmm(p["c"], hidden, p["V"]).chunk(2, dim=1)
+        hidden = self.mlp.hidden(x)
+        mean, log_variance = self.mlp.output(hidden[-1]).chunk(2, dim=1)
         return Posterior(mean, log_variance, hidden)
 
     def backward(self, x: Tensor, q: Posterior, d_mean: Tensor, d_log_variance: Tensor) -> None:
         """Write d/dparameters, mean over the batch, from the derivatives at the two outputs."""
-        p, grad = self.parameters, self.parameters.grad
-        d_out = torch.cat([d_mean, d_log_variance], dim=1).mul_(1 / len(x))
-        d_pre = _through_tanh(q.hidden, d_out @ p["V"].t())
-        torch.mm(q.hidden.t(), d_out, out=grad["V"])
-        torch.sum(d_out, 0, out=grad["c"])
-        torch.mm(d_pre.t(), x, out=grad["W"])
-        torch.sum(d_pre, 0, out=grad["b"])
+        d_output = torch.cat([d_mean, d_log_variance], dim=1).mul_(1 / len(x))
+        self.mlp.backward(x, q.hidden, d_output)
 
 
-class BernoulliDecoder:
-    """p(x|z): hidden = tanh(W z + b), logits = hidden V + c.
+class Decoder(ABC):
+    """p(x|z) given by an MLP's output, and p(x, z) with the prior N(0, I) on z."""
 
-    With x in {0, 1} the likelihood is normalised. With x in [0, 1] the same formula,
-    sum_i x_i log y_i + (1 - x_i) log(1 - y_i), is not a density over x: label it unnormalised.
-    """
+    outputs_per_pixel = 1
 
     def __init__(
-        self, visible: int, hidden: int, latent_dim: int, device: torch.device | str = "cpu"
+        self,
+        visible: int,
+        hidden: Sequence[int],
+        latent_dim: int,
+        device: torch.device | str = "cpu",
     ) -> None:
         self.latent_dim = latent_dim
-        self.parameters = Parameters(
-            {"W": (latent_dim, hidden), "b": (hidden,), "V": (hidden, visible), "c": (visible,)},
-            device,
-        )
+        self.mlp = MLP([latent_dim, *hidden, self.outputs_per_pixel * visible], device)
         self._buffer = torch.empty(0, device=device)
 
-    def hidden(self, z: Tensor) -> Tensor:
-        p = self.parameters
-        return _tanh(torch.addmm(p["b"], z, p["W"]))
+    @property
+    def parameters(self) -> Parameters:
+        return self.mlp.parameters
 
-    def logits(self, hidden: Tensor) -> Tensor:
-        p = self.parameters
-        return torch.addmm(p["c"], hidden, p["V"])
-
+    @abstractmethod
     def mean(self, z: Tensor) -> Tensor:
-        """E[x|z]: the probability of each pixel, (batch, visible)."""
-        return self.logits(self.hidden(z)).sigmoid_()
+        """E[x|z], (batch, visible)."""
 
+    @abstractmethod
     def sample(self, z: Tensor, generator: torch.Generator) -> Tensor:
         """Draw x ~ p(x|z)."""
-        return bernoulli(self.mean(z), generator)
 
+    @abstractmethod
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(x|z) for z (samples, batch, latent) and x (batch, visible): (samples, batch)."""
-        p = self.parameters
-        samples, batch, _ = z.shape
-        hidden = self.hidden(z.flatten(0, 1))
-        # x . logits = (V x) . hidden + x . c spares a pass over samples * batch * visible numbers.
-        data_term = (hidden.view(samples, batch, -1) * (x @ p["V"].t())).sum(2) + x @ p["c"]
-        # In blocks that stay in cache: the logits of all samples are never held at once.
-        normaliser = torch.cat([softplus(self.logits(part)).sum(1) for part in hidden.split(512)])
-        return data_term - normaliser.view(samples, batch)
 
+    @abstractmethod
     def log_likelihood_pairs(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(x_n|z_k) of every pair, for x (n, visible) and z (k, latent): (k, n)."""
-        logits = self.logits(self.hidden(z))
-        return logits @ x.t() - softplus(logits).sum(1, keepdim=True)
+
+    @abstractmethod
+    def _d_output(self, x: Tensor, output: Tensor) -> Tensor:
+        """d log p(x|z) / doutput, written over `output`."""
 
     def log_joint(self, x: Tensor, z: Tensor) -> Tensor:
         """log p(x, z), shapes as in `log_likelihood`."""
@@ -122,68 +114,156 @@ class BernoulliDecoder:
 
     def d_log_joint(self, x: Tensor, z: Tensor) -> Tensor:
         """d log p(x, z) / dz for x (batch, visible) and z (batch, latent): (batch, latent)."""
-        hidden = self.hidden(z)
-        d_pre = self._d_pre(hidden, self._residual(x, hidden))
-        return torch.addmm(z, d_pre, self.parameters["W"].t(), beta=-1)
+        hidden = self.mlp.hidden(z)
+        d_first = self.mlp.to_first(hidden, self._d_output(x, self._output(hidden[-1])))
+        return torch.addmm(z, d_first, self.mlp.weight(1).t(), beta=-1)
 
     def backward(self, x: Tensor, z: Tensor) -> Tensor:
         """Write the mean over the batch of d log p(x|z) / dparameters.
 
-        Returns d log p(x|z) / dhidden's input, (batch, hidden), for `d_latent`.
+        Returns d log p(x|z) / d(first tanh's input), (batch, units), for `d_latent`.
         """
-        grad = self.parameters.grad
-        hidden = self.hidden(z)
-        residual = self._residual(x, hidden)
-        d_pre = self._d_pre(hidden, residual)
-        torch.mm(hidden.mul_(1 / len(x)).t(), residual, out=grad["V"])
-        torch.sum(residual, 0, out=grad["c"]).mul_(1 / len(x))
-        torch.mm((z * (1 / len(x))).t(), d_pre, out=grad["W"])
-        torch.sum(d_pre, 0, out=grad["b"]).mul_(1 / len(x))
-        return d_pre
+        hidden = self.mlp.hidden(z)
+        d_output = self._d_output(x, self._output(hidden[-1]))
+        return self.mlp.backward(z, hidden, d_output, scale=1 / len(x))
 
-    def d_latent(self, d_pre: Tensor) -> Tensor:
+    def d_latent(self, d_first: Tensor) -> Tensor:
         """d log p(x|z) / dz, (batch, latent), from what `backward` returned."""
-        return d_pre @ self.parameters["W"].t()
+        return self.mlp.to_input(d_first)
 
-    def _residual(self, x: Tensor, hidden: Tensor) -> Tensor:
-        """d log p / dlogits = x - E[x|z], in a buffer that the next call reuses."""
-        if self._buffer.shape != x.shape:
-            self._buffer = torch.empty_like(x)
-        p = self.parameters
-        mean = torch.addmm(p["c"], hidden, p["V"], out=self._buffer).sigmoid_()
-        return torch.sub(x, mean, out=mean)
+    def _output(self, top: Tensor) -> Tensor:
+        """The MLP's output, in a buffer that the next call reuses."""
+        shape = len(top), self.mlp.weight(self.mlp.layers).shape[1]
+        if self._buffer.shape != shape:
+            self._buffer = top.new_empty(shape)
+        return self.mlp.output(top, out=self._buffer)
 
-    def _d_pre(self, hidden: Tensor, residual: Tensor) -> Tensor:
-        return _through_tanh(hidden, residual @ self.parameters["V"].t())
+
+class BernoulliDecoder(Decoder):
+    """The output is each pixel's logit.
+
+    With x in {0, 1} the likelihood is normalised. With x in [0, 1] the same formula,
+    sum_i x_i log y_i + (1 - x_i) log(1 - y_i), is not a density over x: label it unnormalised.
+    """
+
+    def mean(self, z: Tensor) -> Tensor:
+        """E[x|z]: the probability of each pixel, (batch, visible)."""
+        return self.mlp.output(self.mlp.hidden(z)[-1]).sigmoid_()
+
+    def sample(self, z: Tensor, generator: torch.Generator) -> Tensor:
+        return bernoulli(self.mean(z), generator)
+
+    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+        p, last = self.parameters, self.mlp.layers
+        samples, batch, _ = z.shape
+        hidden = self.mlp.hidden(z.flatten(0, 1))[-1]
+        # x . logits = (V x) . hidden + x . c spares a pass over samples * batch * visible numbers.
+        in_hidden = x @ self.mlp.weight(last).t()
+        data_term = (hidden.view(samples, batch, -1) * in_hidden).sum(2) + x @ p[f"b{last}"]
+        # In blocks that stay in cache: the logits of all samples are never held at once.
+        parts = hidden.split(512)
+        normaliser = torch.cat([softplus(self.mlp.output(part)).sum(1) for part in parts])
+        return data_term - normaliser.view(samples, batch)
+
+    def log_likelihood_pairs(self, x: Tensor, z: Tensor) -> Tensor:
+        logits = self.mlp.output(self.mlp.hidden(z)[-1])
+        return logits @ x.t() - softplus(logits).sum(1, keepdim=True)
+
+    def _d_output(self, x: Tensor, output: Tensor) -> Tensor:
+        """x - E[x|z]."""
+        return torch.sub(x, output.sigmoid_(), out=output)
+
+
+class GaussianDecoder(Decoder):
+    """The output is (a, r) of each pixel: mean sigmoid(a), variance STD_FLOOR^2 + exp(r).
+
+    The floor keeps the density of a pixel that never varies finite. Pixels are taken as real
+    numbers, so the log density can be positive, and is one of grey levels only up to a constant.
+    """
+
+    outputs_per_pixel = 2
+
+    def mean(self, z: Tensor) -> Tensor:
+        return self._moments(z)[0]
+
+    def sample(self, z: Tensor, generator: torch.Generator) -> Tensor:
+        mean, variance = self._moments(z)
+        noise = torch.randn(mean.shape, generator=generator, device=z.device)
+        return mean + variance.sqrt() * noise
+
+    def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
+        rows = []
+        for one in z:
+            mean, variance = self._moments(one)
+            log_p = (x - mean).square() / variance + variance.log() + LOG_2PI
+            rows.append(-0.5 * log_p.sum(1))
+        return torch.stack(rows)
+
+    def log_likelihood_pairs(self, x: Tensor, z: Tensor) -> Tensor:
+        return self.log_likelihood(x, z[:, None].expand(-1, len(x), -1))
+
+    def _moments(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        a, r = self.mlp.output(self.mlp.hidden(z)[-1]).chunk(2, dim=1)
+        return a.sigmoid(), r.exp() + STD_FLOOR**2
+
+    def _d_output(self, x: Tensor, output: Tensor) -> Tensor:
+        """With e = (x - mean)^2 / variance:
+
+        d/da = (x - mean) / variance * mean (1 - mean),   d/dr = (e - 1) / 2 * exp(r) / variance
+        """
+        a, r = output.chunk(2, dim=1)
+        mean, scale = a.sigmoid(), r.exp()
+        variance = scale + STD_FLOOR**2
+        error = x - mean
+        scaled = error / variance
+        torch.mul(error * scaled - 1, scale.div_(variance).mul_(0.5), out=r)
+        torch.mul(scaled, mean.addcmul_(mean, mean, value=-1), out=a)
+        return output
+
+
+DECODERS: dict[str, type[Decoder]] = {"bernoulli": BernoulliDecoder, "gaussian": GaussianDecoder}
 
 
 class VAE:
-    """Both halves, their parameters end to end in one vector `flat` (and `gradient`)."""
+    """Both halves, their parameters end to end in one vector `flat` (and `gradient`).
+
+    `hidden` is the number of units of each half's one hidden layer, or of its several; the
+    encoder's are in the order from x, the decoder's in the order from z.
+    """
 
     def __init__(
-        self, visible: int, hidden: int, latent_dim: int, device: torch.device | str = "cpu"
+        self,
+        visible: int,
+        hidden: int | Sequence[int],
+        latent_dim: int,
+        device: torch.device | str = "cpu",
+        decoder: str = "bernoulli",
     ) -> None:
-        self.config = {"visible": visible, "hidden": hidden, "latent_dim": latent_dim}
-        self.encoder = GaussianEncoder(visible, hidden, latent_dim, device)
-        self.decoder = BernoulliDecoder(visible, hidden, latent_dim, device)
+        self.config = {
+            "visible": visible,
+            "hidden": hidden,
+            "latent_dim": latent_dim,
+            "decoder": decoder,
+        }
+        units = [hidden] if isinstance(hidden, int) else list(hidden)
+        self.encoder = GaussianEncoder(visible, units, latent_dim, device)
+        self.decoder = DECODERS[decoder](visible, units[::-1], latent_dim, device)
         self.flat, self.gradient = adjoin(self.encoder.parameters, self.decoder.parameters)
 
-    def initialise(self, std: float, generator: torch.Generator) -> None:
-        """Draw every parameter from N(0, std^2)."""
-        self.flat.normal_(0.0, std, generator=generator)
+    def initialise(self, std: float | None, generator: torch.Generator) -> None:
+        """Draw every parameter from N(0, std^2).
+
+        Without `std` a matrix is drawn from N(0, 1 / inputs) and biases are 0, so that a layer's
+        input to tanh has a variance of about 1 or less however wide the layer below is.
+        """
+        self.flat.normal_(0.0, std or 1.0, generator=generator)
+        for mlp in (self.encoder.mlp, self.decoder.mlp) if std is None else ():
+            for layer in range(1, mlp.layers + 1):
+                mlp.weight(layer).div_(mlp.weight(layer).shape[0] ** 0.5)
+                mlp.parameters[f"b{layer}"].zero_()
 
     def state_dict(self) -> dict[str, Tensor]:
         return {"parameters": self.flat}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self.flat.copy_(state["parameters"])
-
-
-def _tanh(pre: Tensor) -> Tensor:
-    """tanh, in place, as 2 sigmoid(2 x) - 1, which is faster than torch's own on a CPU."""
-    return pre.mul_(2.0).sigmoid_().mul_(2.0).sub_(1.0)
-
-
-def _through_tanh(hidden: Tensor, d_hidden: Tensor) -> Tensor:
-    """d/dinput = d/dhidden * (1 - hidden^2), in place."""
-    return d_hidden.addcmul_(d_hidden * hidden, hidden, value=-1)

@@ -1,0 +1,124 @@
+"""The variational lower bound during learning by AEVB and wake-sleep, per latent dimension.
+
+Kingma & Welling (2014), Figure 2. Equations: `dgm.inference.aevb`, `dgm.inference.wake_sleep`;
+densities: `dgm.models.vae`; the choice of step and checkpoint: `dgm.inference.fit_vae`.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+from matplotlib.figure import Figure
+from pydantic import Field
+
+from dgm import plotting
+from dgm.inference.aevb import mean_elbo
+from dgm.inference.fit_vae import VAESettings, fit, group, images
+from dgm.results import Metric, by_cell, own_axes
+from dgm.trial import Artifacts, Trial
+
+REVISION = 1
+NAMES = {"aevb": "AEVB", "wake_sleep": "Wake-sleep"}
+COLORS = {"aevb": plotting.BLUE, "wake_sleep": plotting.ORANGE}
+AXES = ["data", "decoder", "binarization", "method", "latent_dim"]
+COMPARED = ["method", "latent_dim"]  # within a figure
+NOTES = {
+    ("bernoulli", "none"): "real-valued pixels as Bernoulli targets: an unnormalised likelihood",
+    ("bernoulli", "static"): "binary pixels, one fixed draw",
+    ("bernoulli", "dynamic"): "binary pixels, drawn at each visit, evaluated on one fixed draw",
+    ("gaussian", "none"): "Gaussian pixels",
+}
+TITLES = {"mnist": "MNIST", "frey_faces": "Frey Faces", "digits": "Digits"}
+PAPER_RANGE = {"mnist": (-150.0, -90.0), "frey_faces": (0.0, 1600.0)}  # nats, the y axes
+
+
+class Settings(VAESettings):
+    """The paper's, Section 5: Figure 2."""
+
+    bound_samples: int = Field(
+        10, gt=1, description="posterior samples per image of the final bounds"
+    )
+
+
+def run_trial(settings: Settings, trial: Trial) -> Artifacts:
+    """Train, then estimate the bound of the parameters that were best on validation images."""
+    train, evaluated = images(settings, trial)
+    model = fit(settings, trial, train, evaluated)
+    for split, x in evaluated.items():
+        bound, stderr = mean_elbo(model, x, trial.generator, settings.bound_samples)
+        samples = trial.chosen["chosen_samples"]
+        trial.record("bounds", split=split, samples=samples, elbo=bound, stderr=stderr)
+    return Artifacts(trial.tables(), models={"vae": model})
+
+
+def summarise(artifacts: Artifacts) -> Iterator[Metric]:
+    """Final bounds, the share of dimensions that AEVB wins, and what the most dimensions cost."""
+    bounds = artifacts.tables["bounds"]
+    for cell, rows in by_cell(bounds):
+        by_split = rows.set_index("split")["elbo"]
+        for split in ("test", "train"):
+            yield Metric(f"{split}_elbo{ending(cell)}", cell["seed"], by_split[split])
+
+    for cell, rows in by_cell(bounds[bounds["split"] == "test"], without=COMPARED):
+        by_method = rows.pivot(index="latent_dim", columns="method", values="elbo").sort_index()
+        if set(NAMES) <= set(by_method):
+            lead = (by_method["aevb"] - by_method["wake_sleep"]).dropna()
+            share = float((lead > 0).mean())
+            yield Metric(f"aevb_above_wake_sleep{ending(cell)}", cell["seed"], share)
+        if "aevb" in by_method and by_method["aevb"].count() > 1:
+            second, most = by_method["aevb"].dropna().iloc[-2:]
+            yield Metric(f"superfluous_latents_cost{ending(cell)}", cell["seed"], most - second)
+
+
+def ending(cell: dict[str, Any]) -> str:
+    """A cell in a metric's name: "/aevb/latent3", "/aevb/latent3/unnormalised", "/frey/latent2".
+
+    The paper's method is not named where the data are not MNIST's.
+    """
+    parts = group(cell["data"], cell["decoder"])
+    if "method" in cell and not (parts and cell["method"] == "aevb"):
+        parts += f"/{cell['method']}"
+    if "latent_dim" in cell:
+        parts += f"/latent{cell['latent_dim']}"
+    if cell["decoder"] == "bernoulli":
+        parts += {"none": "/unnormalised", "static": "", "dynamic": "/dynamic"}[
+            cell["binarization"]
+        ]
+    return parts + own_axes(cell, AXES)
+
+
+def draw(artifacts: Artifacts) -> dict[str, Figure]:
+    """A figure for each kind of pixels, a panel for each latent dimension."""
+    figures = {}
+    for cell, rows in by_cell(artifacts.tables["curves"], without=[*COMPARED, "seed"]):
+        note = f"{TITLES[cell['data']]}: {NOTES[cell['decoder'], cell['binarization']]}"
+        name = "figure2" + ending(cell).replace("/", "_")
+        figures[name] = bound_figure(rows, note, PAPER_RANGE.get(cell["data"]))
+    return figures
+
+
+def bound_figure(curves: pd.DataFrame, note: str, paper: tuple[float, float] | None) -> Figure:
+    """One panel a latent dimension: train solid, test dashed, a colour for each method."""
+    dimensions = sorted(curves["latent_dim"].unique())
+    width = max(2.1 * len(dimensions) + 0.9, 6.5)
+    figure = plotting.panels(columns=len(dimensions), width=width, height=3.6)
+    shown = curves[curves["samples"] == curves["samples"].max()]["elbo"]
+    low, high = paper or (shown.min() - 0.5 * shown.std() - 5, shown.max() + 2)
+    for axes, dimension in zip(figure.axes, dimensions, strict=True):
+        panel = curves[curves["latent_dim"] == dimension]
+        for method in NAMES:
+            for split in ("train", "test"):
+                rows = panel[(panel["method"] == method) & (panel["split"] == split)]
+                if len(rows):
+                    label = f"{NAMES[method]}, {split}"
+                    plotting.seeds_line(axes, rows, "samples", "elbo", label, COLORS[method], split)
+        axes.set_xscale("log")
+        axes.set_xlim(panel["samples"].min(), panel["samples"].max())
+        axes.set_ylim(min(low, shown.min() - 3), max(high, shown.max() + 2))
+        axes.set(title=f"$N_z$ = {dimension}", xlabel="samples evaluated")
+        if dimension != dimensions[0]:
+            axes.tick_params(labelleft=False)
+    figure.axes[0].set_ylabel("lower bound (nats per image)")
+    plotting.legend_below(figure, columns=2 if width < 9 else 4)
+    figure.suptitle(note, fontsize=9)
+    return figure

@@ -1,0 +1,148 @@
+"""The manifold that a VAE with two latent dimensions has learned.
+
+Kingma & Welling (2014), Figure 4: a regular grid on the unit square, taken through the inverse
+cumulative distribution function of the Gaussian to values of z, and for each the mean image
+E[x|z]. Densities: `dgm.models.vae`; training: `dgm.inference.fit_vae`.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pydantic
+import torch
+from matplotlib.figure import Figure
+from pydantic import Field
+from torch import Tensor
+
+from dgm import plotting
+from dgm.inference.aevb import mean_elbo
+from dgm.inference.fit_vae import VAESettings, fit, group, images
+from dgm.models.neighbours import classify
+from dgm.results import Metric, by_cell, own_axes
+from dgm.trial import Artifacts, Trial
+
+REVISION = 1
+AXES = ["data", "decoder"]
+TITLES = {"mnist": "MNIST", "frey_faces": "Frey Faces", "digits": "Digits"}
+
+
+class Settings(VAESettings):
+    """The paper's, Section 5 and Appendix A."""
+
+    latent_dim: int = Field(2, gt=0, description="dimensions of z: a plane is drawn")
+    side: int = Field(20, gt=1, description="images along either side of the grid")
+    bound_samples: int = Field(
+        10, gt=1, description="posterior samples per image of the final bounds"
+    )
+
+    @pydantic.model_validator(mode="after")
+    def _a_plane(self) -> "Settings":
+        if self.latent_dim != 2:
+            raise ValueError(f"latent_dim {self.latent_dim}: a manifold is drawn of latent_dim 2")
+        return self
+
+
+def run_trial(settings: Settings, trial: Trial) -> Artifacts:
+    """Train, decode the grid, and see what is on it and how smoothly it changes."""
+    train, evaluated = images(settings, trial)
+    model = fit(settings, trial, train, evaluated)
+    for split, x in evaluated.items():
+        bound, stderr = mean_elbo(model, x, trial.generator, settings.bound_samples)
+        trial.record("bounds", split=split, elbo=bound, stderr=stderr)
+
+    manifold = model.decoder.mean(grid(settings.side).to(trial.device))
+    neighbours, pairs = distances(manifold, settings.side)
+    trial.record("smoothness", neighbours=neighbours, random_pairs=pairs)
+    data = trial.data
+    arrays = {
+        "manifold": plotting.grey(manifold, data.shape),
+        "posterior": model.encoder(evaluated["test"]).mean.cpu().numpy(),
+        "labels": data.labels["test"].numpy().astype(np.int16),
+    }
+    if data.classes:
+        found = classify(data.train, data.labels["train"], manifold)
+        for label in range(data.classes):
+            trial.record("digits", label=label, images=int((found == label).sum()))
+    return Artifacts(trial.tables(), arrays, {"vae": model})
+
+
+def grid(side: int) -> Tensor:
+    """z at the centres of side x side cells of the unit square, (side^2, 2), row by row.
+
+    Each coordinate goes through the inverse CDF of N(0, 1), so that every cell has the same
+    probability under the prior. The first row has the highest second coordinate, as on paper.
+    """
+    across = torch.special.ndtri((torch.arange(side, dtype=torch.float64) + 0.5) / side)
+    second, first = torch.meshgrid(across.flip(0), across, indexing="ij")
+    return torch.stack([first.flatten(), second.flatten()], 1).float()
+
+
+def distances(manifold: Tensor, side: int) -> tuple[float, float]:
+    """Mean Euclidean distances of images next to each other on the grid, and of all pairs."""
+    square = manifold.view(side, side, -1)
+    across = (square[:, 1:] - square[:, :-1]).norm(dim=2)
+    down = (square[1:] - square[:-1]).norm(dim=2)
+    neighbours = torch.cat([across.flatten(), down.flatten()]).mean()
+    return neighbours.item(), torch.nn.functional.pdist(manifold).mean().item()
+
+
+def summarise(artifacts: Artifacts) -> Iterator[Metric]:
+    """Bounds, smoothness, and how many of the digits the judge finds on the manifold."""
+    tables = artifacts.tables
+    for cell, rows in by_cell(tables["bounds"]):
+        test = rows.loc[rows["split"] == "test", "elbo"].item()
+        yield Metric(f"test_elbo{ending(cell)}", cell["seed"], test)
+    for cell, rows in by_cell(tables["smoothness"]):
+        ratio = rows["neighbours"] / rows["random_pairs"]
+        yield Metric(f"manifold_smoothness{ending(cell)}", cell["seed"], ratio.item())
+    for cell, rows in by_cell(tables["digits"]) if "digits" in tables else []:
+        yield Metric(
+            f"manifold_digits{ending(cell)}", cell["seed"], int((rows["images"] > 0).sum())
+        )
+
+
+def ending(cell: dict[str, Any]) -> str:
+    """A cell in a metric's name: nothing for digits as Bernoulli pixels, "/frey" for the faces."""
+    return group(cell["data"], cell["decoder"]) + own_axes(cell, AXES)
+
+
+def draw(artifacts: Artifacts) -> dict[str, Figure]:
+    """Of the first seed of each cell: the manifold, and beside it the test images' posteriors."""
+    figures: dict[str, Figure] = {}
+    for label, manifold in artifacts.arrays["manifold"].items():
+        about = dict(part.split("=") for part in label.split(","))
+        name = "figure4" + group(about["data"], about["decoder"]).replace("/", "_")
+        if name not in figures:
+            posterior, labels = (artifacts.arrays[of][label] for of in ("posterior", "labels"))
+            figures[name] = manifold_figure(manifold, posterior, labels, about["data"])
+    return figures
+
+
+def manifold_figure(
+    manifold: np.ndarray, posterior: np.ndarray, labels: np.ndarray, data: str
+) -> Figure:
+    """Two panels: images without gaps, and posterior means coloured by label."""
+    figure = plotting.panels(columns=2, width=10.5, height=5.2)
+    images, means = figure.axes
+    plotting.show_images(images, manifold, round(len(manifold) ** 0.5))
+    images.set_title(f"{TITLES[data]}: E[x|z] on the plane of z")
+    faces = data == "frey_faces"
+    points = means.scatter(
+        posterior[:, 0],
+        posterior[:, 1],
+        s=14 if faces else 5,
+        c=labels,
+        cmap="viridis" if faces else plotting.TEN,
+        vmin=None if faces else -0.5,
+        vmax=None if faces else 9.5,
+        linewidths=0,
+    )
+    bar = figure.colorbar(points, ax=means, label="frame of the film" if faces else "digit")
+    if not faces:
+        bar.set_ticks(range(10))
+    means.set_title("posterior means of test images")
+    reach = 1.05 * float(np.abs(posterior).max())
+    means.set(xlabel="$z_1$", ylabel="$z_2$", xlim=(-reach, reach), ylim=(-reach, reach))
+    means.set_box_aspect(1)
+    return figure

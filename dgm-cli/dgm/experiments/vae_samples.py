@@ -1,0 +1,119 @@
+"""Random samples from VAEs of several latent dimensions, and how likely test images are under each.
+
+Kingma & Welling (2014), Figure 5. Densities: `dgm.models.vae`; training: `dgm.inference.fit_vae`;
+the likelihood: `dgm.inference.likelihood.encoder_importance_sampling`.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+from pydantic import Field
+
+from dgm import plotting
+from dgm.inference.aevb import mean_elbo
+from dgm.inference.fit_vae import VAESettings, fit, images
+from dgm.inference.likelihood import encoder_importance_sampling
+from dgm.models.neighbours import classify
+from dgm.results import Metric, by_cell, own_axes
+from dgm.trial import Artifacts, Trial
+
+REVISION = 1
+AXES = ["variant", "latent_dim"]
+PAPER = "paper"  # the variant that goes without saying
+SHOWN = 100  # samples in the figure, ten by ten
+BLOCK = 100  # test images whose likelihood is estimated between two looks at the clock
+
+
+class Settings(VAESettings):
+    """The paper's, Section 5: Figure 5."""
+
+    variant: str = Field(PAPER, description="another name for a model that is not the paper's")
+    judged_samples: int = Field(1000, ge=SHOWN, description="samples that the judge labels")
+    importance_samples: int = Field(5000, gt=1, description="per test image")
+    evaluated_images: int = Field(10_000, gt=0, description="the first so many test images")
+    bound_samples: int = Field(
+        10, gt=1, description="posterior samples per image of the final bounds"
+    )
+
+
+def run_trial(settings: Settings, trial: Trial) -> Artifacts:
+    """Train, estimate bound and likelihood, and have a judge label samples."""
+    data = trial.data
+    train, evaluated = images(settings, trial)
+    model = fit(settings, trial, train, evaluated)
+    for split, x in evaluated.items():
+        bound, stderr = mean_elbo(model, x, trial.generator, settings.bound_samples)
+        trial.record("bounds", split=split, elbo=bound, stderr=stderr)
+
+    blocks = evaluated["test"][: settings.evaluated_images].split(BLOCK)
+    for i in trial.steps(len(blocks), phase="likelihood"):
+        samples = settings.importance_samples
+        found = encoder_importance_sampling(model, blocks[i], samples, trial.generator)
+        mean, stderr = found.mean()
+        trial.record(
+            "likelihood",
+            first_image=i * BLOCK,
+            images=len(blocks[i]),
+            log_likelihood=mean,
+            stderr=stderr,
+            mean_effective_samples=found.effective_samples.mean().item(),
+            least_effective_samples=found.effective_samples.min().item(),
+        )
+
+    shape = settings.judged_samples, settings.latent_dim
+    z = torch.randn(shape, generator=trial.generator, device=trial.device)
+    drawn = model.decoder.mean(z)
+    labels = classify(data.train, data.labels["train"], drawn)
+    for label in range(data.classes):
+        trial.record("labels", label=label, samples=int((labels == label).sum()))
+    arrays = {"samples": plotting.grey(drawn[:SHOWN], data.shape)}
+    return Artifacts(trial.tables(), arrays, {"vae": model})
+
+
+def summarise(artifacts: Artifacts) -> Iterator[Metric]:
+    """Test likelihood and bound, how many samples stood behind the former, the labels' entropy."""
+    tables = artifacts.tables
+    for cell, rows in by_cell(tables["likelihood"]):
+        name, images = ending(cell), rows["images"]
+        mean = np.average(rows["log_likelihood"], weights=images)
+        yield Metric(f"test_log_likelihood/{name}", cell["seed"], float(mean))
+        effective = np.average(rows["mean_effective_samples"], weights=images)
+        yield Metric(f"mean_effective_samples/{name}", cell["seed"], float(effective))
+        least = rows["least_effective_samples"].min()
+        yield Metric(f"least_effective_samples/{name}", cell["seed"], float(least))
+    for cell, rows in by_cell(tables["bounds"]):
+        test = rows.loc[rows["split"] == "test", "elbo"].item()
+        yield Metric(f"test_elbo/{ending(cell)}", cell["seed"], test)
+    for cell, rows in by_cell(tables["labels"]):
+        yield Metric(
+            f"sample_entropy/{ending(cell)}", cell["seed"], entropy(rows["samples"].to_numpy())
+        )
+
+
+def entropy(counts: np.ndarray) -> float:
+    """-sum_i p_i log2 p_i in bits, of the histogram with these counts."""
+    p = counts[counts > 0] / counts.sum()
+    return float(-(p * np.log2(p)).sum())
+
+
+def ending(cell: dict[str, Any]) -> str:
+    """A cell in a metric's name: "latent20" of the paper's models, else the variant's name."""
+    variant = cell["variant"]
+    return (f"latent{cell['latent_dim']}" if variant == PAPER else variant) + own_axes(cell, AXES)
+
+
+def draw(artifacts: Artifacts) -> dict[str, Figure]:
+    """Of the first seed of each cell, ten by ten samples."""
+    panels: dict[str, np.ndarray] = {}
+    for label, samples in artifacts.arrays["samples"].items():
+        about = dict(part.split("=") for part in label.split(","))
+        variant = "" if about["variant"] == PAPER else f"{about['variant']}, "
+        panels.setdefault(f"{variant}{about['latent_dim']}-D latent", samples)
+    figure = plotting.panels(columns=len(panels), width=2.2 * len(panels), height=2.45)
+    for axes, (name, samples) in zip(figure.axes, panels.items(), strict=True):
+        plotting.show_images(axes, samples, columns=10)
+        axes.set_title(name)
+    return {"figure5": figure}

@@ -1,0 +1,162 @@
+"""Training a VAE with the bound on every split along the way, and the best parameters kept.
+
+What the experiments that show a trained VAE have in common; the step is chosen on early training
+images, the checkpoint on validation images, and nothing on test images.
+"""
+
+from typing import Annotated, Literal
+
+import pydantic
+from pydantic import Field
+from torch import Tensor
+
+from dgm.data.binarise import Binarization, binarise
+from dgm.data.minibatches import Minibatches
+from dgm.errors import BadInput
+from dgm.inference.adagrad import Adagrad
+from dgm.inference.adam import Adam
+from dgm.inference.aevb import AEVB, mean_elbo
+from dgm.inference.pilot import Learning, choose_rate
+from dgm.inference.wake_sleep import WakeSleep
+from dgm.models.vae import VAE
+from dgm.recipe import TrialSettings
+from dgm.trial import Best, Trial, log_spaced
+
+OPTIMISERS: dict[str, type[Adagrad | Adam]] = {"adagrad": Adagrad, "adam": Adam}
+JUDGED = 10_000  # training images, the first, on which bounds are estimated
+
+
+class LearningSettings(TrialSettings):
+    """What learning a VAE's decoder needs by whatever algorithm; the paper's values, Section 5."""
+
+    latent_dim: int = Field(20, gt=0, description="dimensions of z")
+    samples: int = Field(20_000_000, gt=0, description="training samples evaluated in all")
+    batch: int = Field(100, gt=0, description="images a minibatch")
+    initial_std: float | None = Field(
+        0.1,
+        gt=0,
+        description="of every parameter: N(0, 0.01); null: of each matrix 1 / sqrt(its inputs)",
+    )
+    rates: list[Annotated[float, Field(gt=0)]] = Field(
+        [0.01, 0.02, 0.1], min_length=1, description="step sizes to choose from"
+    )
+    pilot_samples: int = Field(
+        500_000, gt=0, description="samples after which the step is chosen, by training data"
+    )
+    evaluations: int = Field(40, gt=1, description="log-spaced points of the curves")
+    first_evaluation: int = Field(100_000, gt=0, description="samples at the first of them")
+
+    @pydantic.model_validator(mode="after")
+    def _a_step_at_least(self) -> "LearningSettings":
+        for name in ("samples", "pilot_samples"):
+            if getattr(self, name) < self.batch:
+                raise ValueError(f"{name} {getattr(self, name)} is less than batch {self.batch}")
+        if len(set(self.rates)) < len(self.rates):
+            raise ValueError(f"rates {self.rates}: one stands there twice")
+        return self
+
+    def evaluation_steps(self) -> list[int]:
+        """Log-spaced numbers of updates, the last being the end of training."""
+        last = self.samples // self.batch
+        return log_spaced(self.first_evaluation // self.batch, last, self.evaluations)
+
+
+class VAESettings(LearningSettings):
+    """The paper's, Section 5 and Appendix C."""
+
+    method: Literal["aevb", "wake_sleep"] = Field("aevb", description="how the model is learned")
+    decoder: Literal["bernoulli", "gaussian"] = Field(
+        "bernoulli",
+        description="p(x|z): Bernoulli pixels, or Gaussian ones with a sigmoid mean, a variance of "
+        "their own and a standard deviation of 1/255 at least",
+    )
+    binarization: Binarization = Field(
+        "none",
+        description="none: pixels as they are, whose Bernoulli likelihood is unnormalised; "
+        "static: one fixed Bernoulli draw; dynamic: drawn at each visit in training, evaluated on "
+        "the fixed draw",
+    )
+    hidden: int = Field(500, gt=0, description="tanh units in each hidden layer")
+    hidden_layers: int = Field(1, gt=0, description="hidden layers in each half")
+    optimiser: Literal["adagrad", "adam"] = Field("adagrad", description="of AEVB")
+
+    @pydantic.model_validator(mode="after")
+    def _consistent(self) -> "VAESettings":
+        if self.decoder == "gaussian" and self.binarization != "none":
+            raise ValueError("a Gaussian decoder is not for binary pixels; binarization: none")
+        if self.optimiser != "adagrad" and self.method != "aevb":
+            raise ValueError("wake-sleep ascends by adagrad alone")
+        return self
+
+
+def images(settings: VAESettings, trial: Trial) -> tuple[Tensor, dict[str, Tensor]]:
+    """The images to train on, and those of each split on which bounds are estimated."""
+    data = trial.data
+    if settings.batch > len(data.train):
+        raise BadInput(f"batch {settings.batch}: {data.name} has {len(data.train)} training images")
+    train = data.train
+    evaluated = {"train": train[:JUDGED], "validation": data.validation, "test": data.test}
+    if settings.decoder == "bernoulli":
+        how = settings.binarization
+        train = binarise(train, f"{data.name}/train", how, training=True)
+        evaluated = {
+            split: binarise(x, f"{data.name}/{split}", how, training=False)
+            for split, x in evaluated.items()
+        }
+    return train.to(trial.device), {s: x.to(trial.device) for s, x in evaluated.items()}
+
+
+def fit(settings: VAESettings, trial: Trial, train: Tensor, evaluated: dict[str, Tensor]) -> VAE:
+    """Choose the step, train, and return the model as it was best on validation images.
+
+    Records "pilot" (rate, elbo) and "curves" (samples, split, elbo), in nats per image, the
+    bounds being of one posterior sample for each image. Notes rate and chosen_samples.
+    """
+
+    def start(rate: float) -> Learning:
+        return _start(settings, trial, train, rate)
+
+    def score(rate: float, model: VAE) -> float:
+        bound, _ = mean_elbo(model, evaluated["train"], trial.generator)
+        trial.record("pilot", rate=rate, elbo=bound)
+        return bound
+
+    pilot_steps = settings.pilot_samples // settings.batch
+    learning = start(choose_rate(trial, settings.rates, pilot_steps, start, score))
+    model, batches, learner = learning
+    best, points = Best(model.flat), set(settings.evaluation_steps())
+    steps = settings.samples // settings.batch
+    for step in trial.steps(steps, best=best, **learning._asdict()):
+        learner.update(*batches.draw())
+        if step + 1 in points:
+            bounds = {s: mean_elbo(model, x, trial.generator)[0] for s, x in evaluated.items()}
+            for split, bound in bounds.items():
+                samples = (step + 1) * settings.batch
+                trial.record("curves", samples=samples, split=split, elbo=bound)
+            best.offer(bounds["validation"], step + 1)
+    model.flat.copy_(best.vector)
+    trial.choose(chosen_samples=int(best.step) * settings.batch)
+    return model
+
+
+def _start(settings: VAESettings, trial: Trial, train: Tensor, rate: float) -> Learning:
+    """An untrained model, its minibatches, and what learns."""
+    units = [settings.hidden] * settings.hidden_layers
+    model = VAE(train.shape[1], units, settings.latent_dim, trial.device, settings.decoder)
+    model.initialise(settings.initial_std, trial.generator)
+    dynamic = settings.binarization == "dynamic"
+    batches = Minibatches(train, settings.batch, trial.generator, dynamic)
+    learner: AEVB | WakeSleep
+    if settings.method == "aevb":
+        optimiser = OPTIMISERS[settings.optimiser]
+        learner = AEVB(model, len(train), rate, trial.generator, optimiser)
+    else:
+        learner = WakeSleep(model, len(train), rate, trial.generator)
+    return Learning(model, batches, learner)
+
+
+def group(data: str, decoder: str) -> str:
+    """What a metric's name says of the data: nothing for digits as Bernoulli pixels, "/frey"."""
+    if decoder == "bernoulli":
+        return ""
+    return "/frey" if data == "frey_faces" else f"/{decoder}"
