@@ -106,6 +106,17 @@ def show_images(axes: Axes, images: np.ndarray, columns: int) -> None:
     axes.set_axis_off()
 
 
+def picture(images: np.ndarray, columns: int) -> Figure:
+    """Images as one picture and nothing else, a pixel of theirs being one of the file's."""
+    height, width = tile(images, columns).shape
+    dpi = STYLE["savefig.dpi"]
+    figure = panels(columns=1, width=width / dpi, height=height / dpi)
+    figure.set_layout_engine("none")
+    show_images(figure.axes[0], images, columns)
+    figure.axes[0].set_position((0, 0, 1, 1))
+    return figure
+
+
 def grey(images: "Tensor", shape: tuple[int, int]) -> np.ndarray:
     """Rows of pixels in [0, 1] as 8-bit images (n, rows, columns), which is what figures keep."""
     pixels: np.ndarray = images.clamp(0, 1).mul(255).round().byte().cpu().numpy()

@@ -108,41 +108,40 @@ def ending(cell: dict[str, Any]) -> str:
 
 
 def draw(artifacts: Artifacts) -> dict[str, Figure]:
-    """Of the first seed of each cell: the manifold, and beside it the test images' posteriors."""
+    """Of the first seed of each cell: the manifold, and the test images' posterior means."""
     figures: dict[str, Figure] = {}
     for label, manifold in artifacts.arrays["manifold"].items():
         about = dict(part.split("=") for part in label.split(","))
         name = "figure4" + group(about["data"], about["decoder"]).replace("/", "_")
         if name not in figures:
             posterior, labels = (artifacts.arrays[of][label] for of in ("posterior", "labels"))
-            figures[name] = manifold_figure(manifold, posterior, labels, about["data"])
+            figures[name] = plotting.picture(manifold, round(len(manifold) ** 0.5))
+            figures[f"{name}_posterior"] = posterior_figure(posterior, labels, about["data"])
     return figures
 
 
-def manifold_figure(
-    manifold: np.ndarray, posterior: np.ndarray, labels: np.ndarray, data: str
-) -> Figure:
-    """Two panels: images without gaps, and posterior means coloured by label."""
-    figure = plotting.panels(columns=2, width=10.5, height=5.2)
-    images, means = figure.axes
-    plotting.show_images(images, manifold, round(len(manifold) ** 0.5))
-    images.set_title(f"{TITLES[data]}: E[x|z] on the plane of z")
+def posterior_figure(posterior: np.ndarray, labels: np.ndarray, data: str) -> Figure:
+    """Posterior means of test images, coloured by digit, or by time where they are a film's."""
+    figure = plotting.panels(columns=1, width=5.2, height=4.3)
+    (axes,) = figure.axes
     faces = data == "frey_faces"
-    points = means.scatter(
+    points = axes.scatter(
         posterior[:, 0],
         posterior[:, 1],
-        s=14 if faces else 5,
+        s=14 if faces else 3,
         c=labels,
         cmap="viridis" if faces else plotting.TEN,
         vmin=None if faces else -0.5,
         vmax=None if faces else 9.5,
         linewidths=0,
+        rasterized=True,  # thousands of points
     )
-    bar = figure.colorbar(points, ax=means, label="frame of the film" if faces else "digit")
+    bar = figure.colorbar(points, ax=axes, label="frame of the film" if faces else "digit")
     if not faces:
         bar.set_ticks(range(10))
-    means.set_title("posterior means of test images")
     reach = 1.05 * float(np.abs(posterior).max())
-    means.set(xlabel="$z_1$", ylabel="$z_2$", xlim=(-reach, reach), ylim=(-reach, reach))
-    means.set_box_aspect(1)
+    axes.set(xlabel="$z_1$", ylabel="$z_2$", xlim=(-reach, reach), ylim=(-reach, reach))
+    axes.set_title(f"{TITLES[data]}: posterior means, test")
+    axes.set_axisbelow(True)
+    axes.set_box_aspect(1)
     return figure
