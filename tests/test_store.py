@@ -97,7 +97,7 @@ def test_what_a_trial_left_is_read_back(tmp_path: Path) -> None:
 def test_a_trained_model_comes_back(tmp_path: Path) -> None:
     model = finished(tmp_path).models["vae"]
     loaded = dgm.load(tmp_path / "vae.safetensors")
-    assert loaded.config == {"visible": 6, "hidden": 5, "latent_dim": 2}
+    assert loaded.config == {"visible": 6, "hidden": 5, "latent_dim": 2, "decoder": "bernoulli"}
     z = torch.randn(4, 10, 2, generator=torch.Generator().manual_seed(5))
     ours, theirs = (m.decoder.log_likelihood(IMAGES, z) for m in (model, loaded))
     assert torch.equal(ours, theirs)
