@@ -414,7 +414,7 @@ def test_a_full_disk_is_told_and_what_was_written_stays(done: Path, tmp_path: Pa
 def test_a_trial_that_diverges_is_told_and_the_others_go_on(tmp_path: Path) -> None:
     ran = dgm("run", R, *ONE, "grid.rates=[[1e30], [0.1]]", "--out", tmp_path)
     assert ran.returncode == 3
-    failed = "method=aevb,train_size=500,binarization=none,rates=[1e+30],seed=0: pilot_rate_1e+30"
+    failed = "method=aevb,train_size=500,binarization=none,rates=[1e+30],seed=0: train"
     (line,) = (x for x in ran.stderr.splitlines() if x.startswith("error: "))
     assert failed in line
     assert "step 5: " in line and "is not finite" in line

@@ -9,6 +9,7 @@ import io
 import json
 import math
 import os
+import re
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -49,6 +50,12 @@ def by_cell(
     names = [name for name in head if name not in without]
     for values, rows in table.groupby(names, sort=False):
         yield dict(zip(names, values, strict=True)), rows
+
+
+def read_label(label: str) -> dict[str, str]:
+    """A trial's axes and seed, as text, from the name under which a run keeps its arrays."""
+    parts = (part.partition("=") for part in re.split(r",(?=\w+=)", label))
+    return {name: value for name, _, value in parts}
 
 
 def own_axes(cell: dict[str, Any], axes: Sequence[str]) -> str:

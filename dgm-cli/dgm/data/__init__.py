@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+TITLES = {"mnist": "MNIST", "frey_faces": "Frey Faces", "digits": "Digits"}
+
+
 @dataclass(frozen=True)
 class Dataset:
     """Images as rows of pixels, split. `hash` is the SHA-256 of all that is in it."""

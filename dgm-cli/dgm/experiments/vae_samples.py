@@ -13,16 +13,16 @@ from matplotlib.figure import Figure
 from pydantic import Field
 
 from dgm import plotting
-from dgm.inference.aevb import mean_elbo
 from dgm.inference.fit_vae import VAESettings, fit, images
-from dgm.inference.likelihood import encoder_importance_sampling
+from dgm.inference.likelihood import encoder_importance_sampling, importance_sampling
 from dgm.models.neighbours import classify
-from dgm.results import Metric, by_cell, own_axes
+from dgm.results import Metric, by_cell, own_axes, read_label
 from dgm.trial import Artifacts, Trial
 
 REVISION = 1
 AXES = ["variant", "latent_dim"]
 PAPER = "paper"  # the variant that goes without saying
+LOW, CHECKED = 5, 200  # latent dimensions and test images of the check by another estimator
 SHOWN = 100  # samples in the figure, ten by ten
 BLOCK = 100  # test images whose likelihood is estimated between two looks at the clock
 
@@ -34,9 +34,6 @@ class Settings(VAESettings):
     judged_samples: int = Field(1000, ge=SHOWN, description="samples that the judge labels")
     importance_samples: int = Field(5000, gt=1, description="per test image")
     evaluated_images: int = Field(10_000, gt=0, description="the first so many test images")
-    bound_samples: int = Field(
-        10, gt=1, description="posterior samples per image of the final bounds"
-    )
 
 
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:
@@ -44,9 +41,6 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     data = trial.data
     train, evaluated = images(settings, trial)
     model = fit(settings, trial, train, evaluated)
-    for split, x in evaluated.items():
-        bound, stderr = mean_elbo(model, x, trial.generator, settings.bound_samples)
-        trial.record("bounds", split=split, elbo=bound, stderr=stderr)
 
     blocks = evaluated["test"][: settings.evaluated_images].split(BLOCK)
     for i in trial.steps(len(blocks), phase="likelihood"):
@@ -63,18 +57,30 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
             least_effective_samples=found.effective_samples.min().item(),
         )
 
+    if settings.latent_dim <= LOW:
+        x = evaluated["test"][:CHECKED]
+        samples, generator = settings.importance_samples, trial.generator
+        both = {
+            "encoder": encoder_importance_sampling(model, x, samples, generator),
+            "fitted": importance_sampling(model.decoder, x, samples, generator, block=20),
+        }
+        for name, found in both.items():
+            mean, stderr = found.mean()
+            trial.record("estimators", estimator=name, log_likelihood=mean, stderr=stderr)
+
     shape = settings.judged_samples, settings.latent_dim
     z = torch.randn(shape, generator=trial.generator, device=trial.device)
     drawn = model.decoder.mean(z)
-    labels = classify(data.train, data.labels["train"], drawn)
-    for label in range(data.classes):
-        trial.record("labels", label=label, samples=int((labels == label).sum()))
+    if data.classes:
+        labels = classify(data.train, data.labels["train"], drawn)
+        for label in range(data.classes):
+            trial.record("labels", label=label, samples=int((labels == label).sum()))
     arrays = {"samples": plotting.grey(drawn[:SHOWN], data.shape)}
     return Artifacts(trial.tables(), arrays, {"vae": model})
 
 
 def summarise(artifacts: Artifacts) -> Iterator[Metric]:
-    """Test likelihood and bound, how many samples stood behind the former, the labels' entropy."""
+    """Test likelihood, what stands behind it, bound, and the entropy of the samples' labels."""
     tables = artifacts.tables
     for cell, rows in by_cell(tables["likelihood"]):
         name, images = ending(cell), rows["images"]
@@ -84,10 +90,14 @@ def summarise(artifacts: Artifacts) -> Iterator[Metric]:
         yield Metric(f"mean_effective_samples/{name}", cell["seed"], float(effective))
         least = rows["least_effective_samples"].min()
         yield Metric(f"least_effective_samples/{name}", cell["seed"], float(least))
+    for cell, rows in by_cell(tables["estimators"]) if "estimators" in tables else []:
+        by_estimator = rows.set_index("estimator")["log_likelihood"]
+        gap = by_estimator["fitted"] - by_estimator["encoder"]
+        yield Metric(f"estimator_gap/{ending(cell)}", cell["seed"], gap)
     for cell, rows in by_cell(tables["bounds"]):
         test = rows.loc[rows["split"] == "test", "elbo"].item()
         yield Metric(f"test_elbo/{ending(cell)}", cell["seed"], test)
-    for cell, rows in by_cell(tables["labels"]):
+    for cell, rows in by_cell(tables["labels"]) if "labels" in tables else []:
         yield Metric(
             f"sample_entropy/{ending(cell)}", cell["seed"], entropy(rows["samples"].to_numpy())
         )
@@ -109,9 +119,10 @@ def draw(artifacts: Artifacts) -> dict[str, Figure]:
     """Of the first seed of each cell, ten by ten samples."""
     panels: dict[str, np.ndarray] = {}
     for label, samples in artifacts.arrays["samples"].items():
-        about = dict(part.split("=") for part in label.split(","))
+        about = read_label(label)
         variant = "" if about["variant"] == PAPER else f"{about['variant']}, "
-        panels.setdefault(f"{variant}{about['latent_dim']}-D latent", samples)
+        own = own_axes(about, AXES).replace("/", ", ")
+        panels.setdefault(f"{variant}{about['latent_dim']}-D latent{own}", samples)
     figure = plotting.panels(columns=len(panels), width=2.2 * len(panels), height=2.45)
     for axes, (name, samples) in zip(figure.axes, panels.items(), strict=True):
         plotting.show_images(axes, samples, columns=10)

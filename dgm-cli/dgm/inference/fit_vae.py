@@ -23,7 +23,7 @@ from dgm.recipe import TrialSettings
 from dgm.trial import Best, Trial, log_spaced
 
 OPTIMISERS: dict[str, type[Adagrad | Adam]] = {"adagrad": Adagrad, "adam": Adam}
-JUDGED = 10_000  # training images, the first, on which bounds are estimated
+JUDGED = 10_000  # images of a split, the first, or posterior samples of fewer, behind a bound
 
 
 class LearningSettings(TrialSettings):
@@ -79,6 +79,9 @@ class VAESettings(LearningSettings):
     hidden: int = Field(500, gt=0, description="tanh units in each hidden layer")
     hidden_layers: int = Field(1, gt=0, description="hidden layers in each half")
     optimiser: Literal["adagrad", "adam"] = Field("adagrad", description="of AEVB")
+    bound_samples: int = Field(
+        10, gt=1, description="posterior samples per image of the final bounds"
+    )
 
     @pydantic.model_validator(mode="after")
     def _consistent(self) -> "VAESettings":
@@ -95,7 +98,8 @@ def images(settings: VAESettings, trial: Trial) -> tuple[Tensor, dict[str, Tenso
     if settings.batch > len(data.train):
         raise BadInput(f"batch {settings.batch}: {data.name} has {len(data.train)} training images")
     train = data.train
-    evaluated = {"train": train[:JUDGED], "validation": data.validation, "test": data.test}
+    whole = {"train": train, "validation": data.validation, "test": data.test}
+    evaluated = {split: x[:JUDGED] for split, x in whole.items()}
     if settings.decoder == "bernoulli":
         how = settings.binarization
         train = binarise(train, f"{data.name}/train", how, training=True)
@@ -109,17 +113,23 @@ def images(settings: VAESettings, trial: Trial) -> tuple[Tensor, dict[str, Tenso
 def fit(settings: VAESettings, trial: Trial, train: Tensor, evaluated: dict[str, Tensor]) -> VAE:
     """Choose the step, train, and return the model as it was best on validation images.
 
-    Records "pilot" (rate, elbo) and "curves" (samples, split, elbo), in nats per image, the
-    bounds being of one posterior sample for each image. Notes rate and chosen_samples.
+    Records "pilot" (rate, elbo), "curves" (samples, split, elbo) and, of the model returned,
+    "bounds" (split, elbo, stderr), in nats per image. Notes rate and chosen_samples. The curves
+    are of `JUDGED` posterior samples a split, which is one an image where there are as many: the
+    maximum over a noisy curve of few images would be luck.
     """
 
     def start(rate: float) -> Learning:
         return _start(settings, trial, train, rate)
 
+    def bound(model: VAE, x: Tensor) -> float:
+        samples = max(1, round(JUDGED / len(x)))
+        return mean_elbo(model, x, trial.generator, samples)[0]
+
     def score(rate: float, model: VAE) -> float:
-        bound, _ = mean_elbo(model, evaluated["train"], trial.generator)
-        trial.record("pilot", rate=rate, elbo=bound)
-        return bound
+        early = bound(model, evaluated["train"])
+        trial.record("pilot", rate=rate, elbo=early)
+        return early
 
     pilot_steps = settings.pilot_samples // settings.batch
     learning = start(choose_rate(trial, settings.rates, pilot_steps, start, score))
@@ -129,13 +139,16 @@ def fit(settings: VAESettings, trial: Trial, train: Tensor, evaluated: dict[str,
     for step in trial.steps(steps, best=best, **learning._asdict()):
         learner.update(*batches.draw())
         if step + 1 in points:
-            bounds = {s: mean_elbo(model, x, trial.generator)[0] for s, x in evaluated.items()}
-            for split, bound in bounds.items():
+            bounds = {split: bound(model, x) for split, x in evaluated.items()}
+            for split, elbo in bounds.items():
                 samples = (step + 1) * settings.batch
-                trial.record("curves", samples=samples, split=split, elbo=bound)
+                trial.record("curves", samples=samples, split=split, elbo=elbo)
             best.offer(bounds["validation"], step + 1)
     model.flat.copy_(best.vector)
     trial.choose(chosen_samples=int(best.step) * settings.batch)
+    for split, x in evaluated.items():
+        elbo, stderr = mean_elbo(model, x, trial.generator, settings.bound_samples)
+        trial.record("bounds", split=split, elbo=elbo, stderr=stderr)
     return model
 
 

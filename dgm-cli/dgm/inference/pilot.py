@@ -1,5 +1,6 @@
 """The choice of a step size on early training performance, as Kingma & Welling (2014) make it."""
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -29,16 +30,23 @@ def choose_rate(
     A rate that diverges is one that is not chosen, unless all do. A single one is not tried.
     """
     scores: dict[float, float] = {}
+    said = ""
     for rate in rates if len(rates) > 1 else []:
+        before = trial.generator.get_state()
         learning = start(rate)
         try:
             for _ in trial.steps(steps, f"pilot_rate_{rate:g}", **learning._asdict()):
                 learning.learner.update(*learning.batches.draw())
-        except Diverged:
-            if not scores and rate == rates[-1]:
-                raise
+        except Diverged as error:
+            said = str(error)
+            # How far it went before this was seen depends on the clock; what follows must not.
+            trial.generator.set_state(before)
             continue
-        scores[rate] = score(rate, learning.model)
+        value = score(rate, learning.model)
+        if math.isfinite(value):
+            scores[rate] = value
+    if len(rates) > 1 and not scores:
+        raise Diverged(said or "no step size has a finite score after its pilot")
     rate = max(scores, key=scores.__getitem__) if scores else rates[0]
     trial.choose(rate=rate)
     return rate

@@ -11,7 +11,8 @@ class WakeSleep:
     """Wake: fit p(x|z) to data with z ~ q(z|x). Sleep: fit q(z|x) to dreams (z, x) ~ p(z) p(x|z).
 
     The two phases ascend different objectives, so each half has an optimiser of its own; the
-    weight prior is that of AEVB. A dream is a binary image, one per image of the minibatch.
+    weight prior is that of AEVB. Dreams are drawn from p(x|z), so that a Bernoulli decoder's are
+    binary, and are as many as the minibatch has images.
     """
 
     def __init__(self, model: VAE, data_size: int, rate: float, generator: torch.Generator) -> None:

@@ -192,15 +192,11 @@ class GaussianDecoder(Decoder):
         return mean + variance.sqrt() * noise
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
-        rows = []
-        for one in z:
-            mean, variance = self._moments(one)
-            log_p = (x - mean).square() / variance + variance.log() + LOG_2PI
-            rows.append(-0.5 * log_p.sum(1))
-        return torch.stack(rows)
+        return torch.stack([_log_normal(x, *self._moments(one)) for one in z])
 
     def log_likelihood_pairs(self, x: Tensor, z: Tensor) -> Tensor:
-        return self.log_likelihood(x, z[:, None].expand(-1, len(x), -1))
+        moments = zip(*self._moments(z), strict=True)
+        return torch.stack([_log_normal(x, mean, variance) for mean, variance in moments])
 
     def _moments(self, z: Tensor) -> tuple[Tensor, Tensor]:
         a, r = self.mlp.output(self.mlp.hidden(z)[-1]).chunk(2, dim=1)
@@ -219,6 +215,11 @@ class GaussianDecoder(Decoder):
         torch.mul(error * scaled - 1, scale.div_(variance).mul_(0.5), out=r)
         torch.mul(scaled, mean.addcmul_(mean, mean, value=-1), out=a)
         return output
+
+
+def _log_normal(x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
+    """log N(x; mean, diag(variance)), summed over the last dimension."""
+    return -0.5 * ((x - mean).square() / variance + variance.log() + LOG_2PI).sum(-1)
 
 
 DECODERS: dict[str, type[Decoder]] = {"bernoulli": BernoulliDecoder, "gaussian": GaussianDecoder}
