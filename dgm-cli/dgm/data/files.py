@@ -82,6 +82,8 @@ def _read(path: Path, data: str, file: File) -> bytes:
         raise DgmError(f"{path}: cannot be read: {error.strerror}") from error
     try:
         content = CONTENT.get(path.suffix, bytes)(raw)
+    except (ImportError, MemoryError):
+        raise
     except Exception as error:  # of whatever kind: scipy's reader has many
         said = " ".join(str(error).split())
         raise BadInput(f"{path}: is truncated or damaged ({said}); {_remedy(data)}") from error
@@ -140,15 +142,15 @@ def fetch(data: str, files: Sequence[File], mirrors: Sequence[str]) -> list[Path
         for mirror in list(answering):
             try:
                 published = file.published_sha256
-                pooch.retrieve(
+                fetched = pooch.retrieve(
                     mirror + file.name,
                     known_hash=f"sha256:{published}" if published else None,
-                    fname=file.name,
+                    fname=file.name if published else f".fetched-{file.name}",
                     path=folder,
                     downloader=pooch.HTTPDownloader(timeout=GIVE_UP),
                 )
                 if not published:
-                    _keep_if_whole(folder / file.name, data, file)
+                    _keep_if_whole(Path(fetched), folder / file.name, data, file)
                 got.append(folder / file.name)
                 break
             except (requests.RequestException, ValueError, BadInput) as error:
@@ -162,13 +164,14 @@ def fetch(data: str, files: Sequence[File], mirrors: Sequence[str]) -> list[Path
     return got
 
 
-def _keep_if_whole(path: Path, data: str, file: File) -> None:
-    """BadInput, and the file removed, when its content is not the one known."""
+def _keep_if_whole(fetched: Path, path: Path, data: str, file: File) -> None:
+    """Move a download into place; BadInput, and it is gone, when its content is not the known."""
     try:
-        _read(path, data, file)
-    except BadInput:
-        path.unlink()
-        raise
+        _read(fetched, data, file)
+        os.replace(fetched, path)
+    finally:
+        with suppress(FileNotFoundError):
+            fetched.unlink()
 
 
 def _answering(mirrors: Sequence[str], name: str) -> list[str]:
