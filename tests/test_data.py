@@ -629,16 +629,27 @@ def epoch(minibatches: Minibatches) -> list[int]:
 
 
 @pytest.mark.parametrize("how", ["none", "static", "dynamic"])
-@pytest.mark.parametrize("training", [True, False])
-def test_binarise(how: Binarization, training: bool) -> None:
-    x = torch.rand(9, 5, generator=torch.Generator().manual_seed(0))
-    as_it_is = how == "none" or (how == "dynamic" and training)
-    expected = x if as_it_is else static_binarise(x, "toy/train")
-    assert torch.equal(binarise(x, "toy/train", how, training), expected)
-    for bad in (-0.1, 1.5, float("nan")):
-        x[3, 2] = bad
-        with pytest.raises(BadInput, match=r"^toy/train: pixels from .* needs them in \[0, 1\]$"):
-            binarise(x, "toy/train", how, training)
+def test_binarise(how: Binarization) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.rand(9, 5, generator=generator), torch.rand(4, 5, generator=generator)
+    train, evaluated = binarise("toy", how, x, {"train": x[:3], "test": y})
+    assert torch.equal(train, static_binarise(x, "toy/train") if how == "static" else x)
+    expected = {"train": x[:3], "test": y}
+    if how != "none":
+        expected = {s: static_binarise(part, f"toy/{s}") for s, part in expected.items()}
+    assert evaluated.keys() == expected.keys()
+    for split, part in expected.items():
+        assert torch.equal(evaluated[split], part)
+
+
+@pytest.mark.parametrize("bad", [-0.1, 1.5, float("nan")])
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_pixels_that_are_no_probabilities(bad: float, split: str) -> None:
+    parts = {"train": torch.rand(9, 5), "test": torch.rand(4, 5)}
+    parts[split][3, 2] = bad
+    said = rf"^toy/{split}: pixels from .* needs them in \[0, 1\]$"
+    with pytest.raises(BadInput, match=said):
+        binarise("toy", "none", parts["train"], {"test": parts["test"]})
 
 
 def test_an_epoch_visits_each_row_at_most_once() -> None:

@@ -1,6 +1,7 @@
 """Binary images from grey ones, each pixel in [0, 1] read as the probability of a 1."""
 
 import hashlib
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -22,16 +23,23 @@ def static_binarise(x: Tensor, name: str) -> Tensor:
     return uniform.lt_(x.cpu()).to(x.device)
 
 
-def binarise(x: Tensor, name: str, how: Binarization, training: bool) -> Tensor:
-    """The images as a Bernoulli decoder is trained or evaluated on them.
+def binarise(
+    name: str, how: Binarization, train: Tensor, evaluated: Mapping[str, Tensor]
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The images a Bernoulli decoder is to learn from, and those of each split to evaluate it on.
 
-    none: as they are; static: one fixed draw; dynamic: drawn at each visit in training, which
-    `Minibatches` does, and evaluated on the fixed draw. BadInput when a pixel is no probability.
+    none: as they are; static: one fixed draw; dynamic: evaluated on the fixed draw, while those to
+    learn from stay grey, for `Minibatches` to draw at each visit. `name` is that of the data set.
+    BadInput when a pixel is no probability.
     """
-    low, high = x.min().item(), x.max().item()
-    if not (low >= 0 and high <= 1):
-        raise BadInput(
-            f"{name}: pixels from {low:g} to {high:g}; a Bernoulli decoder needs them in [0, 1]"
-        )
-    drawn = how == "static" or (how == "dynamic" and not training)
-    return static_binarise(x, name) if drawn else x
+    for split, x in {"train": train, **evaluated}.items():
+        low, high = x.min().item(), x.max().item()
+        if not (low >= 0 and high <= 1):
+            raise BadInput(
+                f"{name}/{split}: pixels from {low:g} to {high:g}; "
+                f"a Bernoulli decoder needs them in [0, 1]"
+            )
+    if how == "none":
+        return train, dict(evaluated)
+    drawn = {split: static_binarise(x, f"{name}/{split}") for split, x in evaluated.items()}
+    return static_binarise(train, f"{name}/train") if how == "static" else train, drawn

@@ -19,7 +19,7 @@ from pydantic import Field
 from torch import Tensor
 
 from dgm import plotting
-from dgm.data.binarise import Binarization, binarise
+from dgm.data.binarise import binarise
 from dgm.data.minibatches import Minibatches
 from dgm.errors import BadInput
 from dgm.inference.aevb import AEVB
@@ -54,12 +54,6 @@ class Settings(LearningSettings):
         "aevb", description="how the decoder is learned"
     )
     train_size: int = Field(50_000, gt=0, description="the first so many training images")
-    binarization: Binarization = Field(
-        "none",
-        description="none: real-valued pixels as Bernoulli targets, whose likelihood is "
-        "unnormalised; dynamic: pixels drawn at each visit in training; static: one fixed draw "
-        "for training too. Either is evaluated on one fixed draw",
-    )
     hidden: int = Field(100, gt=0, description="tanh units in each half's one hidden layer")
     latent_dim: int = Field(3, gt=0, description="dimensions of z")
     samples: int = Field(60_000_000, gt=0, description="training samples evaluated in all")
@@ -133,12 +127,7 @@ def images(settings: Settings, trial: Trial) -> tuple[Tensor, dict[str, Tensor]]
         "train": train[: settings.evaluated_images],
         "test": data.test[: settings.evaluated_images],
     }
-    how = settings.binarization
-    train = binarise(train, f"{data.name}/train", how, training=True)
-    evaluated = {
-        split: binarise(x, f"{data.name}/{split}", how, training=False)
-        for split, x in evaluated.items()
-    }
+    train, evaluated = binarise(data.name, settings.binarization, train, evaluated)
     return train.to(trial.device), {s: x.to(trial.device) for s, x in evaluated.items()}
 
 

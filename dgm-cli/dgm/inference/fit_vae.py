@@ -29,6 +29,12 @@ JUDGED = 10_000  # images of a split, the first, or posterior samples of fewer, 
 class LearningSettings(TrialSettings):
     """What learning a VAE's decoder needs by whatever algorithm; the paper's values, Section 5."""
 
+    binarization: Binarization = Field(
+        "none",
+        description="none: pixels as they are, whose Bernoulli likelihood is unnormalised; "
+        "static: one fixed Bernoulli draw; dynamic: drawn at each visit in training, evaluated on "
+        "the fixed draw",
+    )
     latent_dim: int = Field(20, gt=0, description="dimensions of z")
     samples: int = Field(20_000_000, gt=0, description="training samples evaluated in all")
     batch: int = Field(100, gt=0, description="images a minibatch")
@@ -70,12 +76,6 @@ class VAESettings(LearningSettings):
         description="p(x|z): Bernoulli pixels, or Gaussian ones with a sigmoid mean, a variance of "
         "their own and a standard deviation of 1/255 at least",
     )
-    binarization: Binarization = Field(
-        "none",
-        description="none: pixels as they are, whose Bernoulli likelihood is unnormalised; "
-        "static: one fixed Bernoulli draw; dynamic: drawn at each visit in training, evaluated on "
-        "the fixed draw",
-    )
     hidden: int = Field(500, gt=0, description="tanh units in each hidden layer")
     hidden_layers: int = Field(1, gt=0, description="hidden layers in each half")
     optimiser: Literal["adagrad", "adam"] = Field("adagrad", description="of AEVB")
@@ -101,12 +101,7 @@ def images(settings: VAESettings, trial: Trial) -> tuple[Tensor, dict[str, Tenso
     whole = {"train": train, "validation": data.validation, "test": data.test}
     evaluated = {split: x[:JUDGED] for split, x in whole.items()}
     if settings.decoder == "bernoulli":
-        how = settings.binarization
-        train = binarise(train, f"{data.name}/train", how, training=True)
-        evaluated = {
-            split: binarise(x, f"{data.name}/{split}", how, training=False)
-            for split, x in evaluated.items()
-        }
+        train, evaluated = binarise(data.name, settings.binarization, train, evaluated)
     return train.to(trial.device), {s: x.to(trial.device) for s, x in evaluated.items()}
 
 

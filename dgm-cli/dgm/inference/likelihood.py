@@ -189,8 +189,10 @@ def encoder_importance_sampling(
     """log p(x) ~ log mean_l [p(x, z_l) / q(z_l|x)],   z_l ~ q(z|x), the encoder's own posterior.
 
     Unbiased for p(x), so that its logarithm is on average too low: with few effective samples it
-    is a lower bound rather than an estimate. It needs no modes to be found, and so goes to many
-    latent dimensions, where `importance_sampling` does not.
+    is a lower bound rather than an estimate. A Gaussian q has lighter tails than some posteriors:
+    the weights may have no variance, which neither error nor effective sample size can show. It
+    needs no modes to be found, and so goes to many latent dimensions, where `importance_sampling`
+    does not.
     """
     parts = []
     for part in x.split(images):
