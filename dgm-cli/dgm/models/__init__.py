@@ -8,10 +8,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
 from dgm.errors import BadInput
+from dgm.models.rbm import RBM
 from dgm.models.vae import VAE
 from dgm.results import atomic_write
 
-MODELS = {"VAE": VAE}
+MODELS = {"RBM": RBM, "VAE": VAE}
 
 
 def save(model: Any, path: Path, about: dict[str, Any]) -> None:

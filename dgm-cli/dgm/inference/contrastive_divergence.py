@@ -1,0 +1,79 @@
+"""Contrastive divergence (Hinton 2002) and its persistent form (Tieleman 2008).
+
+    d log p(v) / dW = <v h>_data - <v h>_model,   likewise for the biases.
+
+CD-k puts k Gibbs steps from the data in place of the model's distribution; PCD goes on with chains
+of its own. Hidden units enter the statistics as probabilities, visible ones as samples.
+"""
+
+import torch
+from torch import Tensor
+
+from dgm.draws import bernoulli
+from dgm.models.rbm import RBM
+
+
+class ContrastiveDivergence:
+    """theta += velocity,  velocity = momentum velocity + rate (gradient - decay W).
+
+    `rate` and `momentum` may be set between updates. With `chains` the negative phase is PCD's.
+    """
+
+    def __init__(
+        self,
+        rbm: RBM,
+        k: int,
+        rate: float,
+        generator: torch.Generator,
+        momentum: float = 0.0,
+        decay: float = 0.0,
+        chains: int = 0,
+    ) -> None:
+        if k < 1:
+            raise ValueError(f"CD-{k}: at least one Gibbs step leads away from the data")
+        self.rbm, self.k, self.generator = rbm, k, generator
+        self.rate, self.momentum, self.decay = rate, momentum, decay
+        self.velocity = torch.zeros_like(rbm.flat)
+        visible = rbm.config["visible"]
+        half = torch.full((chains, visible), 0.5, device=rbm.flat.device)
+        self.chains = bernoulli(half, generator)
+
+    def update(self, x: Tensor, indices: Tensor) -> Tensor:
+        """One step on a minibatch x (batch, visible).
+
+        Returns the mean squared error of the one-step reconstruction, summed over pixels.
+        """
+        p, grad = self.rbm.parameters, self.rbm.parameters.grad
+        h_data = self.rbm.hidden_mean(x)
+        start = bernoulli(h_data, self.generator)
+        reconstruction = self.rbm.visible_mean(start)
+        if len(self.chains):
+            v = gibbs(self.rbm, self.chains, self.k, self.generator)
+            self.chains = v
+        else:
+            v = bernoulli(reconstruction, self.generator)
+            v = gibbs(self.rbm, v, self.k - 1, self.generator)
+        h_model = self.rbm.hidden_mean(v)
+        # One product for both phases: [x / n; -v / m]^T [h_data; h_model].
+        both_v = torch.cat([x / len(x), v / -len(v)])
+        torch.mm(both_v.t(), torch.cat([h_data, h_model]), out=grad["W"])
+        torch.sum(both_v, 0, out=grad["a"])
+        torch.sub(h_data.mean(0), h_model.mean(0), out=grad["b"])
+        grad["W"].add_(p["W"], alpha=-self.decay)
+        self.velocity.mul_(self.momentum).add_(self.rbm.parameters.gradient, alpha=self.rate)
+        self.rbm.flat.add_(self.velocity)
+        return (x - reconstruction).square().sum(1).mean()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"velocity": self.velocity, "chains": self.chains}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.velocity.copy_(state["velocity"])
+        self.chains = state["chains"].to(self.chains)
+
+
+def gibbs(rbm: RBM, v: Tensor, steps: int, generator: torch.Generator) -> Tensor:
+    """v after so many block Gibbs steps, v -> h -> v, each row a chain of its own."""
+    for _ in range(steps):
+        v = rbm.sample_visible(rbm.sample_hidden(v, generator), generator)
+    return v

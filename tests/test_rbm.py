@@ -1,0 +1,298 @@
+"""RBMs small enough to enumerate: densities, Gibbs, contrastive divergence, and AIS."""
+
+import itertools
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from dgm.inference.ais import AIS, schedule
+from dgm.inference.contrastive_divergence import ContrastiveDivergence, gibbs
+from dgm.models.rbm import RBM, log_odds
+
+
+def all_states(n: int) -> Tensor:
+    return torch.tensor(list(itertools.product([0.0, 1.0], repeat=n)))
+
+
+def small_rbm(visible: int = 5, hidden: int = 4, std: float = 1.0, seed: int = 0) -> RBM:
+    generator = torch.Generator().manual_seed(seed)
+    rbm = RBM(visible, hidden)
+    rbm.flat.normal_(0.0, std, generator=generator)
+    return rbm
+
+
+def joint(rbm: RBM) -> tuple[Tensor, Tensor, Tensor]:
+    """All v, all h, and p(v, h) by the definition of the energy."""
+    p = {name: rbm.parameters[name].double() for name in ("W", "a", "b")}
+    v, h = (all_states(len(p[name])).double() for name in ("a", "b"))
+    minus_energy = v @ p["W"] @ h.T + (v @ p["a"])[:, None] + (h @ p["b"])[None]
+    return v, h, torch.softmax(minus_energy.flatten(), 0).view_as(minus_energy)
+
+
+def exact_gradient(rbm: RBM, x: Tensor) -> dict[str, Tensor]:
+    """d mean log p(x) / dparameters, by the definition of the two phases."""
+    v, h, probability = joint(rbm)
+    given_x = rbm.hidden_mean(x).double()
+    x = x.double()
+    return {
+        "W": x.T @ given_x / len(x) - v.T @ probability @ h,
+        "a": x.mean(0) - probability.sum(1) @ v,
+        "b": given_x.mean(0) - probability.sum(0) @ h,
+    }
+
+
+def bars_and_stripes(side: int) -> Tensor:
+    """Every image whose rows are all alike or whose columns are."""
+    rows = all_states(side)[:, :, None].expand(-1, side, side)
+    both = torch.cat([rows, rows.mT]).reshape(-1, side * side)
+    return torch.unique(both, dim=0)
+
+
+# --- the model -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(5, 4), (3, 6)])
+def test_densities_are_those_of_the_energy(shape: tuple[int, int]) -> None:
+    rbm = small_rbm(*shape)
+    v, h, probability = joint(rbm)
+    log_z = rbm.log_partition(block=3)
+    log_p = -rbm.free_energy(v.float()).double() - log_z
+    torch.testing.assert_close(log_p, probability.sum(1).log(), atol=1e-5, rtol=0)
+    hidden = probability @ h / probability.sum(1, keepdim=True)
+    torch.testing.assert_close(rbm.hidden_mean(v.float()).double(), hidden, atol=1e-6, rtol=0)
+    visible = probability.T @ v / probability.sum(0)[:, None]
+    torch.testing.assert_close(rbm.visible_mean(h.float()).double(), visible, atol=1e-6, rtol=0)
+
+
+def test_log_partition_is_of_the_smaller_side_alone() -> None:
+    assert RBM(1000, 3).log_partition() == pytest.approx(1003 * math.log(2))
+    assert RBM(3, 1000).log_partition() == pytest.approx(1003 * math.log(2))
+    with pytest.raises(ValueError, match="log Z of 26 units"):
+        RBM(40, 26).log_partition()
+
+
+def test_gibbs_leaves_the_model_as_it_is() -> None:
+    """The exact distribution of v times the transition of one Gibbs step is itself; and the
+    sampler's frequencies are those of that transition."""
+    rbm = small_rbm(3, 2)
+    v, h, probability = joint(rbm)
+    p_v = probability.sum(1)
+
+    def bernoulli(mean: Tensor, states: Tensor) -> Tensor:
+        factors = torch.where(states[None] > 0, mean[:, None], 1 - mean[:, None])
+        return factors.double().prod(2)
+
+    up, down = (
+        bernoulli(rbm.hidden_mean(v.float()), h),
+        bernoulli(rbm.visible_mean(h.float()), v),
+    )
+    transition = up @ down
+    torch.testing.assert_close(p_v @ transition, p_v, atol=1e-6, rtol=0)
+
+    generator = torch.Generator().manual_seed(1)
+    start = v[5].float().expand(100_000, 3)
+    end = gibbs(rbm, start, 2, generator)
+    codes = (end @ torch.tensor([4.0, 2.0, 1.0])).long()
+    frequencies = torch.bincount(codes, minlength=8).double() / len(codes)
+    expected = (transition @ transition)[5]
+    torch.testing.assert_close(frequencies, expected, atol=0.006, rtol=0)
+
+
+def test_an_rbm_needs_units_on_either_side() -> None:
+    for visible, hidden in ((0, 3), (3, 0)):
+        with pytest.raises(ValueError, match=f"{visible} visible and {hidden} hidden"):
+            RBM(visible, hidden)
+
+
+def test_visible_biases_start_at_the_datas_log_odds() -> None:
+    x = torch.tensor([[1.0, 0.0, 1.0], [1.0, 0.0, 0.0]])
+    expected = [math.log(3), -math.log(3), 0.0]  # (2 + 1) of (2 + 2), (0 + 1) of (2 + 2)
+    assert log_odds(x).tolist() == pytest.approx(expected, abs=1e-6)
+    rbm = RBM(3, 50)
+    rbm.initialise(0.01, torch.Generator().manual_seed(0), x)
+    assert rbm.parameters["a"].tolist() == pytest.approx(expected, abs=1e-6)
+    assert rbm.parameters["W"].std().item() == pytest.approx(0.01, rel=0.2)
+    assert not rbm.parameters["b"].any()
+
+
+# --- contrastive divergence ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("chains", [0, 20_000])
+def test_after_many_steps_the_gradient_is_the_exact_one(chains: int) -> None:
+    """Both phases' statistics, from many rows; CD's chains have forgotten the data by then."""
+    rbm = small_rbm(std=0.7)
+    generator = torch.Generator().manual_seed(1)
+    x = all_states(5)[torch.randint(32, (20_000,), generator=generator)]
+    exact = exact_gradient(rbm, x)
+    before = rbm.flat.clone()
+    learner = ContrastiveDivergence(rbm, 40, 0.5, generator, chains=chains)
+    learner.update(x, torch.empty(0))
+    for name, gradient in exact.items():
+        ours = rbm.parameters.grad[name].double()
+        torch.testing.assert_close(ours, gradient, atol=0.015, rtol=0)
+    torch.testing.assert_close(rbm.flat, before + 0.5 * rbm.parameters.gradient)
+
+
+def test_a_single_step_is_biased_towards_the_data() -> None:
+    """Oracle: the exact expectation of CD-1's statistics, x and one transition from it."""
+    rbm = small_rbm(std=0.7)
+    generator = torch.Generator().manual_seed(1)
+    x = torch.tensor([[1.0, 1.0, 0.0, 0.0, 1.0]]).expand(40_000, 5).contiguous()
+    h = all_states(4)
+    mean = rbm.hidden_mean(x[:1])
+    p_h = torch.where(h > 0, mean, 1 - mean).prod(1)
+    v = all_states(5)
+    p_v_h = rbm.visible_mean(h)[:, None]
+    p_v = p_h @ torch.where(v[None] > 0, p_v_h, 1 - p_v_h).prod(2)
+    expected = x[0][:, None] * mean - (p_v[:, None] * v).T @ rbm.hidden_mean(v)
+    ContrastiveDivergence(rbm, 1, 0.0, generator).update(x, torch.empty(0))
+    torch.testing.assert_close(rbm.parameters.grad["W"], expected, atol=0.015, rtol=0)
+
+
+def test_momentum_and_decay() -> None:
+    """Oracle: the two recursions, with the gradients that the learner left."""
+    generator = torch.Generator().manual_seed(0)
+    x = (torch.rand(50, 6, generator=generator) < 0.4).float()
+    rbm = small_rbm(6, 4)
+    learner = ContrastiveDivergence(rbm, 1, 0.1, generator, momentum=0.9, decay=0.01)
+    velocity, theta = torch.zeros_like(rbm.flat), rbm.flat.clone()
+    for _ in range(3):
+        state = generator.get_state()
+        twin = RBM(6, 4)
+        twin.flat.copy_(rbm.flat)
+        twin_weights = twin.flat[:24].clone()
+        plain = ContrastiveDivergence(twin, 1, 0.1, generator)
+        plain.update(x, torch.empty(0))
+        gradient = twin.parameters.gradient.clone()
+        gradient[:24] -= 0.01 * twin_weights  # W comes first, and alone decays
+        generator.set_state(state)
+        learner.update(x, torch.empty(0))
+        velocity = 0.9 * velocity + 0.1 * gradient
+        theta = theta + velocity
+        torch.testing.assert_close(rbm.flat, theta)
+
+
+@pytest.mark.parametrize("chains", [0, 12])
+def test_learning_goes_on_from_its_state(chains: int) -> None:
+    def start() -> tuple[RBM, ContrastiveDivergence, torch.Generator]:
+        generator = torch.Generator().manual_seed(0)
+        rbm = small_rbm(9, 5, std=0.1)
+        learner = ContrastiveDivergence(rbm, 2, 0.1, generator, momentum=0.5, chains=chains)
+        return rbm, learner, generator
+
+    x = bars_and_stripes(3)
+    rbm, learner, generator = start()
+    for _ in range(3):
+        learner.update(x, torch.empty(0))
+    again, its_learner, its_generator = start()
+    again.load_state_dict({"parameters": rbm.flat.clone()})
+    its_learner.load_state_dict({n: t.clone() for n, t in learner.state_dict().items()})
+    its_generator.set_state(generator.get_state())
+    for _ in range(3):
+        learner.update(x, torch.empty(0))
+        its_learner.update(x, torch.empty(0))
+    assert torch.equal(again.flat, rbm.flat)
+
+
+@pytest.mark.parametrize("chains", [0, 100])
+def test_bars_and_stripes_are_learned(chains: int) -> None:
+    """Exact log-likelihood, near that of the data's own distribution, log 1/14."""
+    generator = torch.Generator().manual_seed(0)
+    x = bars_and_stripes(3)
+    assert len(x) == 14
+    rbm = RBM(9, 16)
+    rbm.initialise(0.1, generator)
+    batch = x.repeat(8, 1)
+    learner = ContrastiveDivergence(rbm, 5, 0.1, generator, momentum=0.5, chains=chains)
+    for step in range(4000):
+        learner.rate = 0.1 * (1 - step / 4000)
+        learner.update(batch, torch.empty(0))
+    log_likelihood = (-rbm.free_energy(x)).mean().item() - rbm.log_partition()
+    assert -math.log(14) - 0.35 < log_likelihood < -math.log(14)
+
+
+def test_the_returned_error_is_that_of_a_reconstruction() -> None:
+    rbm = RBM(4, 3)  # all weights zero: every reconstruction is one half
+    x = torch.tensor([[1.0, 0.0, 1.0, 0.0]])
+    learner = ContrastiveDivergence(rbm, 1, 0.1, torch.Generator())
+    assert learner.update(x, torch.empty(0)).item() == pytest.approx(4 * 0.25)
+
+
+def test_cd_zero_is_refused() -> None:
+    with pytest.raises(ValueError, match="CD-0"):
+        ContrastiveDivergence(RBM(2, 2), 0, 0.1, torch.Generator())
+
+
+# --- annealed importance sampling ------------------------------------------------------------
+
+
+def anneal(rbm: RBM, chains: int, betas: int, seed: int, base: Tensor | None = None) -> AIS:
+    generator = torch.Generator().manual_seed(seed)
+    ais = AIS(rbm, schedule((betas, 0.0, 1.0)), chains, generator, base)
+    for step in range(ais.steps):
+        ais.update(step)
+    return ais
+
+
+def test_the_schedule_of_the_authors() -> None:
+    betas = schedule((500, 0, 0.5), (4000, 0.5, 0.9), (10_000, 0.9, 1.0))
+    assert len(betas) == 14_501
+    assert betas[[0, 500, 4500, -1]].tolist() == [0.0, 0.5, 0.9, 1.0]
+    assert (betas.diff() > 0).all()
+    assert betas[1].item() == pytest.approx(0.001)
+    assert betas[-2].item() == pytest.approx(1 - 1e-5)
+
+
+@pytest.mark.parametrize("of_data", [False, True])
+def test_annealing_finds_log_z(of_data: bool) -> None:
+    """Oracle: enumeration. Without any step in between, the mean weight is right too."""
+    rbm = small_rbm(12, 10, std=0.8)
+    base = torch.linspace(-1, 1, 12) if of_data else None
+    exact = rbm.log_partition()
+    found = anneal(rbm, 200, 1000, 0, base).result()
+    assert abs(found.log_partition - exact) < 0.2
+    assert found.low < found.log_partition < found.high
+    assert 20 < found.effective_chains <= 200
+
+    easy = small_rbm(6, 5, std=0.3)
+    at_once = anneal(easy, 50_000, 1, 0).result()
+    assert at_once.log_partition == pytest.approx(easy.log_partition(), abs=0.02)
+
+
+def test_without_weights_annealing_is_exact() -> None:
+    rbm = small_rbm(6, 5)
+    rbm.parameters["W"].zero_()
+    rbm.parameters["b"].zero_()
+    found = anneal(rbm, 7, 3, 0).result()
+    assert found.log_partition == pytest.approx(rbm.log_partition(), abs=1e-5)
+    assert found.effective_chains == pytest.approx(7)
+
+
+def test_the_interval_covers_log_z_as_often_as_it_says() -> None:
+    """40 repeats of a 95 % interval: 33 or fewer would be one chance in two hundred."""
+    rbm = small_rbm(10, 8, std=0.7)
+    exact = rbm.log_partition()
+    results = [anneal(rbm, 100, 200, seed).result() for seed in range(40)]
+    assert sum(found.low <= exact <= found.high for found in results) >= 34
+    widths = torch.tensor([found.high - found.low for found in results])
+    errors = torch.tensor([found.log_partition - exact for found in results])
+    assert widths.mean() < 8 * errors.std()  # and is not wide for nothing
+
+
+def test_annealing_goes_on_from_its_state() -> None:
+    rbm = small_rbm(6, 5)
+    whole = anneal(rbm, 10, 20, 3)
+    generator = torch.Generator().manual_seed(3)
+    betas = schedule((20, 0.0, 1.0))
+    first = AIS(rbm, betas, 10, generator)
+    for step in range(8):
+        first.update(step)
+    second = AIS(rbm, betas, 10, torch.Generator())
+    second.load_state_dict({name: t.clone() for name, t in first.state_dict().items()})
+    second.generator.set_state(generator.get_state())
+    for step in range(8, 20):
+        second.update(step)
+    assert second.result() == whole.result()
