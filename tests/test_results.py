@@ -19,9 +19,12 @@ from dgm.results import (
     SUMMARY,
     Metric,
     atomic_write,
+    by_cell,
     check_table,
     diff,
+    own_axes,
     read_csv,
+    read_label,
     read_metrics,
     read_npz,
     summary,
@@ -292,3 +295,35 @@ def test_a_pattern_describes_what_has_no_entry_of_its_own() -> None:
     ]
     quick = summary(metrics, entries, "quick").set_index("metric")
     assert (quick["unit"]["score/a"], quick["verdict"]["score/a"]) == ("shares", "info")
+
+
+def test_rows_by_cell() -> None:
+    """Axes are the columns up to the seed, a user's own among them."""
+    table = pd.DataFrame(
+        {
+            "method": ["a", "b", "a", "a"],
+            "hidden": [5, 5, 5, 7],
+            "seed": [0, 0, 1, 0],
+            "value": [1.0, 2.0, 3.0, 4.0],
+        }
+    )
+    cells = [(cell, rows["value"].tolist()) for cell, rows in by_cell(table)]
+    assert cells == [
+        ({"method": "a", "hidden": 5, "seed": 0}, [1.0]),
+        ({"method": "b", "hidden": 5, "seed": 0}, [2.0]),
+        ({"method": "a", "hidden": 5, "seed": 1}, [3.0]),
+        ({"method": "a", "hidden": 7, "seed": 0}, [4.0]),
+    ]
+    assert [own_axes(cell, ["method"]) for cell, _ in cells][::3] == ["/hidden=5", "/hidden=7"]
+    merged = [(cell, len(rows)) for cell, rows in by_cell(table, without=["method", "seed"])]
+    assert merged == [({"hidden": 5}, 3), ({"hidden": 7}, 1)]
+
+
+def test_a_label_is_read_back() -> None:
+    label = "data=mnist,rates=[0.01, 0.02],name=a=b,seed=3"
+    assert read_label(label) == {
+        "data": "mnist",
+        "rates": "[0.01, 0.02]",
+        "name": "a=b",
+        "seed": "3",
+    }
