@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dgm.inference.ais import AIS, schedule
 from dgm.inference.contrastive_divergence import ContrastiveDivergence, gibbs
-from dgm.models.rbm import RBM, log_odds
+from dgm.models.rbm import RBM, GaussianRBM, LabelRBM, log_odds
 
 
 def all_states(n: int) -> Tensor:
@@ -69,8 +69,73 @@ def test_densities_are_those_of_the_energy(shape: tuple[int, int]) -> None:
 def test_log_partition_is_of_the_smaller_side_alone() -> None:
     assert RBM(1000, 3).log_partition() == pytest.approx(1003 * math.log(2))
     assert RBM(3, 1000).log_partition() == pytest.approx(1003 * math.log(2))
-    with pytest.raises(ValueError, match="log Z of 26 units"):
+    with pytest.raises(ValueError, match="enumerating 26 units"):
         RBM(40, 26).log_partition()
+
+
+def label_rbm() -> LabelRBM:
+    rbm = LabelRBM(visible=4, labels=3, hidden=5)
+    rbm.flat.normal_(generator=torch.Generator().manual_seed(2))
+    return rbm
+
+
+def test_a_label_is_one_of_a_group() -> None:
+    """Oracle: the energy's definition over all v whose last three units hold one 1."""
+    rbm = label_rbm()
+    v, h, _ = joint(rbm)
+    allowed = v[:, 4:].sum(1) == 1
+    p = {name: rbm.parameters[name].double() for name in ("W", "a", "b")}
+    v = v[allowed]
+    minus_energy = v @ p["W"] @ h.T + (v @ p["a"])[:, None] + (h @ p["b"])[None]
+    log_z = torch.logsumexp(minus_energy.flatten(), 0).item()
+    assert rbm.log_partition(block=7) == pytest.approx(log_z, abs=1e-6)
+    probability = torch.exp(minus_energy - log_z)
+    log_p = -rbm.free_energy(v.float()).double() - log_z
+    torch.testing.assert_close(log_p, probability.sum(1).log(), atol=1e-5, rtol=0)
+    mean = probability.T @ v / probability.sum(0)[:, None]
+    torch.testing.assert_close(rbm.visible_mean(h.float()).double(), mean, atol=1e-6, rtol=0)
+
+    below = all_states(4)
+    by_label = rbm.label_log_odds(below).softmax(1).double()
+    of = probability.sum(1)
+    for row, given in zip(below, by_label, strict=True):
+        here = (v[:, :4] == row).all(1)
+        order = v[here][:, 4:].argmax(1)
+        expected = (of[here] / of[here].sum())[order.argsort()]
+        torch.testing.assert_close(given, expected, atol=1e-6, rtol=0)
+
+
+def test_labels_are_drawn_one_at_a_time() -> None:
+    rbm = label_rbm()
+    generator = torch.Generator().manual_seed(0)
+    h = torch.tensor([[1.0, 0.0, 1.0, 1.0, 0.0]]).expand(40_000, 5)
+    v = rbm.sample_visible(h, generator)
+    assert set(v.unique().tolist()) == {0.0, 1.0}
+    assert (v[:, 4:].sum(1) == 1).all()
+    torch.testing.assert_close(v.mean(0), rbm.visible_mean(h)[0], atol=0.012, rtol=0)
+
+
+def test_gaussian_visible_units() -> None:
+    """Oracle: quadrature over two visible units, at every hidden state."""
+    rbm = GaussianRBM(2, 3)
+    generator = torch.Generator().manual_seed(3)
+    rbm.flat.normal_(0.0, 0.7, generator=generator)
+    axis = torch.linspace(-12, 12, 601)
+    v = torch.cartesian_prod(axis, axis)
+    area = (axis[1] - axis[0]).item() ** 2
+    weight = torch.exp(-rbm.free_energy(v).double())
+    assert rbm.log_partition(3) == pytest.approx(math.log(weight.sum().item() * area), abs=1e-4)
+    p, h = rbm.parameters, all_states(3)
+    energy = -(v @ p["W"] @ h.T) + 0.5 * (v - p["a"]).square().sum(1)[:, None] - h @ p["b"]
+    joint_weight = torch.exp(-energy.double())
+    torch.testing.assert_close(joint_weight.sum(1), weight, rtol=1e-4, atol=1e-8)
+    mean = joint_weight.T @ v.double() / joint_weight.sum(0)[:, None]
+    torch.testing.assert_close(rbm.visible_mean(h).double(), mean, atol=1e-4, rtol=0)
+    hidden = joint_weight @ h.double() / weight[:, None]
+    torch.testing.assert_close(rbm.hidden_mean(v).double(), hidden, atol=1e-4, rtol=0)
+    drawn = rbm.sample_visible(h[5].expand(40_000, 3), generator)
+    torch.testing.assert_close(drawn.mean(0), rbm.visible_mean(h[5:6])[0], atol=0.03, rtol=0)
+    torch.testing.assert_close(drawn.T.cov(), torch.eye(2), atol=0.03, rtol=0)
 
 
 def test_gibbs_leaves_the_model_as_it_is() -> None:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dgm.draws import bernoulli
+from dgm.models.parameters import Parameters
 from dgm.models.rbm import RBM
 
 
@@ -34,16 +35,15 @@ class ContrastiveDivergence:
         self.rbm, self.k, self.generator = rbm, k, generator
         self.rate, self.momentum, self.decay = rate, momentum, decay
         self.velocity = torch.zeros_like(rbm.flat)
-        visible = rbm.config["visible"]
-        half = torch.full((chains, visible), 0.5, device=rbm.flat.device)
-        self.chains = bernoulli(half, generator)
+        half = torch.full((chains, rbm.config["hidden"]), 0.5, device=rbm.flat.device)
+        self.chains = rbm.sample_visible(bernoulli(half, generator), generator)
 
     def update(self, x: Tensor, indices: Tensor) -> Tensor:
         """One step on a minibatch x (batch, visible).
 
         Returns the mean squared error of the one-step reconstruction, summed over pixels.
         """
-        p, grad = self.rbm.parameters, self.rbm.parameters.grad
+        p = self.rbm.parameters
         h_data = self.rbm.hidden_mean(x)
         start = bernoulli(h_data, self.generator)
         reconstruction = self.rbm.visible_mean(start)
@@ -51,16 +51,11 @@ class ContrastiveDivergence:
             v = gibbs(self.rbm, self.chains, self.k, self.generator)
             self.chains = v
         else:
-            v = bernoulli(reconstruction, self.generator)
+            v = self.rbm.draw_visible(reconstruction, self.generator)
             v = gibbs(self.rbm, v, self.k - 1, self.generator)
-        h_model = self.rbm.hidden_mean(v)
-        # One product for both phases: [x / n; -v / m]^T [h_data; h_model].
-        both_v = torch.cat([x / len(x), v / -len(v)])
-        torch.mm(both_v.t(), torch.cat([h_data, h_model]), out=grad["W"])
-        torch.sum(both_v, 0, out=grad["a"])
-        torch.sub(h_data.mean(0), h_model.mean(0), out=grad["b"])
-        grad["W"].add_(p["W"], alpha=-self.decay)
-        self.velocity.mul_(self.momentum).add_(self.rbm.parameters.gradient, alpha=self.rate)
+        statistics(p, x, h_data, v, self.rbm.hidden_mean(v))
+        p.grad["W"].add_(p["W"], alpha=-self.decay)
+        self.velocity.mul_(self.momentum).add_(p.gradient, alpha=self.rate)
         self.rbm.flat.add_(self.velocity)
         return (x - reconstruction).square().sum(1).mean()
 
@@ -77,3 +72,14 @@ def gibbs(rbm: RBM, v: Tensor, steps: int, generator: torch.Generator) -> Tensor
     for _ in range(steps):
         v = rbm.sample_visible(rbm.sample_hidden(v, generator), generator)
     return v
+
+
+def statistics(p: Parameters, v: Tensor, h: Tensor, v_model: Tensor, h_model: Tensor) -> None:
+    """Write <v h>_data - <v h>_model and the same of the biases, means over cases.
+
+    One product for both phases: [v; -v_model]^T [h; h_model].
+    """
+    both = torch.cat([v / len(v), v_model / -len(v_model)])
+    torch.mm(both.t(), torch.cat([h, h_model]), out=p.grad["W"])
+    torch.sum(both, 0, out=p.grad["a"])
+    torch.sub(h.mean(0), h_model.mean(0), out=p.grad["b"])

@@ -1,11 +1,15 @@
-"""The restricted Boltzmann machine (Smolensky 1986; Hinton 2002) with binary units.
+"""Restricted Boltzmann machines (Smolensky 1986; Hinton 2002) with binary hidden units.
 
     p(v, h) = exp(-E(v, h)) / Z,   -E(v, h) = v W h + a v + b h
     p(h_j = 1|v) = sigmoid(b + v W)_j,   p(v_i = 1|h) = sigmoid(a + h W^T)_i
     p(v) = exp(-F(v)) / Z,   -F(v) = a v + sum_j log(1 + exp(b + v W)_j)
 
-Shapes: v (n, visible), h (n, hidden). Units: nats.
+The visible units are binary (`RBM`), binary with a group of label units beside them of which one
+is on (`LabelRBM`), or real (`GaussianRBM`). Shapes: v (n, visible), h (n, hidden). Units: nats.
 """
+
+import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -56,7 +60,11 @@ class RBM:
         return bernoulli(self.hidden_mean(v), generator)
 
     def sample_visible(self, h: Tensor, generator: torch.Generator) -> Tensor:
-        return bernoulli(self.visible_mean(h), generator)
+        return self.draw_visible(self.visible_mean(h), generator)
+
+    def draw_visible(self, mean: Tensor, generator: torch.Generator) -> Tensor:
+        """v ~ p(v|h) from its mean, which is all that these distributions depend on."""
+        return bernoulli(mean, generator)
 
     def free_energy(self, v: Tensor) -> Tensor:
         """F(v) = -log sum_h exp(-E(v, h)), (n,)."""
@@ -67,24 +75,106 @@ class RBM:
         """log Z exactly, by enumerating the states of the smaller layer (25 units at most)."""
         p = self.parameters
         W, a, b = (p[name].double() for name in ("W", "a", "b"))
-        if W.shape[0] > W.shape[1]:
+        if len(b) > len(a):
             W, a, b = W.t(), b, a
-        n = len(a)
-        if n > MOST:
-            raise ValueError(
-                f"log Z of {n} units on the smaller side: more than {MOST} is too many"
-            )
-        parts = []
-        for codes in torch.arange(2**n, device=W.device).split(block):
-            v = states(codes, n)
-            parts.append(torch.logsumexp(v @ a + softplus(v @ W + b).sum(1), 0))
-        return torch.logsumexp(torch.stack(parts), 0).item()
+        return _over_hidden(lambda h: softplus(h @ W.t() + a).sum(1), b, block)
 
     def state_dict(self) -> dict[str, Tensor]:
         return {"parameters": self.flat}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self.flat.copy_(state["parameters"])
+
+
+class LabelRBM(RBM):
+    """The last `labels` visible units are a softmax group: exactly one of them is on.
+
+    Hinton, Osindero & Teh (2006), section 6: the top of their net sees the layer below and a label.
+    """
+
+    def __init__(
+        self, visible: int, labels: int, hidden: int, device: torch.device | str = "cpu"
+    ) -> None:
+        if labels < 2:
+            raise ValueError(f"a group of {labels} labels")
+        super().__init__(visible + labels, hidden, device)
+        self.config = {"visible": visible, "labels": labels, "hidden": hidden}
+        self.labels = labels
+
+    def visible_mean(self, h: Tensor) -> Tensor:
+        p = self.parameters
+        pre = torch.addmm(p["a"], h, p["W"].t())
+        pre[:, : -self.labels].sigmoid_()
+        pre[:, -self.labels :] = pre[:, -self.labels :].softmax(1)
+        return pre
+
+    def draw_visible(self, mean: Tensor, generator: torch.Generator) -> Tensor:
+        v = bernoulli(mean, generator)
+        chosen = torch.multinomial(mean[:, -self.labels :], 1, generator=generator)
+        v[:, -self.labels :] = torch.zeros_like(v[:, -self.labels :]).scatter_(1, chosen, 1.0)
+        return v
+
+    def label_log_odds(self, below: Tensor) -> Tensor:
+        """-F(below, label) of every label, (n, labels): log p(label|below) up to a constant."""
+        p, n = self.parameters, self.labels
+        pre = torch.addmm(p["b"], below, p["W"][:-n])
+        per_label = [softplus(pre + of_label).sum(1) for of_label in p["W"][-n:]]
+        return torch.stack(per_label, 1) + p["a"][-n:]
+
+    def log_partition(self, block: int = 2**14) -> float:
+        """log Z exactly, by enumerating the hidden units (25 at most)."""
+        p, n = self.parameters, self.labels
+        W, a, b = (p[name].double() for name in ("W", "a", "b"))
+
+        def of_visible(pre: Tensor) -> Tensor:
+            return softplus(pre[:, :-n]).sum(1) + torch.logsumexp(pre[:, -n:], 1)
+
+        return _over_hidden(lambda h: of_visible(h @ W.t() + a), b, block)
+
+
+class GaussianRBM(RBM):
+    """Real visible units of variance 1: -E(v, h) = v W h - |v - a|^2 / 2 + b h.
+
+    p(v|h) = N(a + h W^T, I),   -F(v) = -|v - a|^2 / 2 + sum_j log(1 + exp(b + v W)_j)
+    """
+
+    def visible_mean(self, h: Tensor) -> Tensor:
+        p = self.parameters
+        return torch.addmm(p["a"], h, p["W"].t())
+
+    def draw_visible(self, mean: Tensor, generator: torch.Generator) -> Tensor:
+        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
+        return mean + noise
+
+    def free_energy(self, v: Tensor) -> Tensor:
+        p = self.parameters
+        hidden = softplus(torch.addmm(p["b"], v, p["W"])).sum(1)
+        return 0.5 * (v - p["a"]).square().sum(1) - hidden
+
+    def log_partition(self, block: int = 2**14) -> float:
+        """log Z exactly, by enumerating the hidden units (25 at most).
+
+        The integral over v of exp(v w - |v - a|^2 / 2) is (2 pi)^(n/2) exp(a w + |w|^2 / 2).
+        """
+        p = self.parameters
+        W, a, b = (p[name].double() for name in ("W", "a", "b"))
+
+        def of_visible(w: Tensor) -> Tensor:
+            return w @ a + 0.5 * w.square().sum(1) + 0.5 * len(a) * math.log(2 * math.pi)
+
+        return _over_hidden(lambda h: of_visible(h @ W.t()), b, block)
+
+
+def _over_hidden(of_visible: Callable[[Tensor], Tensor], b: Tensor, block: int) -> float:
+    """log sum_h exp(b h + of_visible(h)) over all binary h."""
+    n = len(b)
+    if n > MOST:
+        raise ValueError(f"log Z by enumerating {n} units: more than {MOST} is too many")
+    parts = []
+    for codes in torch.arange(2**n, device=b.device).split(block):
+        h = states(codes, n)
+        parts.append(torch.logsumexp(h @ b + of_visible(h), 0))
+    return torch.logsumexp(torch.stack(parts), 0).item()
 
 
 def states(codes: Tensor, n: int) -> Tensor:

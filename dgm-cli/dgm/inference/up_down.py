@@ -1,0 +1,70 @@
+"""The up-down algorithm, a contrastive form of wake-sleep (Hinton, Osindero & Teh 2006, sec. 5).
+
+Up (wake): sampled recognition states teach the generative weights by the delta rule. At the top k
+Gibbs steps lead away from the wake sample, and its RBM learns by contrastive divergence. Down
+(sleep): a pass from the chain's end to the image teaches the recognition weights likewise.
+"""
+
+import torch
+from torch import Tensor
+
+from dgm.draws import bernoulli
+from dgm.inference.contrastive_divergence import statistics
+from dgm.models.dbn import DBN, conditional
+from dgm.models.parameters import Parameters
+
+
+class UpDown:
+    """theta += velocity,  velocity = momentum velocity + rate gradient.
+
+    `k`, `rate` and `momentum` may be set between updates. Gradients are means over the minibatch.
+    """
+
+    def __init__(
+        self, dbn: DBN, k: int, rate: float, generator: torch.Generator, momentum: float = 0.0
+    ) -> None:
+        if k < 1:
+            raise ValueError(f"up-down with {k} Gibbs steps: at least one leads away from the data")
+        self.dbn, self.k, self.rate, self.momentum = dbn, k, rate, momentum
+        self.generator = generator
+        self.velocity = torch.zeros_like(dbn.flat)
+
+    def update(self, x: Tensor, labels: Tensor) -> None:
+        """One step on a minibatch x (batch, visible) with labels (batch, labels)."""
+        dbn, generator = self.dbn, self.generator
+        wake = [x, *dbn.up(x, generator)]
+        for layer, (below, above) in zip(
+            dbn.generative, zip(wake, wake[1:], strict=False), strict=True
+        ):
+            delta_rule(layer, given=above, target=below)
+
+        top = dbn.top
+        v = torch.cat([wake[-1], labels], 1)
+        h = start = bernoulli(top.hidden_mean(v), generator)
+        for _ in range(self.k):
+            mean = top.visible_mean(h)
+            dreamed = top.draw_visible(mean, generator)
+            h = bernoulli(top.hidden_mean(dreamed), generator)
+        statistics(top.parameters, v, start, dreamed, h)
+
+        pen = dreamed[:, : -top.labels]
+        sleep = [pen, *dbn.down(pen, generator)][::-1]  # from the image up
+        for layer, (below, above) in zip(
+            dbn.recognition, zip(sleep, sleep[1:], strict=False), strict=True
+        ):
+            delta_rule(layer, given=below, target=above)
+        self.velocity.mul_(self.momentum).add_(dbn.gradient, alpha=self.rate)
+        dbn.flat.add_(self.velocity)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"velocity": self.velocity}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.velocity.copy_(state["velocity"])
+
+
+def delta_rule(layer: Parameters, given: Tensor, target: Tensor) -> None:
+    """Write the mean over cases of d log p(target|given) / d(W, b)."""
+    error = (target - conditional(layer, given)).div_(len(given))
+    torch.mm(given.t(), error, out=layer.grad["W"])
+    torch.sum(error, 0, out=layer.grad["b"])

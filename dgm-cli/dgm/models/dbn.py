@@ -1,0 +1,89 @@
+"""The deep belief net with labels of Hinton, Osindero & Teh (2006).
+
+Directed layers below an undirected top that sees the last of them and a label:
+
+    p(v, h_1, .., h_L, label, t) = p(v|h_1) p(h_1|h_2) .. p(h_{L-1}|h_L) p(h_L, label, t)
+
+with sigmoid units in each p(below|above) and a `LabelRBM` as the last factor. Recognition weights
+of their own go up: q(h_1|v) q(h_2|h_1) ... Shapes: v (n, visible), labels (n, labels) with one 1.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dgm.draws import bernoulli
+from dgm.models.parameters import Parameters, adjoin
+from dgm.models.rbm import RBM, LabelRBM
+
+
+class DBN:
+    """`recognition[l]` from layer l to l + 1, `generative[l]` back, `top`; all in `flat`."""
+
+    def __init__(
+        self,
+        visible: int,
+        hidden: Sequence[int],
+        top: int,
+        labels: int,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.config = {"visible": visible, "hidden": list(hidden), "top": top, "labels": labels}
+        sizes = [visible, *hidden]
+        pairs = list(zip(sizes, sizes[1:], strict=False))
+        self.recognition = [
+            Parameters({"W": (below, above), "b": (above,)}, device) for below, above in pairs
+        ]
+        self.generative = [
+            Parameters({"W": (above, below), "b": (below,)}, device) for below, above in pairs
+        ]
+        self.top = LabelRBM(sizes[-1], labels, top, device)
+        parts = [*self.recognition, *self.generative, self.top.parameters]
+        self.flat, self.gradient = adjoin(*parts)
+
+    def stack(self, rbms: Sequence[RBM]) -> None:
+        """Take over greedily trained RBMs, from the data up: tied weights, untied from now on.
+
+        The last is the top's own `LabelRBM`.
+        """
+        for up, down, rbm in zip(self.recognition, self.generative, rbms[:-1], strict=True):
+            up["W"].copy_(rbm.parameters["W"])
+            up["b"].copy_(rbm.parameters["b"])
+            down["W"].copy_(rbm.parameters["W"].t())
+            down["b"].copy_(rbm.parameters["a"])
+        self.top.flat.copy_(rbms[-1].flat)
+
+    def up(self, v: Tensor, generator: torch.Generator | None = None) -> list[Tensor]:
+        """h_1 .. h_L by recognition: sampled, or each layer's probabilities without a generator."""
+        states: list[Tensor] = []
+        for layer in self.recognition:
+            mean = conditional(layer, states[-1] if states else v)
+            states.append(bernoulli(mean, generator) if generator else mean)
+        return states
+
+    def down(self, h: Tensor, generator: torch.Generator) -> list[Tensor]:
+        """h_{L-1} .. h_1 sampled and then the probabilities of v, given h_L = h."""
+        states = [h]
+        for layer in reversed(self.generative[1:]):
+            states.append(bernoulli(conditional(layer, states[-1]), generator))
+        return [*states[1:], conditional(self.generative[0], states[-1])]
+
+    def label_log_odds(self, v: Tensor) -> Tensor:
+        """Minus the top's free energy of each label after a deterministic pass up, (n, labels)."""
+        return self.top.label_log_odds(self.up(v)[-1])
+
+    def classify(self, v: Tensor, block: int = 1000) -> Tensor:
+        """The label with the lowest free energy, (n,)."""
+        return torch.cat([self.label_log_odds(part).argmax(1) for part in v.split(block)])
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"parameters": self.flat}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.flat.copy_(state["parameters"])
+
+
+def conditional(layer: Parameters, given: Tensor) -> Tensor:
+    """The probability of each unit of a layer to be on, given the states of the next."""
+    return torch.addmm(layer["b"], given, layer["W"]).sigmoid_()

@@ -1,0 +1,196 @@
+"""Deep belief nets: what a pass up or down is, and up-down's gradients against autograd."""
+
+import pytest
+import torch
+from torch import Tensor
+from torch.distributions import Bernoulli
+
+from dgm import models
+from dgm.inference.contrastive_divergence import ContrastiveDivergence
+from dgm.inference.up_down import UpDown
+from dgm.models.dbn import DBN
+from dgm.models.parameters import Parameters
+from dgm.models.rbm import RBM, LabelRBM
+
+
+def small_dbn(std: float = 0.5) -> tuple[DBN, torch.Generator]:
+    generator = torch.Generator().manual_seed(0)
+    dbn = DBN(visible=6, hidden=[5, 4], top=7, labels=3)
+    dbn.flat.normal_(0.0, std, generator=generator)
+    return dbn, generator
+
+
+def cases(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    x = (torch.rand(n, 6, generator=generator) < 0.5).float()
+    return x, torch.eye(3)[torch.randint(3, (n,), generator=generator)]
+
+
+def log_p(layer: Parameters, given: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """Mean log probability of `target`, and the leaves that autograd differentiates it by."""
+    leaf = {name: layer[name].clone().requires_grad_() for name in ("W", "b")}
+    p = Bernoulli(logits=given @ leaf["W"] + leaf["b"], validate_args=False)
+    return p.log_prob(target).sum(1).mean(), leaf
+
+
+def assert_gradient(layer: Parameters, given: Tensor, target: Tensor) -> None:
+    value, leaf = log_p(layer, given, target)
+    value.backward()
+    for name, parameter in leaf.items():
+        torch.testing.assert_close(layer.grad[name], parameter.grad)
+
+
+def test_an_update_is_wake_and_contrast_and_sleep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Oracles: autograd on the states of both passes, and the top's statistics written out."""
+    dbn, generator = small_dbn()
+    x, labels = cases(9, generator)
+    seen: dict[str, list[Tensor]] = {}
+    up, down = dbn.up, dbn.down
+
+    def note_up(v: Tensor, generator: torch.Generator) -> list[Tensor]:
+        seen["wake"] = [v, *up(v, generator)]
+        return seen["wake"][1:]
+
+    def note_down(h: Tensor, generator: torch.Generator) -> list[Tensor]:
+        states = down(h, generator)
+        seen["sleep"] = [h, *states][::-1]
+        return states
+
+    top_states: list[Tensor] = []
+    hidden_mean = dbn.top.hidden_mean
+
+    def note_top(v: Tensor) -> Tensor:
+        top_states.append(v.clone())
+        return hidden_mean(v)
+
+    monkeypatch.setattr(dbn, "up", note_up)
+    monkeypatch.setattr(dbn, "down", note_down)
+    monkeypatch.setattr(dbn.top, "hidden_mean", note_top)
+    before = dbn.flat.clone()
+    UpDown(dbn, 3, 0.0, generator).update(x, labels)
+    assert torch.equal(dbn.flat, before)  # a rate of 0, so that gradients are those of `before`
+
+    wake, sleep = seen["wake"], seen["sleep"]
+    for i, layer in enumerate(dbn.generative):
+        assert_gradient(layer, given=wake[i + 1], target=wake[i])
+    for i, layer in enumerate(dbn.recognition):
+        assert_gradient(layer, given=sleep[i], target=sleep[i + 1])
+    assert len(top_states) == 1 + 3
+    assert torch.equal(top_states[0], torch.cat([wake[2], labels], 1))
+    assert torch.equal(top_states[-1][:, :4], sleep[2])
+    for states in (*wake[1:], *sleep[1:], *top_states):
+        assert set(states.unique().tolist()) <= {0.0, 1.0}
+    assert sleep[0].min() > 0 and sleep[0].max() < 1  # the dreamed image is left grey
+    grad = dbn.top.parameters.grad
+    difference = top_states[0].mean(0) - top_states[-1].mean(0)
+    torch.testing.assert_close(grad["a"], difference)
+    assert (grad["W"].sum(0) - grad["W"][:4].sum(0)).abs().max() > 0  # labels take part
+    # Each case has one label on, before and after: the labels' part of W sums to that of b.
+    torch.testing.assert_close(grad["W"][4:].sum(0), grad["b"])
+
+
+def test_rate_and_momentum() -> None:
+    dbn, generator = small_dbn()
+    x, labels = cases(9, generator)
+    learner = UpDown(dbn, 1, 0.1, generator, momentum=0.5)
+    velocity, theta = torch.zeros_like(dbn.flat), dbn.flat.clone()
+    for _ in range(3):
+        learner.update(x, labels)
+        velocity = 0.5 * velocity + 0.1 * dbn.gradient
+        theta = theta + velocity
+        torch.testing.assert_close(dbn.flat, theta)
+
+
+def test_learning_goes_on_from_its_state() -> None:
+    dbn, generator = small_dbn()
+    x, labels = cases(9, generator)
+    learner = UpDown(dbn, 2, 0.1, generator, momentum=0.5)
+    learner.update(x, labels)
+    other = DBN(6, [5, 4], 7, 3)
+    other.load_state_dict({"parameters": dbn.flat.clone()})
+    twin = torch.Generator()
+    twin.set_state(generator.get_state())
+    again = UpDown(other, 2, 0.1, twin, momentum=0.5)
+    again.load_state_dict({"velocity": learner.velocity.clone()})
+    for one in (learner, again):
+        one.update(x, labels)
+    assert torch.equal(other.flat, dbn.flat)
+
+
+def test_no_gibbs_step_is_refused() -> None:
+    with pytest.raises(ValueError, match="up-down with 0 Gibbs steps"):
+        UpDown(small_dbn()[0], 0, 0.1, torch.Generator())
+
+
+def test_a_stack_of_rbms_goes_up_as_they_do() -> None:
+    generator = torch.Generator().manual_seed(0)
+    first, second, top = RBM(6, 5), RBM(5, 4), LabelRBM(4, 3, 7)
+    for rbm in (first, second, top):
+        rbm.flat.normal_(generator=generator)
+    dbn = DBN(6, [5, 4], 7, 3)
+    dbn.stack([first, second, top])
+    x, _ = cases(8, generator)
+    h_1 = first.hidden_mean(x)
+    h_2 = second.hidden_mean(h_1)
+    for ours, theirs in zip(dbn.up(x), [h_1, h_2], strict=True):
+        torch.testing.assert_close(ours, theirs)
+    torch.testing.assert_close(dbn.label_log_odds(x), top.label_log_odds(h_2))
+    assert torch.equal(dbn.classify(x, block=3), top.label_log_odds(h_2).argmax(1))
+    twin = torch.Generator().manual_seed(1)
+    ends = dbn.down(h_2.round(), torch.Generator().manual_seed(1))
+    below = second.sample_visible(h_2.round(), twin)
+    assert torch.equal(ends[0], below)
+    torch.testing.assert_close(ends[1], first.visible_mean(below))
+
+
+def test_parameters_lie_in_one_vector() -> None:
+    dbn, _ = small_dbn()
+    dbn.flat.fill_(2.0)
+    parts = [*dbn.recognition, *dbn.generative, dbn.top.parameters]
+    assert all((part.flat == 2).all() for part in parts)
+    assert sum(len(part.flat) for part in parts) == len(dbn.flat) == 35 + 24 + 36 + 25 + 49 + 7 + 7
+
+
+@pytest.mark.parametrize("model", [DBN(6, [5, 4], 7, 3), LabelRBM(4, 3, 7)])
+def test_a_saved_model_comes_back(model: DBN | LabelRBM, tmp_path: object) -> None:
+    from pathlib import Path
+
+    model.flat.normal_(generator=torch.Generator().manual_seed(3))
+    path = Path(str(tmp_path)) / "model.safetensors"
+    models.save(model, path, {"seed": 3})
+    again = models.load(path)
+    assert type(again) is type(model)
+    assert again.config == model.config and torch.equal(again.flat, model.flat)
+
+
+def test_greedy_layers_and_up_down_learn_digits() -> None:
+    """scikit-learn's digits: far better than chance after the stack, better after up-down."""
+    from dgm import data
+    from dgm.data.minibatches import Minibatches
+
+    digits = data.load("digits")
+    generator = torch.Generator().manual_seed(0)
+    one_hot = torch.eye(10)[digits.labels["train"]]
+    first, top = RBM(64, 150), LabelRBM(150, 10, 250)
+    inputs, rbms = digits.train, [first, top]
+    for rbm in rbms:
+        rbm.initialise(0.05, generator)
+        if rbm is top:
+            inputs = torch.cat([first.hidden_mean(digits.train), one_hot], 1)
+        batches = Minibatches(inputs, 20, generator)
+        learner = ContrastiveDivergence(rbm, 1, 0.1, generator, momentum=0.5)
+        for _ in range(70 * 15):
+            learner.update(*batches.draw())
+    dbn = DBN(64, [150], 250, 10)
+    dbn.stack(rbms)
+
+    def error() -> float:
+        return (dbn.classify(digits.test) != digits.labels["test"]).float().mean().item()
+
+    greedy = error()
+    assert greedy < 0.3  # chance is 0.9
+    fine = UpDown(dbn, 3, 0.1, generator)
+    batches = Minibatches(digits.train, 20, generator)
+    for _ in range(70 * 25):
+        x, indices = batches.draw()
+        fine.update(x, one_hot[indices])
+    assert error() < 0.6 * greedy
