@@ -20,6 +20,7 @@ REVISION = 1
 NAMES = {"aevb": "AEVB", "wake_sleep": "Wake-sleep"}
 COLORS = {"aevb": plotting.BLUE, "wake_sleep": plotting.ORANGE}
 AXES = ["data", "decoder", "binarization", "method", "latent_dim"]
+SUPERFLUOUS = 4  # times the second most latent dimensions, from which on the most are superfluous
 COMPARED = ["method", "latent_dim"]  # within a figure
 NOTES = {
     ("bernoulli", "none"): "real-valued pixels as Bernoulli targets: an unnormalised likelihood",
@@ -48,17 +49,13 @@ def summarise(artifacts: Artifacts) -> Iterator[Metric]:
         for split in ("test", "train"):
             yield Metric(f"{split}_elbo{ending(cell)}", cell["seed"], by_split[split])
 
-    curves = artifacts.tables["curves"]
-    last = curves[curves["samples"] == curves.groupby(by_trial(curves))["samples"].transform("max")]
-    for name, table in (("", bounds), ("_at_end", last)):
+    curves = by_cell(artifacts.tables["curves"])
+    at_end = pd.concat([rows[rows["samples"] == rows["samples"].max()] for _, rows in curves])
+    for name, table in (("", bounds), ("_at_end", at_end)):
         for cell, rows in by_cell(table[table["split"] == "test"], without=COMPARED):
             by_method = rows.pivot(index="latent_dim", columns="method", values="elbo").sort_index()
             for claim, value in claims(by_method):
                 yield Metric(f"{claim}{name}{ending(cell)}", cell["seed"], value)
-
-
-def by_trial(table: pd.DataFrame) -> list[str]:
-    return list(table.columns[: table.columns.get_loc("seed") + 1])
 
 
 def claims(test: pd.DataFrame) -> Iterator[tuple[str, float]]:
@@ -66,9 +63,9 @@ def claims(test: pd.DataFrame) -> Iterator[tuple[str, float]]:
     if set(NAMES) <= set(test):
         lead = (test["aevb"] - test["wake_sleep"]).dropna()
         yield "aevb_above_wake_sleep", float((lead > 0).mean())
-    if "aevb" in test and test["aevb"].count() > 1:
-        second, most = test["aevb"].dropna().iloc[-2:]
-        yield "superfluous_latents_cost", most - second
+    aevb = test["aevb"].dropna() if "aevb" in test else pd.Series()
+    if len(aevb) > 1 and aevb.index[-1] >= SUPERFLUOUS * aevb.index[-2]:
+        yield "superfluous_latents_cost", aevb.iloc[-1] - aevb.iloc[-2]
 
 
 def ending(cell: dict[str, Any]) -> str:
