@@ -164,20 +164,19 @@ def test_weights_drawn_by_their_inputs(wide_input: bool) -> None:
     model.initialise(None, torch.Generator().manual_seed(0))
     half = model.encoder.mlp if wide_input else model.decoder.mlp
     inputs = [400, 300, 200] if wide_input else [50, 200, 300]
-    for layer, n in enumerate(inputs, start=1):
-        weight = half.weight(layer)
-        assert weight.shape[0] == n
-        assert weight.std().item() == pytest.approx(n**-0.5, rel=0.02)
-        assert not half.parameters[f"b{layer}"].any()
+    for layer, n in zip(half.layers, inputs, strict=True):
+        assert layer.W.shape[0] == n
+        assert layer.W.std().item() == pytest.approx(n**-0.5, rel=0.02)
+        assert not layer.b.any()
 
 
 def test_the_layout_of_a_wide_input_changes_no_value() -> None:
     generator = torch.Generator().manual_seed(0)
     wide, plain = MLP([9, 5, 4], wide_input=True), MLP([9, 5, 4])
     x, d_output = torch.randn(3, 9, generator=generator), torch.randn(3, 4, generator=generator)
-    for layer in (1, 2):
-        wide.weight(layer).normal_(generator=generator)
-        plain.weight(layer).copy_(wide.weight(layer))
+    for ours, theirs in zip(plain.layers, wide.layers, strict=True):
+        ours.W.normal_(generator=generator)
+        theirs.W.copy_(ours.W)
     first = [half.backward(x, half.hidden(x), d_output, scale=0.3) for half in (wide, plain)]
     torch.testing.assert_close(*first)
     torch.testing.assert_close(wide.to_input(first[0]), plain.to_input(first[1]))

@@ -6,11 +6,23 @@ Rows of every tensor are cases. Gradients point the way the given derivative doe
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from dgm.models.parameters import Parameters
+
+
+class Layer(NamedTuple):
+    """Views of one layer's parameters and of their places in the gradient, kept between uses."""
+
+    W: Tensor  # (inputs, units)
+    Wt: Tensor  # (units, inputs)
+    b: Tensor  # (units,)
+    dW: Tensor  # as W is stored: turned where `turned`
+    db: Tensor
+    turned: bool
 
 
 class MLP:
@@ -23,40 +35,48 @@ class MLP:
     def __init__(
         self, sizes: Sequence[int], device: torch.device | str = "cpu", wide_input: bool = False
     ) -> None:
+        self._pairs = list(zip(sizes, sizes[1:], strict=False))
+        self._turned = [wide_input] + [False] * (len(self._pairs) - 1)
         shapes: dict[str, tuple[int, ...]] = {}
-        for layer, (below, above) in enumerate(zip(sizes, sizes[1:], strict=False), start=1):
-            turned = wide_input and layer == 1
-            shapes[f"W{layer}"] = (above, below) if turned else (below, above)
-            shapes[f"b{layer}"] = (above,)
+        for i, (below, above) in enumerate(self._pairs):
+            shapes[f"W{i + 1}"] = (above, below) if self._turned[i] else (below, above)
+            shapes[f"b{i + 1}"] = (above,)
         self.parameters = Parameters(shapes, device)
-        self.layers = len(sizes) - 1
-        self._wide_input = wide_input
+        self._layers: list[Layer] = []
+        self._flat: Tensor | None = None
 
-    def weight(self, layer: int) -> Tensor:
-        """W of a layer, counted from 1, as (inputs, units)."""
-        W = self.parameters[f"W{layer}"]
-        return W.t() if self._wide_input and layer == 1 else W
+    @property
+    def layers(self) -> list[Layer]:
+        """From the input up. Made anew where the parameters have come to lie elsewhere."""
+        p = self.parameters
+        if self._flat is not p.flat:
+            self._layers = []
+            for i, turned in enumerate(self._turned, start=1):
+                stored = p[f"W{i}"]
+                W, Wt = (stored.t(), stored) if turned else (stored, stored.t())
+                dW, db = p.grad[f"W{i}"], p.grad[f"b{i}"]
+                self._layers.append(Layer(W, Wt, p[f"b{i}"], dW, db, turned))
+            self._flat = p.flat
+        return self._layers
 
     def hidden(self, x: Tensor) -> list[Tensor]:
         """Every hidden layer's states, the lowest first, for x (n, inputs)."""
         states: list[Tensor] = []
-        for layer in range(1, self.layers):
-            below = states[-1] if states else x
-            pre = torch.addmm(self.parameters[f"b{layer}"], below, self.weight(layer))
-            states.append(_tanh(pre))
+        for layer in self.layers[:-1]:
+            x = _tanh(torch.addmm(layer.b, x, layer.W))
+            states.append(x)
         return states
 
     def output(self, top: Tensor, out: Tensor | None = None) -> Tensor:
         """The linear output, (n, outputs), from the highest hidden layer's states."""
-        return torch.addmm(
-            self.parameters[f"b{self.layers}"], top, self.weight(self.layers), out=out
-        )
+        last = self.layers[-1]
+        return torch.addmm(last.b, top, last.W, out=out)
 
     def to_first(self, hidden: list[Tensor], d_output: Tensor) -> Tensor:
         """The derivative at the first tanh's input, (n, units), from that at the output."""
         d = d_output
-        for layer in range(self.layers, 1, -1):
-            d = _through_tanh(hidden[layer - 2], d @ self.weight(layer).t())
+        for layer, below in zip(self.layers[:0:-1], reversed(hidden), strict=True):
+            d = _through_tanh(below, d @ layer.Wt)
         return d
 
     def backward(
@@ -66,26 +86,26 @@ class MLP:
 
         Returns the derivative at the first tanh's input, (n, units), without `scale`.
         """
-        grad, d = self.parameters.grad, d_output
-        for layer in range(self.layers, 0, -1):
-            below = hidden[layer - 2] if layer > 1 else x
-            above = d
-            if layer > 1:
-                d = _through_tanh(below, above @ self.weight(layer).t())
+        layers, d = self.layers, d_output
+        for i in range(len(layers) - 1, -1, -1):
+            layer, above = layers[i], d
+            below = hidden[i - 1] if i else x
+            if i:
+                d = _through_tanh(below, above @ layer.Wt)
             if scale != 1.0:
                 below = below * scale
-            if self._wide_input and layer == 1:
-                torch.mm(above.t(), below, out=grad[f"W{layer}"])
+            if layer.turned:
+                torch.mm(above.t(), below, out=layer.dW)
             else:
-                torch.mm(below.t(), above, out=grad[f"W{layer}"])
-            torch.sum(above, 0, out=grad[f"b{layer}"])
+                torch.mm(below.t(), above, out=layer.dW)
+            torch.sum(above, 0, out=layer.db)
             if scale != 1.0:
-                grad[f"b{layer}"].mul_(scale)
+                layer.db.mul_(scale)
         return d
 
     def to_input(self, d_first: Tensor) -> Tensor:
         """The derivative at x, from that at the first tanh's input."""
-        return d_first @ self.weight(1).t()
+        return d_first @ self.layers[0].Wt
 
 
 def _tanh(pre: Tensor) -> Tensor:

@@ -116,7 +116,7 @@ class Decoder(ABC):
         """d log p(x, z) / dz for x (batch, visible) and z (batch, latent): (batch, latent)."""
         hidden = self.mlp.hidden(z)
         d_first = self.mlp.to_first(hidden, self._d_output(x, self._output(hidden[-1])))
-        return torch.addmm(z, d_first, self.mlp.weight(1).t(), beta=-1)
+        return torch.addmm(z, d_first, self.mlp.layers[0].Wt, beta=-1)
 
     def backward(self, x: Tensor, z: Tensor) -> Tensor:
         """Write the mean over the batch of d log p(x|z) / dparameters.
@@ -133,7 +133,7 @@ class Decoder(ABC):
 
     def _output(self, top: Tensor) -> Tensor:
         """The MLP's output, in a buffer that the next call reuses."""
-        shape = len(top), self.mlp.weight(self.mlp.layers).shape[1]
+        shape = len(top), len(self.mlp.layers[-1].b)
         if self._buffer.shape != shape:
             self._buffer = top.new_empty(shape)
         return self.mlp.output(top, out=self._buffer)
@@ -154,12 +154,11 @@ class BernoulliDecoder(Decoder):
         return bernoulli(self.mean(z), generator)
 
     def log_likelihood(self, x: Tensor, z: Tensor) -> Tensor:
-        p, last = self.parameters, self.mlp.layers
+        last = self.mlp.layers[-1]
         samples, batch, _ = z.shape
         hidden = self.mlp.hidden(z.flatten(0, 1))[-1]
         # x . logits = (V x) . hidden + x . c spares a pass over samples * batch * visible numbers.
-        in_hidden = x @ self.mlp.weight(last).t()
-        data_term = (hidden.view(samples, batch, -1) * in_hidden).sum(2) + x @ p[f"b{last}"]
+        data_term = (hidden.view(samples, batch, -1) * (x @ last.Wt)).sum(2) + x @ last.b
         # In blocks that stay in cache: the logits of all samples are never held at once.
         parts = hidden.split(512)
         normaliser = torch.cat([softplus(self.mlp.output(part)).sum(1) for part in parts])
@@ -259,9 +258,9 @@ class VAE:
         """
         self.flat.normal_(0.0, std or 1.0, generator=generator)
         for mlp in (self.encoder.mlp, self.decoder.mlp) if std is None else ():
-            for layer in range(1, mlp.layers + 1):
-                mlp.weight(layer).div_(mlp.weight(layer).shape[0] ** 0.5)
-                mlp.parameters[f"b{layer}"].zero_()
+            for layer in mlp.layers:
+                layer.W.div_(layer.W.shape[0] ** 0.5)
+                layer.b.zero_()
 
     def state_dict(self) -> dict[str, Tensor]:
         return {"parameters": self.flat}
