@@ -230,7 +230,7 @@ def list_(out: Path) -> None:
                 band, reported = band_text(row), number(row["reported"])
                 if band or reported:
                     said = f"reported {reported}, " if reported else ""
-                    said += f"measured {measured_text(row)}"
+                    said += f"measured {measured_text(row)}" if row["n"] else "not measured"
                     said += f", band {band}: {row['verdict']}" if band else ""
                     click.echo(f"  {row['metric']}: {said}")
         times = []
