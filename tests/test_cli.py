@@ -417,7 +417,7 @@ def test_a_trial_that_diverges_is_told_and_the_others_go_on(tmp_path: Path) -> N
     failed = "method=aevb,train_size=500,binarization=none,rates=[1e+30],seed=0: train"
     (line,) = (x for x in ran.stderr.splitlines() if x.startswith("error: "))
     assert failed in line
-    assert "step 5: " in line and "is not finite" in line
+    assert "step 30, rate=1e+30: " in line and "is not finite" in line
     folder = tmp_path / R / "embedded"
     assert list(read_csv(folder / "curves.csv")["rates"].unique()) == ["[0.1]"]
     (folder / "figure3_rates=[0.1].png").stat()
