@@ -302,9 +302,9 @@ def lock(folder: Path) -> Iterator[None]:
 def gather(planned: list[Planned], axes: Sequence[str]) -> Artifacts:
     """All trials' tables, one below the other, and their arrays by trial.
 
-    In front of each table's columns stand what the experiment calls its axes (settings, or the
-    name of the data), then
-    those that only this grid has, then the seed; an array's key names the same.
+    In front of each table's columns stand what the experiment calls its axes (settings, or `data`,
+    the set's name), then those that only this grid has, then the seed; an array's key names the
+    same.
     """
     tables: dict[str, list[pd.DataFrame]] = {}
     arrays: dict[str, dict[str, np.ndarray]] = {}

@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from dgm.inference.hmc import LatentModel, adapt, hmc_start, hmc_step
-from dgm.models.vae import VAE
+from dgm.models.vae import LOG_2PI, VAE
 
-LOG_2PI = math.log(2 * math.pi)
 APART = 0.5  # in units of the prior's standard deviation
 
 
