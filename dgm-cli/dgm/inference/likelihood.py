@@ -51,35 +51,38 @@ def importance_sampling(
     newton_steps: int = 8,
     dof: float = 5.0,
     block: int = 250,
+    guess: Tensor | None = None,
 ) -> Estimate:
     """log p(x) ~ log mean_l [p(x, z_l) / q(z_l|x)],   z_l ~ q(z|x).
 
-    q is fitted to each posterior: `starts` good points of a bank of random ones climb to a mode
+    q is fitted to each posterior: `starts` good points of a bank of random ones, and that of
+    `guess` (n, latent) if there is one, climb to a mode
     by damped Newton; each mode becomes a multivariate Student-t (tails heavier than the
     posterior's, so the weights have a variance) with the mode's curvature; the mixture weighs the
     components by their Laplace evidence, with a tenth shared evenly in case that is off.
     """
-    return _join(
-        [
-            _importance_block(model, part, samples, generator, starts, bank, newton_steps, dof)
-            for part in x.split(block)
-        ]
-    )
+    parts = []
+    for first in range(0, len(x), block):
+        part = x[first : first + block]
+        z = _good_starts(model, part, starts, bank, generator)  # (block, starts, latent)
+        if guess is not None:
+            z = torch.cat([z, guess[first : first + block, None]], 1)
+        parts.append(_importance_block(model, part, z, samples, generator, newton_steps, dof))
+    return _join(parts)
 
 
 def _importance_block(
     model: LatentModel,
     x: Tensor,
+    z: Tensor,
     samples: int,
     generator: torch.Generator,
-    starts: int,
-    bank: int,
     newton_steps: int,
     dof: float,
 ) -> Estimate:
-    n, d = len(x), model.latent_dim
+    n, starts, d = z.shape
     repeated = x.repeat_interleave(starts, 0)  # row n * starts + s
-    z = _good_starts(model, x, starts, bank, generator).flatten(0, 1)
+    z = z.flatten(0, 1)
     for _ in range(newton_steps):
         z = _newton_step(model, repeated, z)
     precision = _precision(model, repeated, z)
