@@ -66,7 +66,7 @@ def test_an_update_is_wake_and_contrast_and_sleep(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(dbn, "down", note_down)
     monkeypatch.setattr(dbn.top, "hidden_mean", note_top)
     before = dbn.flat.clone()
-    UpDown(dbn, 3, 0.0, generator).update(x, labels)
+    UpDown(dbn, labels, 3, 0.0, generator).update(x, torch.arange(len(x)))
     assert torch.equal(dbn.flat, before)  # a rate of 0, so that gradients are those of `before`
 
     wake, sleep = seen["wake"], seen["sleep"]
@@ -91,10 +91,10 @@ def test_an_update_is_wake_and_contrast_and_sleep(monkeypatch: pytest.MonkeyPatc
 def test_rate_and_momentum() -> None:
     dbn, generator = small_dbn()
     x, labels = cases(9, generator)
-    learner = UpDown(dbn, 1, 0.1, generator, momentum=0.5)
+    learner = UpDown(dbn, labels, 1, 0.1, generator, momentum=0.5)
     velocity, theta = torch.zeros_like(dbn.flat), dbn.flat.clone()
     for _ in range(3):
-        learner.update(x, labels)
+        learner.update(x, torch.arange(len(x)))
         velocity = 0.5 * velocity + 0.1 * dbn.gradient
         theta = theta + velocity
         torch.testing.assert_close(dbn.flat, theta)
@@ -103,22 +103,22 @@ def test_rate_and_momentum() -> None:
 def test_learning_goes_on_from_its_state() -> None:
     dbn, generator = small_dbn()
     x, labels = cases(9, generator)
-    learner = UpDown(dbn, 2, 0.1, generator, momentum=0.5)
-    learner.update(x, labels)
+    learner = UpDown(dbn, labels, 2, 0.1, generator, momentum=0.5)
+    learner.update(x, torch.arange(len(x)))
     other = DBN(6, [5, 4], 7, 3)
     other.load_state_dict({"parameters": dbn.flat.clone()})
     twin = torch.Generator()
     twin.set_state(generator.get_state())
-    again = UpDown(other, 2, 0.1, twin, momentum=0.5)
+    again = UpDown(other, labels, 2, 0.1, twin, momentum=0.5)
     again.load_state_dict({"velocity": learner.velocity.clone()})
     for one in (learner, again):
-        one.update(x, labels)
+        one.update(x, torch.arange(len(x)))
     assert torch.equal(other.flat, dbn.flat)
 
 
 def test_no_gibbs_step_is_refused() -> None:
     with pytest.raises(ValueError, match="up-down with 0 Gibbs steps"):
-        UpDown(small_dbn()[0], 0, 0.1, torch.Generator())
+        UpDown(small_dbn()[0], torch.eye(3), 0, 0.1, torch.Generator())
 
 
 def test_a_stack_of_rbms_goes_up_as_they_do() -> None:
@@ -188,9 +188,8 @@ def test_greedy_layers_and_up_down_learn_digits() -> None:
 
     greedy = error()
     assert greedy < 0.3  # chance is 0.9
-    fine = UpDown(dbn, 3, 0.1, generator)
+    fine = UpDown(dbn, one_hot, 3, 0.1, generator)
     batches = Minibatches(digits.train, 20, generator)
     for _ in range(70 * 25):
-        x, indices = batches.draw()
-        fine.update(x, one_hot[indices])
+        fine.update(*batches.draw())
     assert error() < 0.6 * greedy

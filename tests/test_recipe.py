@@ -161,6 +161,27 @@ def test_blocks_have_data_and_settings_of_their_own() -> None:
     assert [t.data for t in embedded] == ["digits"] * 4 + ["frey"]
 
 
+def test_a_block_may_be_for_some_of_the_seeds() -> None:
+    """Of those of the run, whichever these are."""
+    own = "    settings: {hidden: 200}\n"
+    write(own, own + "    seeds: [1]\n", with_blocks())
+
+    def seeds(*given: int) -> list[tuple[str, int]]:
+        trials = recipe.load("toy", seeds=list(given) or None).trials
+        return [(t.axes["method"], t.seed) for t in trials if t.axes["train_size"] == 1000]
+
+    both = [("aevb", 0), ("wake_sleep", 0), ("aevb", 1), ("wake_sleep", 1), ("mcem", 1)]
+    assert seeds() == both
+    assert seeds(1) == both[2:]
+    assert ("mcem", 2) not in seeds(2)
+    blocks = recipe.load("toy").resolved["grid"]
+    assert [block.get("seeds") for block in blocks] == [None, [1]]
+    with pytest.raises(BadInput, match="grid: no block is for seeds 2"):
+        recipe.load("toy", overrides=["method=mcem"], seeds=[2])
+    write(own, own + "    seeds: 1\n", with_blocks())
+    assert ": grid.seeds: should be a valid list, not 1" in message()
+
+
 def test_a_recipe_without_a_grid_has_a_trial_a_seed() -> None:
     write(text=RECIPE[: RECIPE.index("grid:")] + "presets: {embedded: {}}\n")
     assert [t.label for t in recipe.load("toy").trials] == ["seed=0", "seed=1"]

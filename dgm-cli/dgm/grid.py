@@ -36,6 +36,7 @@ class Block:
     data: str
     settings: Map
     axes: Map  # name -> list of values
+    seeds: list[int] | None = None  # of the run's, those that it is for; None: every one
 
 
 def blocks_of(layer: Map, path: Path) -> list[Block]:
@@ -50,8 +51,9 @@ def blocks_of(layer: Map, path: Path) -> list[Block]:
             where = locate(block if "data" in block else layer, ["data"], f"{path}:1")
             raise BadInput(f"{where}: data: no {data}{did_you_mean(data, SETS)}")
         settings = merge(layer.get("settings", Map()), block.get("settings", Map()))
-        axes = {key: values for key, values in block.items() if key not in ("data", "settings")}
-        blocks.append(Block(data, settings, Map(axes, block.origins)))
+        own = ("data", "seeds", "settings")
+        axes = {key: values for key, values in block.items() if key not in own}
+        blocks.append(Block(data, settings, Map(axes, block.origins), block.get("seeds")))
     for key in set.intersection(*(block.settings.keys() & block.axes.keys() for block in blocks)):
         where = blocks[0].settings.origins[key]
         raise BadInput(f"{where}: settings.{key}: is an axis of the grid too, which would hide it")
@@ -79,13 +81,16 @@ def trials_of(
     blocks: list[Block], seeds: list[int], model: type[TrialSettings], path: Path
 ) -> list[TrialSpec]:
     """Blocks by seeds, the seeds outermost; BadInput when two trials have one label."""
-    grid = [(block.data, cells_of(block, model, path)) for block in blocks]
+    grid = [(block, cells_of(block, model, path)) for block in blocks]
     trials = [
-        TrialSpec(data, seed, settings, axes)
+        TrialSpec(block.data, seed, settings, axes)
         for seed in seeds
-        for data, cells in grid
+        for block, cells in grid
+        if block.seeds is None or seed in block.seeds
         for axes, settings in cells
     ]
+    if not trials:
+        raise BadInput(f"{path}: grid: no block is for seeds {', '.join(map(str, seeds))}")
     labels = set()
     for trial in trials:
         if trial.label in labels:
@@ -96,7 +101,7 @@ def trials_of(
     return trials
 
 
-def plain(data: str, cells: list[tuple[dict[str, Any], TrialSettings]]) -> dict[str, Any]:
+def plain(block: Block, cells: list[tuple[dict[str, Any], TrialSettings]]) -> dict[str, Any]:
     """A block as it would stand in a file, its settings complete."""
     dumps = [settings.model_dump(mode="json") for _, settings in cells]
     axes: dict[str, list[Any]] = {axis: [] for axis in cells[0][0]}
@@ -105,7 +110,8 @@ def plain(data: str, cells: list[tuple[dict[str, Any], TrialSettings]]) -> dict[
             if dump[axis] not in values:
                 values.append(dump[axis])
     settings = {key: value for key, value in dumps[0].items() if key not in axes}
-    return {"data": data, "settings": settings, **axes}
+    seeds = {} if block.seeds is None else {"seeds": list(block.seeds)}
+    return {"data": block.data, **seeds, "settings": settings, **axes}
 
 
 def override(blocks: list[Block], text: str) -> list[Block]:

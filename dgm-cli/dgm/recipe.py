@@ -137,7 +137,7 @@ def load(
             "experiment": file.experiment,
             "preset": preset,
             "seeds": seeds,
-            "grid": [grid.plain(block.data, grid.cells_of(block, model, path)) for block in blocks],
+            "grid": [grid.plain(block, grid.cells_of(block, model, path)) for block in blocks],
             "expect": [entry.model_dump(exclude_none=True) for entry in file.expect],
         },
     )

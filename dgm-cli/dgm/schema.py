@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 PresetName = Literal["paper", "quick", "embedded", "scale"]
-SETS = ("mnist", "frey_faces", "digits")  # data sets, a module of dgm.data each
+SETS = ("mnist", "frey_faces", "digits", "bars_and_stripes")  # data sets, a module of dgm.data each
 PRESETS: tuple[str, ...] = get_args(PresetName)
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -93,13 +93,17 @@ class Expectation(Schema):
         return self.presets is None or preset in self.presets
 
 
+Seeds = Annotated[list[Annotated[int, Field(strict=True, ge=0)]], Field(min_length=1)]
+
+
 class Block(Schema):
-    """A part of the grid: its axes, and the data and settings it has of its own."""
+    """A part of the grid: its axes, and the data, seeds and settings it has of its own."""
 
     model_config = pydantic.ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Annotated[list[Any], Field(min_length=1)]]  # the axes
 
     data: str = ""
+    seeds: Seeds | None = None  # None: every one
     settings: dict[str, Any] = {}
 
 
@@ -107,7 +111,7 @@ class Layer(Schema):
     """What a preset may hold, and the top level too."""
 
     data: str = ""
-    seeds: list[Annotated[int, Field(strict=True, ge=0)]] = Field(default=[0], min_length=1)
+    seeds: Seeds = [0]
     settings: dict[str, Any] = {}
     grid: Annotated[
         list[Block], BeforeValidator(lambda grid: grid if isinstance(grid, list) else [grid])

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-TITLES = {"mnist": "MNIST", "frey_faces": "Frey Faces", "digits": "Digits"}
+TITLES = {
+    "mnist": "MNIST",
+    "frey_faces": "Frey Faces",
+    "digits": "Digits",
+    "bars_and_stripes": "Bars and stripes",
+}
 
 
 @dataclass(frozen=True)

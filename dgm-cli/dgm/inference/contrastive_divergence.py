@@ -41,7 +41,7 @@ class ContrastiveDivergence:
     def update(self, x: Tensor, indices: Tensor) -> Tensor:
         """One step on a minibatch x (batch, visible).
 
-        Returns the mean squared error of the one-step reconstruction, summed over pixels.
+        Returns the squared error of the one-step reconstruction, summed over pixels, mean over x.
         """
         p = self.rbm.parameters
         h_data = self.rbm.hidden_mean(x)
@@ -57,7 +57,7 @@ class ContrastiveDivergence:
         p.grad["W"].add_(p["W"], alpha=-self.decay)
         self.velocity.mul_(self.momentum).add_(p.gradient, alpha=self.rate)
         self.rbm.flat.add_(self.velocity)
-        return (x - reconstruction).square().sum(1).mean()
+        return (x - reconstruction).square().sum() / len(x)
 
     def state_dict(self) -> dict[str, Tensor]:
         return {"velocity": self.velocity, "chains": self.chains}

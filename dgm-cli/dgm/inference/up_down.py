@@ -21,16 +21,27 @@ class UpDown:
     """
 
     def __init__(
-        self, dbn: DBN, k: int, rate: float, generator: torch.Generator, momentum: float = 0.0
+        self,
+        dbn: DBN,
+        labels: Tensor,
+        k: int,
+        rate: float,
+        generator: torch.Generator,
+        momentum: float = 0.0,
     ) -> None:
+        """`labels` (N, labels) are those of the images that `update` gets minibatches of."""
         if k < 1:
             raise ValueError(f"up-down with {k} Gibbs steps: at least one leads away from the data")
-        self.dbn, self.k, self.rate, self.momentum = dbn, k, rate, momentum
-        self.generator = generator
+        self.dbn, self.labels, self.generator = dbn, labels, generator
+        self.k, self.rate, self.momentum = k, rate, momentum
         self.velocity = torch.zeros_like(dbn.flat)
 
-    def update(self, x: Tensor, labels: Tensor) -> None:
-        """One step on a minibatch x (batch, visible) with labels (batch, labels)."""
+    def update(self, x: Tensor, indices: Tensor) -> Tensor:
+        """One step on a minibatch x (batch, visible), of these rows' numbers.
+
+        Returns how far the chain went: the squared distance of its end from the wake state it
+        began at, in the layer below the top, mean over the minibatch.
+        """
         dbn, generator = self.dbn, self.generator
         wake = [x, *dbn.up(x, generator)]
         for layer, (below, above) in zip(
@@ -39,7 +50,7 @@ class UpDown:
             delta_rule(layer, given=above, target=below)
 
         top = dbn.top
-        v = torch.cat([wake[-1], labels], 1)
+        v = torch.cat([wake[-1], self.labels[indices]], 1)
         h = start = bernoulli(top.hidden_mean(v), generator)
         for _ in range(self.k):
             mean = top.visible_mean(h)
@@ -55,6 +66,7 @@ class UpDown:
             delta_rule(layer, given=below, target=above)
         self.velocity.mul_(self.momentum).add_(dbn.gradient, alpha=self.rate)
         dbn.flat.add_(self.velocity)
+        return (pen - wake[-1]).square().sum() / len(x)
 
     def state_dict(self) -> dict[str, Tensor]:
         return {"velocity": self.velocity}

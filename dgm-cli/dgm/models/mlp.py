@@ -1,17 +1,21 @@
-"""A multilayer perceptron with tanh units that knows its own derivative.
+"""A multilayer perceptron that knows its own derivative.
 
-    h_0 = x,   h_l = tanh(h_{l-1} W_l + b_l) for l = 1 .. L - 1,   out = h_{L-1} W_L + b_L
+    h_0 = x,   h_l = s(h_{l-1} W_l + b_l) for l = 1 .. L - 1,   out = h_{L-1} W_L + b_L
+
+with s tanh or the logistic function 1 / (1 + exp(-x)).
 
 Rows of every tensor are cases. Gradients point the way the given derivative does.
 """
 
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
 from dgm.models.parameters import Parameters
+
+Units = Literal["tanh", "logistic"]
 
 
 class Layer(NamedTuple):
@@ -33,8 +37,13 @@ class MLP:
     """
 
     def __init__(
-        self, sizes: Sequence[int], device: torch.device | str = "cpu", wide_input: bool = False
+        self,
+        sizes: Sequence[int],
+        device: torch.device | str = "cpu",
+        wide_input: bool = False,
+        units: Units = "tanh",
     ) -> None:
+        self._squash, self._through = UNITS[units]
         self._pairs = list(zip(sizes, sizes[1:], strict=False))
         self._turned = [wide_input] + [False] * (len(self._pairs) - 1)
         shapes: dict[str, tuple[int, ...]] = {}
@@ -63,7 +72,7 @@ class MLP:
         """Every hidden layer's states, the lowest first, for x (n, inputs)."""
         states: list[Tensor] = []
         for layer in self.layers[:-1]:
-            x = _tanh(torch.addmm(layer.b, x, layer.W))
+            x = self._squash(torch.addmm(layer.b, x, layer.W))
             states.append(x)
         return states
 
@@ -73,10 +82,10 @@ class MLP:
         return torch.addmm(last.b, top, last.W, out=out)
 
     def to_first(self, hidden: list[Tensor], d_output: Tensor) -> Tensor:
-        """The derivative at the first tanh's input, (n, units), from that at the output."""
+        """The derivative at the first hidden layer's input, (n, units), from that at the output."""
         d = d_output
         for layer, below in zip(self.layers[:0:-1], reversed(hidden), strict=True):
-            d = _through_tanh(below, d @ layer.Wt)
+            d = self._through(below, d @ layer.Wt)
         return d
 
     def backward(
@@ -84,14 +93,14 @@ class MLP:
     ) -> Tensor:
         """Write `scale` times the sum over cases of the derivative by each parameter.
 
-        Returns the derivative at the first tanh's input, (n, units), without `scale`.
+        Returns the derivative at the first hidden layer's input, (n, units), without `scale`.
         """
         layers, d = self.layers, d_output
         for i in range(len(layers) - 1, -1, -1):
             layer, above = layers[i], d
             below = hidden[i - 1] if i else x
             if i:
-                d = _through_tanh(below, above @ layer.Wt)
+                d = self._through(below, above @ layer.Wt)
             if scale != 1.0:
                 below = below * scale
             if layer.turned:
@@ -104,7 +113,7 @@ class MLP:
         return d
 
     def to_input(self, d_first: Tensor) -> Tensor:
-        """The derivative at x, from that at the first tanh's input."""
+        """The derivative at x, from that at the first hidden layer's input."""
         return d_first @ self.layers[0].Wt
 
 
@@ -116,3 +125,15 @@ def _tanh(pre: Tensor) -> Tensor:
 def _through_tanh(hidden: Tensor, d_hidden: Tensor) -> Tensor:
     """d/dinput = d/dhidden * (1 - hidden^2), in place."""
     return d_hidden.addcmul_(d_hidden * hidden, hidden, value=-1)
+
+
+def _through_logistic(hidden: Tensor, d_hidden: Tensor) -> Tensor:
+    """d/dinput = d/dhidden * hidden (1 - hidden), in place."""
+    d_hidden = d_hidden.mul_(hidden)
+    return d_hidden.addcmul_(d_hidden, hidden, value=-1)
+
+
+UNITS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]] = {
+    "tanh": (_tanh, _through_tanh),
+    "logistic": (torch.sigmoid_, _through_logistic),
+}

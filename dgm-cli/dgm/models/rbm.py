@@ -182,6 +182,13 @@ def states(codes: Tensor, n: int) -> Tensor:
     return (codes[:, None] >> torch.arange(n, device=codes.device) & 1).double()
 
 
+def one_hot(classes: Tensor, n: int) -> Tensor:
+    """Class numbers (N,) as labels (N, n) with one 1 each, which n classes must be enough for."""
+    if int(classes.max()) >= n:
+        raise ValueError(f"class {int(classes.max())} with {n} label units")
+    return torch.nn.functional.one_hot(classes, n).float()
+
+
 def log_odds(data: Tensor) -> Tensor:
     """log p / (1 - p) of each pixel's mean over rows, kept finite by one count on either side."""
     p = (data.sum(0) + 1) / (len(data) + 2)

@@ -1,0 +1,41 @@
+"""Images with their classes, split, for learners of the classes."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from dgm.data import Dataset
+from dgm.errors import BadInput
+
+
+class Labelled(NamedTuple):
+    """Images (n, visible) in [0, 1] and their class numbers (n,), by split."""
+
+    x: dict[str, Tensor]
+    classes: dict[str, Tensor]
+
+    @property
+    def all(self) -> tuple[Tensor, Tensor]:
+        """Training and validation images in one, with their classes."""
+        both = ("train", "validation")
+        return torch.cat([self.x[s] for s in both]), torch.cat([self.classes[s] for s in both])
+
+
+def labelled(data: Dataset, device: torch.device) -> Labelled:
+    """A data set on a device; BadInput where it has no classes or its pixels are no intensities."""
+    if not data.classes:
+        raise BadInput(f"{data.name}: has no classes to learn")
+    x = {"train": data.train, "validation": data.validation, "test": data.test}
+    for name, pixels in x.items():
+        low, high = pixels.min().item(), pixels.max().item()
+        if not (low >= 0 and high <= 1):
+            raise BadInput(f"{data.name}/{name}: pixels from {low:g} to {high:g}, not in [0, 1]")
+    return Labelled(
+        {name: pixels.to(device) for name, pixels in x.items()},
+        {name: classes.to(device) for name, classes in data.labels.items()},
+    )
+
+
+def percent_wrong(predicted: Tensor, classes: Tensor) -> float:
+    return 100 * (predicted != classes).double().mean().item()

@@ -1,0 +1,76 @@
+"""Support vectors and nearest neighbours from scikit-learn, their settings chosen on validation."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+from torch import Tensor, from_numpy
+
+from dgm.data.labelled import Labelled, percent_wrong
+from dgm.models.neighbours import neighbours, vote
+from dgm.recipe import TrialSettings
+from dgm.trial import Trial
+
+
+class BaselineSettings(TrialSettings):
+    """What there is to choose from."""
+
+    kernels: list[tuple[Literal["rbf", "poly"], float]] = Field(
+        [("rbf", 0.02), ("rbf", 0.03), ("poly", 4)],
+        min_length=1,
+        description="svm: rbf with its gamma, or poly with its degree",
+    )
+    costs: list[Annotated[float, Field(gt=0)]] = Field(
+        [3.0, 10.0, 30.0], min_length=1, description="svm: C"
+    )
+    choice_size: int = Field(
+        10_000, gt=0, description="svm: the first so many training images, to choose by"
+    )
+    powers: list[Annotated[int, Field(ge=1)]] = Field(
+        [1, 2, 3], min_length=1, description="knn: p of the distance sum_i |x_i - y_i|^p"
+    )
+    most_neighbours: int = Field(10, gt=0, description="knn: k from 1 up to this")
+
+
+def fit_svm(settings: BaselineSettings, trial: Trial, images: Labelled) -> Tensor:
+    """Test predictions of the best kernel and C. Records "choice" (kernel, value, cost, error)."""
+    from sklearn.svm import SVC
+
+    def machine(kernel: str, value: float, cost: float) -> SVC:
+        if kernel == "poly":
+            # (x y / pixels + 1)^degree
+            return SVC(C=cost, kernel="poly", degree=int(value), gamma=1 / pixels, coef0=1.0)
+        return SVC(C=cost, kernel="rbf", gamma=value, cache_size=1000)
+
+    x, classes = (of["train"][: settings.choice_size].cpu().numpy() for of in images)
+    pixels = x.shape[1]
+    tried = [(*kernel, cost) for kernel in settings.kernels for cost in settings.costs]
+    for i in trial.steps(len(tried), "choice"):
+        predicted = machine(*tried[i]).fit(x, classes).predict(images.x["validation"].cpu().numpy())
+        error = percent_wrong(from_numpy(predicted), images.classes["validation"].cpu())
+        kernel, value, cost = tried[i]
+        trial.record("choice", kernel=kernel, value=value, cost=cost, error=error)
+    errors = trial.tables()["choice"]["error"]
+    chosen = tried[int(errors.argmin())]
+    trial.choose(kernel=chosen[0], value=chosen[1], cost=chosen[2])
+    every, every_class = (of.cpu().numpy() for of in images.all)
+    fitted = machine(*chosen).fit(every, every_class)
+    return from_numpy(fitted.predict(images.x["test"].cpu().numpy()))
+
+
+def fit_knn(settings: BaselineSettings, trial: Trial, images: Labelled) -> Tensor:
+    """Test predictions of the best k and distance. Records "choice" (power, k, error)."""
+    ks = range(1, settings.most_neighbours + 1)
+    classes, truth = images.classes["train"].cpu(), images.classes["validation"].cpu()
+    for i in trial.steps(len(settings.powers), "choice"):
+        power = settings.powers[i]
+        near = neighbours(images.x["train"], images.x["validation"], max(ks), power)
+        for k in ks:
+            error = percent_wrong(vote(classes[near[:, :k]], trial.data.classes), truth)
+            trial.record("choice", power=power, k=k, error=error)
+    choice = trial.tables()["choice"]
+    best = choice.loc[choice["error"].idxmin()]
+    power, k = int(best["power"]), int(best["k"])
+    trial.choose(power=power, k=k)
+    every, every_class = images.all
+    near = neighbours(every, images.x["test"], k, power)
+    return vote(every_class.cpu()[near], trial.data.classes)

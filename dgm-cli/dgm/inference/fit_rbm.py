@@ -1,0 +1,89 @@
+"""Learning an RBM in epochs of contrastive divergence, and a stack of them greedily."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from dgm.data.minibatches import Minibatches
+from dgm.errors import Diverged
+from dgm.inference.contrastive_divergence import ContrastiveDivergence
+from dgm.inference.epochs import epochs
+from dgm.models.rbm import RBM, LabelRBM, one_hot
+from dgm.recipe import TrialSettings
+from dgm.trial import Trial
+
+LOOKED_AT = 1000  # rows on which the error of the untrained machine is taken
+SLACK = 1.1  # times that error: noise of an epoch that has hardly begun to learn
+
+
+def fit_rbm(
+    trial: Trial,
+    phase: str,
+    learner: ContrastiveDivergence,
+    batches: Minibatches,
+    n: int,
+    **state: Any,
+) -> Iterator[tuple[int, float]]:
+    """Train for n epochs, the rate falling to 0; after each, its number and reconstruction error.
+
+    Diverged, naming phase, epoch and rate, where that error has risen over the untrained machine's.
+    """
+    rbm, rate = learner.rbm, learner.rate
+    x = batches.x[:LOOKED_AT]
+    # Grey pixels that are drawn at each visit add their own variance to any error.
+    drawn = (x * (1 - x)).sum(1).mean().item() if batches.dynamic else 0.0
+    start = drawn + (x - rbm.visible_mean(rbm.hidden_mean(x))).square().sum(1).mean().item()
+    for epoch, error in epochs(trial, phase, learner, batches, n, rbm=rbm, **state):
+        if not error <= SLACK * start:
+            raise Diverged(
+                f"{phase}, epoch {epoch}, rate={rate:g}: the reconstruction error is "
+                f"{error:.4g}, risen from {start:.4g} before learning"
+            )
+        yield epoch, error
+
+
+class GreedySettings(TrialSettings):
+    """Greedy learning of a stack of RBMs, the visible layer's first."""
+
+    batch: int = Field(100, gt=0, description="images a minibatch")
+    greedy_epochs: int = Field(30, gt=0, description="CD-1 of each layer")
+    greedy_rate: float = Field(0.1, gt=0, description="falling to 0; half of it for label units")
+    greedy_momentum: float = Field(0.9, ge=0, lt=1, description="0.5 in the first five epochs")
+    greedy_std: float = Field(0.01, gt=0, description="of the weights at first")
+
+
+def greedy(
+    settings: GreedySettings,
+    trial: Trial,
+    x: Tensor,
+    rbms: Sequence[RBM],
+    classes: Tensor | None = None,
+    phase: str = "layer",
+) -> None:
+    """CD-1 layer by layer: each machine learns the hidden probabilities of the one below, drawn
+    anew at each visit; the first learns x (N, visible) as it is.
+
+    With `classes` (N,) minibatches are balanced, and a `LabelRBM` at the top sees them beside the
+    layer below. Records "greedy" (phase, epoch, error).
+    """
+    for number, rbm in enumerate(rbms, start=1):
+        rate = settings.greedy_rate
+        if isinstance(rbm, LabelRBM):
+            if classes is None:
+                raise ValueError("a top with label units needs the classes")
+            x, rate = torch.cat([x, one_hot(classes, rbm.labels).to(x)], 1), rate / 2
+        rbm.initialise(settings.greedy_std, trial.generator, x)
+        learner = ContrastiveDivergence(rbm, 1, rate, trial.generator, settings.greedy_momentum)
+        batches = Minibatches(x, settings.batch, trial.generator, number > 1, classes)
+        name = f"{phase}{number}"
+        for epoch, error in fit_rbm(trial, name, learner, batches, settings.greedy_epochs):
+            trial.record("greedy", phase=name, epoch=epoch, error=error)
+        x = torch.cat([rbm.hidden_mean(part) for part in x.split(10_000)])
+
+
+def stack_of(sizes: Sequence[int], device: torch.device) -> list[RBM]:
+    """RBMs between neighbouring layers of these sizes, the visible one's first."""
+    return [RBM(below, above, device) for below, above in zip(sizes, sizes[1:], strict=False)]

@@ -1,0 +1,63 @@
+"""A feed-forward net with softmax outputs: log p(label|x) = out_label - log sum_c exp(out_c)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from dgm.models.mlp import MLP, Units
+from dgm.models.parameters import Parameters
+from dgm.models.rbm import RBM
+
+
+class Classifier:
+    """Layers of `sizes`, the number of pixels first and of classes last."""
+
+    def __init__(
+        self, sizes: Sequence[int], units: Units = "logistic", device: torch.device | str = "cpu"
+    ) -> None:
+        self.config = {"sizes": list(sizes), "units": units}
+        self.mlp = MLP(sizes, device, units=units)
+
+    @property
+    def flat(self) -> Tensor:
+        return self.mlp.parameters.flat
+
+    @property
+    def parameters(self) -> Parameters:
+        return self.mlp.parameters
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Every W ~ N(0, 1 / its inputs), every b = 0."""
+        self.flat.zero_()
+        for layer in self.mlp.layers:
+            layer.W.normal_(0.0, len(layer.W) ** -0.5, generator=generator)
+
+    def stack(self, rbms: Sequence[RBM]) -> None:
+        """Take the hidden layers' weights from greedily trained RBMs, the lowest first."""
+        for layer, rbm in zip(self.mlp.layers, rbms, strict=False):
+            layer.W.copy_(rbm.parameters["W"])
+            layer.b.copy_(rbm.parameters["b"])
+
+    def log_probabilities(self, x: Tensor) -> Tensor:
+        """log p(label|x) of every label, (n, classes)."""
+        return torch.log_softmax(self.mlp.output(self.mlp.hidden(x)[-1]), 1)
+
+    def classify(self, x: Tensor, block: int = 1000) -> Tensor:
+        """The most likely label, (n,)."""
+        return torch.cat([self.log_probabilities(part).argmax(1) for part in x.split(block)])
+
+    def backward(self, x: Tensor, labels: Tensor) -> Tensor:
+        """Write the gradient of the mean log p(label|x) and return minus that mean, a scalar."""
+        hidden = self.mlp.hidden(x)
+        log_p = torch.log_softmax(self.mlp.output(hidden[-1]), 1)
+        d_output = -log_p.exp()
+        d_output[torch.arange(len(x), device=x.device), labels] += 1
+        self.mlp.backward(x, hidden, d_output / len(x))
+        return -log_p.gather(1, labels[:, None]).mean()
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"parameters": self.flat}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.flat.copy_(state["parameters"])

@@ -1,0 +1,179 @@
+"""Learners of classes: gradients, minibatches, nearest neighbours, and the counting of errors."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import Tensor
+
+from dgm import data
+from dgm.data import Dataset
+from dgm.data.labelled import labelled, percent_wrong
+from dgm.data.minibatches import Minibatches
+from dgm.errors import BadInput
+from dgm.experiments import dbn_mnist_error
+from dgm.experiments.dbn_mnist_error import count, mcnemar
+from dgm.inference.backprop import Backprop
+from dgm.models.classifier import Classifier
+from dgm.models.neighbours import classify, neighbours, vote
+from dgm.models.rbm import RBM, one_hot
+from dgm.trial import Artifacts
+
+
+@pytest.mark.parametrize("units", ["logistic", "tanh"])
+def test_the_classifiers_gradient_is_autograds(units: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    net = Classifier([6, 5, 4, 3], units)  # type: ignore[arg-type]
+    net.initialise(generator)
+    x = torch.rand(7, 6, generator=generator)
+    labels = torch.tensor([0, 1, 2, 2, 1, 0, 0])
+    loss = net.backward(x, labels)
+
+    squash = {"logistic": torch.sigmoid, "tanh": torch.tanh}[units]
+    parts = [(layer.W.clone(), layer.b.clone()) for layer in net.mlp.layers]
+    for part in parts:
+        for tensor in part:
+            tensor.requires_grad_()
+    h = x
+    for W, b in parts[:-1]:
+        h = squash(h @ W + b)
+    W, b = parts[-1]
+    expected = torch.nn.functional.cross_entropy(h @ W + b, labels)
+    expected.backward()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    for layer, (W, b) in zip(net.mlp.layers, parts, strict=True):
+        assert W.grad is not None and b.grad is not None
+        torch.testing.assert_close(layer.dW, -W.grad, atol=1e-6, rtol=1e-4)
+        torch.testing.assert_close(layer.db, -b.grad, atol=1e-6, rtol=1e-4)
+
+
+def test_backprop_is_the_two_recursions() -> None:
+    generator = torch.Generator().manual_seed(0)
+    net = Classifier([4, 5, 3])
+    net.initialise(generator)
+    x, labels = torch.rand(6, 4, generator=generator), torch.tensor([2, 0, 1, 1, 2, 0])
+    learner = Backprop(net, labels, rate=0.3, momentum=0.8, decay=0.01)
+    theta, velocity = net.flat.clone(), torch.zeros_like(net.flat)
+    for rows in (torch.tensor([0, 1, 2]), torch.tensor([3, 4, 5])):
+        learner.update(x[rows], rows)
+        velocity = 0.8 * velocity + 0.3 * (net.parameters.gradient - 0.01 * theta)
+        theta = theta + velocity
+        torch.testing.assert_close(net.flat, theta)
+
+
+def test_a_stack_fills_the_hidden_layers_alone() -> None:
+    generator = torch.Generator().manual_seed(0)
+    net = Classifier([6, 5, 4, 3])
+    net.initialise(generator)
+    outputs = net.mlp.layers[-1].W.clone()
+    rbms = [RBM(6, 5), RBM(5, 4)]
+    for rbm in rbms:
+        rbm.flat.normal_(generator=generator)
+    net.stack(rbms)
+    x = torch.rand(3, 6, generator=generator)
+    h = rbms[1].hidden_mean(rbms[0].hidden_mean(x))
+    torch.testing.assert_close(net.mlp.hidden(x)[-1], h)
+    assert torch.equal(net.mlp.layers[-1].W, outputs)
+
+
+def test_balanced_minibatches_have_every_class_alike() -> None:
+    classes = torch.tensor([0] * 70 + [1] * 20 + [2] * 10)
+    x = torch.arange(100.0)[:, None]
+    batches = Minibatches(x, 30, torch.Generator().manual_seed(0), classes=classes)
+    assert batches.per_epoch == 3
+    seen: list[int] = []
+    for _ in range(batches.per_epoch):
+        rows, indices = batches.draw()
+        assert torch.equal(rows[:, 0], indices.float())
+        assert torch.bincount(classes[indices]).tolist() == [10, 10, 10]
+        seen += indices.tolist()
+    of_class = [[i for i in seen if classes[i] == c] for c in range(3)]
+    assert len(set(of_class[0])) == 30  # of a frequent class no image twice
+    assert set(of_class[2]) == set(range(90, 100))  # of a rare one all, each three times
+    assert {of_class[2].count(i) for i in range(90, 100)} == {3}
+    first = list(seen)
+    seen = [int(i) for _ in range(3) for i in batches.draw()[1]]
+    assert seen != first
+
+
+def test_more_classes_than_labels_are_refused() -> None:
+    assert one_hot(torch.tensor([1, 0]), 3).tolist() == [[0, 1, 0], [1, 0, 0]]
+    with pytest.raises(ValueError, match="class 3 with 3 label units"):
+        one_hot(torch.tensor([1, 3]), 3)
+
+
+@pytest.mark.parametrize("power", [1, 2, 3])
+def test_neighbours_are_scipys(power: int) -> None:
+    from scipy.spatial.distance import cdist
+
+    generator = torch.Generator().manual_seed(0)
+    train, x = torch.rand(600, 9, generator=generator), torch.rand(130, 9, generator=generator)
+    found = neighbours(train, x, 4, power)
+    distances = cdist(x.numpy().astype(float), train.numpy().astype(float), "minkowski", p=power)
+    assert np.array_equal(found.numpy(), distances.argsort(1)[:, :4])
+
+
+def test_the_judge_votes_as_scikit_learns() -> None:
+    from sklearn.neighbors import KNeighborsClassifier
+
+    digits = data.load("digits")
+    labels = digits.labels["train"]
+    theirs = KNeighborsClassifier(3, algorithm="brute").fit(digits.train.numpy(), labels.numpy())
+    ours = classify(digits.train, labels, digits.test)
+    assert np.array_equal(ours.numpy(), theirs.predict(digits.test.numpy()))
+    assert vote(torch.tensor([[2, 1, 1], [2, 0, 1]]), 3).tolist() == [1, 0]
+
+
+def test_counting() -> None:
+    """Oracle: the quantiles of the beta distribution; and the binomial test by hand."""
+    found = count(125, 10_000)
+    assert found["error"] == 1.25
+    assert found["low"] == pytest.approx(100 * stats.beta.ppf(0.025, 125, 9876))
+    assert found["high"] == pytest.approx(100 * stats.beta.ppf(0.975, 126, 9875))
+    a = np.array([True] * 6 + [False] * 94)
+    b = np.array([False] * 5 + [True] * 2 + [False] * 93)
+    # 5 images only a gets wrong, 1 only b: 2 (1 + 6) / 2^6
+    assert mcnemar(a, b) == pytest.approx(14 / 64)
+    assert mcnemar(a, a) == 1.0
+
+
+def test_percent_wrong() -> None:
+    assert percent_wrong(torch.tensor([1, 2, 3, 4]), torch.tensor([1, 2, 3, 0])) == 25
+
+
+def test_bad_images_are_refused() -> None:
+    def images(pixels: Tensor, classes: int = 2) -> Dataset:
+        labels = {split: torch.tensor([0, 1]) for split in ("train", "validation", "test")}
+        return Dataset("x", pixels, pixels, pixels, (1, 2), labels, classes)
+
+    cpu = torch.device("cpu")
+    good = labelled(images(torch.rand(2, 2)), cpu)
+    assert len(good.all[0]) == len(good.all[1]) == 4
+    with pytest.raises(BadInput, match=r"x/train: pixels from 0 to 2, not in \[0, 1\]"):
+        labelled(images(torch.tensor([[0.0, 1.0], [2.0, 0.0]])), cpu)
+    with pytest.raises(BadInput, match="x: has no classes"):
+        labelled(images(torch.rand(2, 2), classes=0), cpu)
+
+
+def test_every_two_rows_are_compared_on_the_same_images() -> None:
+    """Rows without chance have one seed and stand beside every seed of the others."""
+    import pandas as pd
+
+    truth = np.zeros(8, np.uint8)
+    guesses = {
+        "row=svm,seed=0": np.array([1, 0, 0, 0, 0, 0, 0, 0], np.uint8),
+        "row=backprop_1000,seed=0": np.array([0, 1, 1, 1, 1, 1, 1, 0], np.uint8),
+        "row=backprop_1000,seed=1": np.array([1, 0, 0, 0, 0, 0, 0, 0], np.uint8),
+    }
+    columns = {"data": "mnist", "row": "svm", "seed": 0, "stage": "final", "error": 12.5}
+    found = dbn_mnist_error.summarise(
+        Artifacts(
+            {"errors": pd.DataFrame([columns])},
+            {"predicted_final": guesses, "truth": dict.fromkeys(guesses, truth)},
+        )
+    )
+    values = {(metric, seed): value for metric, seed, value in found}
+    assert values["test_error/svm", 0] == 12.5
+    name = "mcnemar_p/svm/backprop_1000"
+    assert values[name, 0] == pytest.approx(2 * (1 + 7) / 2**7)
+    assert values[name, 1] == 1.0
