@@ -20,6 +20,9 @@ from torch.utils.data import DataLoader, TensorDataset
 from dgm.data.minibatches import Minibatches
 from dgm.inference.adam import Adam
 from dgm.inference.aevb import AEVB
+from dgm.inference.ais import AIS, schedule
+from dgm.inference.contrastive_divergence import ContrastiveDivergence
+from dgm.models.rbm import RBM
 from dgm.models.vae import VAE
 
 BATCH, VISIBLE, IMAGES = 100, 784, 50_000
@@ -91,6 +94,54 @@ def vae_epoch() -> dict[str, object]:
     return row("vae_epoch", mine, theirs, steps * step_floor(hidden, latent, vectors=4))
 
 
+def rbm_epoch() -> dict[str, object]:
+    """An epoch of CD-1, 784-500, against an iteration of scikit-learn's BernoulliRBM.
+
+    The peer's negative phase goes on from chains of its own, one Gibbs step an update: as many
+    products. Its fit of one iteration is that one epoch.
+    """
+    from sklearn.neural_network import BernoulliRBM
+
+    hidden, rate = 500, 0.05
+    generator = torch.Generator().manual_seed(0)
+    x = (torch.rand(IMAGES, VISIBLE, generator=generator) < 0.13).float()
+    rbm = RBM(VISIBLE, hidden)
+    rbm.initialise(0.01, generator, x)
+    learner = ContrastiveDivergence(rbm, 1, rate, generator)
+    batches = Minibatches(x, BATCH, generator)
+
+    def ours() -> None:
+        for _ in range(batches.per_epoch):
+            learner.update(*batches.draw())
+
+    theirs_x = x.numpy()
+
+    def peer() -> None:
+        BernoulliRBM(hidden, learning_rate=rate, batch_size=BATCH, n_iter=1).fit(theirs_x)
+
+    mine, theirs = alternate(ours, peer, repeats=1, rounds=5)
+    products = 2 * 5 * BATCH * VISIBLE * hidden * batches.per_epoch
+    return row("rbm_epoch", mine, theirs, products / product_rate())
+
+
+def ais() -> dict[str, object]:
+    """100 chains through 14,500 temperatures of 784-500, which has no peer."""
+    chains, hidden = 100, 500
+    generator = torch.Generator().manual_seed(0)
+    rbm = RBM(VISIBLE, hidden)
+    rbm.initialise(0.05, generator)
+    betas = schedule((500, 0, 0.5), (4000, 0.5, 0.9), (10_000, 0.9, 1))
+
+    def ours() -> None:
+        annealing = AIS(rbm, betas, chains, generator)
+        for step in range(annealing.steps):
+            annealing.update(step)
+
+    mine = seconds(ours, 1)
+    products = 2 * 2 * chains * VISIBLE * hidden * (len(betas) - 1)
+    return row("ais", mine, None, products / product_rate())
+
+
 def autograd_step(
     hidden: int, latent: int, optimiser: type[torch.optim.Optimizer], rate: float
 ) -> Callable[[Tensor], None]:
@@ -158,7 +209,13 @@ def row(name: str, ours: float, peer: float | None, limit: float | None) -> dict
     }
 
 
-ROWS = {"aevb_step": aevb_step, "vae_epoch": vae_epoch, "startup": startup}
+ROWS = {
+    "aevb_step": aevb_step,
+    "vae_epoch": vae_epoch,
+    "rbm_epoch": rbm_epoch,
+    "ais": ais,
+    "startup": startup,
+}
 
 
 def main() -> None:

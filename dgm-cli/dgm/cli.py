@@ -192,7 +192,7 @@ def _print_report(report: Any, recipe: "Recipe") -> None:
     click.echo(check_table({recipe.name: read_csv(report.folder / "summary.csv")}))
     click.echo(f"results: {report.folder}")
     for name in report.figures:
-        click.echo(f"figure: {report.folder / name}.png")
+        click.echo(f"figure: {report.folder / name}")
     if report.fell_back:
         click.echo(
             f"NOTE: these are the embedded preset's, not the paper's: {report.fell_back}", err=True
@@ -356,7 +356,7 @@ def plot(recipe: str, preset: str, out: Path) -> None:
     path = find(recipe)
     folder = out / path.stem / preset
     for name in runner.draw(header(path).experiment, runner.saved(folder), folder):
-        click.echo(f"{folder / name}.png")
+        click.echo(f"{folder / name}")
 
 
 @cli.command(short_help="Compare two results folders.")

@@ -36,6 +36,7 @@ class Job:
     device: str
     threads: int
     checkpoint_every: float
+    start: Path | None = None  # a finished trial's folder, whose models it starts from
 
 
 class Ended(NamedTuple):
@@ -68,6 +69,7 @@ def work(job: Job, display: Any) -> Ended:
             job.device,
             job.checkpoint_every,
             lambda phase, step, n: display.update(label, phase, step, n),
+            job.start,
         )
         artifacts = experiment(job.experiment).run_trial(job.spec.settings, trial)
         store.finish_trial(job.directory, job.identity, artifacts, trial)

@@ -1,7 +1,7 @@
 """One look for every figure: colour-blind-safe, legible at the README's width."""
 
 import io
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -46,6 +46,17 @@ STYLE: dict[Any, Any] = {
 }
 
 
+WIDE = 560  # pixels that a picture should have across, about
+
+
+class Film(NamedTuple):
+    """Grey images (n, rows, columns of pixels) that follow one another, `scale` times as large."""
+
+    frames: np.ndarray
+    scale: int = 5
+    milliseconds: int = 150
+
+
 def panels(columns: int, rows: int = 1, width: float = 9.0, height: float = 3.9) -> Figure:
     """An empty figure of `rows` x `columns` axes; `height` inches a row."""
     with matplotlib.rc_context(STYLE):
@@ -84,13 +95,26 @@ def legend_below(figure: Figure, columns: int) -> None:
     )
 
 
-def render(figure: Figure, suffix: str) -> bytes:
+def render(figure: Figure | Film, suffix: str) -> bytes:
     """The figure as a file of that kind; the same figure gives the same bytes."""
     buffer = io.BytesIO()
+    if isinstance(figure, Film):
+        from PIL import Image  # which matplotlib needs too
+
+        large = figure.frames.repeat(figure.scale, 1).repeat(figure.scale, 2)
+        first, *others = (Image.fromarray(frame) for frame in large)
+        duration = figure.milliseconds
+        first.save(buffer, "gif", save_all=True, append_images=others, duration=duration, loop=0)
+        return buffer.getvalue()
     metadata = {"Date": None} if suffix == "svg" else {}
     with matplotlib.rc_context(STYLE):
         figure.savefig(buffer, format=suffix, metadata=metadata)
     return buffer.getvalue()
+
+
+def suffixes(drawn: Figure | Film) -> tuple[str, ...]:
+    """The kinds of files that a figure is saved as."""
+    return ("gif",) if isinstance(drawn, Film) else ("png", "svg")
 
 
 def tile(images: np.ndarray, columns: int) -> np.ndarray:
@@ -107,9 +131,9 @@ def show_images(axes: Axes, images: np.ndarray, columns: int) -> None:
 
 
 def picture(images: np.ndarray, columns: int) -> Figure:
-    """Images as one picture and nothing else, a pixel of theirs being one of the file's."""
+    """Images as one picture and nothing else, a pixel of theirs being a square of the file's."""
     height, width = tile(images, columns).shape
-    dpi = STYLE["savefig.dpi"]
+    dpi = STYLE["savefig.dpi"] / max(1, round(WIDE / width))
     figure = panels(columns=1, width=width / dpi, height=height / dpi)
     figure.set_layout_engine("none")
     show_images(figure.axes[0], images, columns)

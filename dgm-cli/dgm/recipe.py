@@ -4,7 +4,8 @@
 
 A recipe's top level is the paper's; a preset holds what differs from it. `grid` is a mapping of
 axes to values, or a list of such blocks, each with `data` and `settings` of its own where they
-differ. Every cell of every block, with every seed, is a trial.
+differ. Every cell of every block, with every seed, is a trial. With `uses` a trial starts from the
+models of another recipe's trial, in the same preset and of the same seed.
 """
 
 import importlib
@@ -53,6 +54,7 @@ class Recipe:
     trials: list[TrialSpec]  # all cells of the first seed first
     expect: list[Expectation]
     resolved: dict[str, Any]  # plain data: the whole of what is run, defaults included
+    uses: "Recipe | None" = None  # one trial a seed, whose models these trials start from
 
 
 def find(name_or_path: str | Path) -> Path:
@@ -121,6 +123,7 @@ def load(
         blocks = grid.override(blocks, text)
     if seeds is None:
         seeds = list(layer.get("seeds", [0]))
+    uses = _used(tree, file, path, preset, seeds) if file.uses else None
     return Recipe(
         name=path.stem,
         path=path,
@@ -139,8 +142,25 @@ def load(
             "seeds": seeds,
             "grid": [grid.plain(block, grid.cells_of(block, model, path)) for block in blocks],
             "expect": [entry.model_dump(exclude_none=True) for entry in file.expect],
+            **({"uses": file.uses} if file.uses else {}),
         },
+        uses=uses,
     )
+
+
+def _used(tree: Map, file: RecipeFile, path: Path, preset: str, seeds: list[int]) -> Recipe:
+    """What `uses` stands for: a recipe, after overrides one trial for each seed."""
+    name, *overrides = file.uses.split()
+    where = locate(tree, ["uses"], str(path))
+    if name == path.stem:
+        raise BadInput(f"{where}: uses: is this recipe itself")
+    try:
+        used = load(name, preset, overrides, seeds)
+    except BadInput as error:
+        raise BadInput(f"{where}: uses: {error}") from error
+    if [trial.seed for trial in used.trials] != seeds:
+        raise BadInput(f"{where}: uses: {len(used.trials)} trials for {len(seeds)} seeds")
+    return used
 
 
 def experiment(name: str) -> ModuleType:

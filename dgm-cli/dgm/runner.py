@@ -38,6 +38,7 @@ from dgm.results import (
 from dgm.trial import Artifacts
 
 KEPT = ("metrics", "summary")  # tables of the run, not of its trials
+REMEDY = "give another --out DIR, or --fresh to replace them"
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ class Planned:
     spec: TrialSpec
     directory: Path
     identity: dict[str, Any]
+    start: Path | None = None  # the folder of the trial whose models it starts from
 
     @property
     def finished(self) -> bool:
@@ -126,6 +128,8 @@ def plan(recipe: Recipe, options: Options) -> list[Planned]:
 
     revision = recipes.experiment(recipe.experiment).REVISION
     trials = folder(recipe, options.out) / "trials"
+    used = {p.spec.seed: p for p in (plan(recipe.uses, options) if recipe.uses else [])}
+    uses = {seed: {"uses": p.identity} for seed, p in used.items()}
     return [
         Planned(
             spec,
@@ -140,14 +144,17 @@ def plan(recipe: Recipe, options: Options) -> list[Planned]:
                 "torch": torch.__version__,
                 "device": torch.device(options.device).type,
                 "threads": options.threads,
+                **uses.get(spec.seed, {}),
             },
+            used[spec.seed].directory if recipe.uses else None,
         )
         for spec in recipe.trials
     ]
 
 
 def names_of_data(recipe: Recipe) -> list[str]:
-    return list(dict.fromkeys(spec.data for spec in recipe.trials))
+    own = [spec.data for spec in recipe.trials]
+    return list(dict.fromkeys([*own, *(names_of_data(recipe.uses) if recipe.uses else [])]))
 
 
 # --- doing -----------------------------------------------------------------------------------
@@ -163,7 +170,8 @@ def run(recipe: Recipe, options: Options, say: Any = print) -> Report:
     fell_back = ""
     if not_run and not options.fallback:
         raise MissingData(next(iter(not_run.values())))
-    if len(not_run) == len(names_of_data(recipe)):
+    needed = names_of_data(recipe.uses) if recipe.uses else []
+    if len(not_run) == len(names_of_data(recipe)) or set(needed) & set(not_run):
         fell_back = next(iter(not_run.values()))
         say(f"NOTE: {fell_back}")
         say("NOTE: running the embedded preset instead; its numbers are not the paper's")
@@ -177,6 +185,10 @@ def run(recipe: Recipe, options: Options, say: Any = print) -> Report:
     report = Report(
         folder(recipe, options.out), recipe.preset, not_run=not_run, fell_back=fell_back
     )
+    if recipe.uses and options.train:
+        _run_used(recipe.uses, options, report, say)
+        if report.errors:
+            return report
     with lock(report.folder):
         planned = plan(recipe, options)
         pending = [p for p in planned if options.fresh or not p.finished]
@@ -196,23 +208,39 @@ def run(recipe: Recipe, options: Options, say: Any = print) -> Report:
     return report
 
 
+def _run_used(used: Recipe, options: Options, report: Report, say: Any) -> None:
+    """The trials of the recipe that another one starts from, where they are not there yet."""
+    place = folder(used, options.out)
+    with lock(place):
+        pending = [p for p in plan(used, options) if not p.finished]
+        _refuse_stale(place, pending)
+        if pending:
+            say(f"first {len(pending)} trials of {used.name}, which this recipe starts from")
+        _run_trials(used, pending, replace(options, fresh=False), report)
+    report.ran = 0
+
+
 def _refuse_to_lose(recipe: Recipe, folder: Path, pending: list[Planned], options: Options) -> None:
     """BadInput when results or trials that took their time would give way to others."""
-    remedy = "give another --out DIR, or --fresh to replace them"
     earlier = manifest(folder)
     if options.overrides and earlier and not earlier.get("overrides"):
-        raise BadInput(f"{folder}: holds the recipe's own results; with overrides {remedy}")
+        raise BadInput(f"{folder}: holds the recipe's own results; with overrides {REMEDY}")
     seeds = {trial["seed"] for trial in earlier.get("trials", [])}
     lost = seeds - {spec.seed for spec in recipe.trials}
     if lost:
-        raise BadInput(f"{folder}: holds results of seeds {sorted(lost)} too; {remedy}")
+        raise BadInput(f"{folder}: holds results of seeds {sorted(lost)} too; {REMEDY}")
+    if options.train:
+        _refuse_stale(folder, pending)
+
+
+def _refuse_stale(folder: Path, pending: list[Planned]) -> None:
     stale = [(p, store.changes(p.directory, p.identity)) for p in pending]
     stale = [(p, changes) for p, changes in stale if changes]
-    if stale and options.train:
+    if stale:
         p, changes = stale[0]
         raise BadInput(
             f"{folder}: holds {len(stale)} trials that are other ones ({p.spec.label}: "
-            f"{'; '.join(changes)}); {remedy}"
+            f"{'; '.join(changes)}); {REMEDY}"
         )
 
 
@@ -226,6 +254,7 @@ def _run_trials(recipe: Recipe, pending: list[Planned], options: Options, report
             options.device,
             options.threads,
             options.checkpoint_every,
+            p.start,
         )
         for p in pending
     ]
@@ -345,8 +374,8 @@ def write_results(
     metrics = read_metrics(target / "metrics.csv")
     write_csv(summary(metrics, recipe.expect, recipe.preset), target / "summary.csv")
     figures = draw(recipe.experiment, artifacts, target)
-    for path in [*target.glob("*.png"), *target.glob("*.svg")]:
-        if path.stem not in figures:
+    for path in [path for suffix in ("png", "svg", "gif") for path in target.glob(f"*.{suffix}")]:
+        if path.stem not in {Path(name).stem for name in figures}:
             path.unlink()
     about = _manifest(recipe, finished, options, report)
     atomic_write(target / "run.json", json.dumps(about, indent=1) + "\n")
@@ -354,12 +383,13 @@ def write_results(
 
 
 def draw(experiment: str, artifacts: Artifacts, target: Path) -> list[str]:
-    """Every figure of the experiment as .png and .svg; their names."""
-    figures = recipes.experiment(experiment).draw(artifacts)
-    for name, figure in figures.items():
-        for suffix in ("png", "svg"):
+    """Every figure of the experiment as .png and .svg, every film as .gif; the files to look at."""
+    names = []
+    for name, figure in recipes.experiment(experiment).draw(artifacts).items():
+        names.append(f"{name}.{plotting.suffixes(figure)[0]}")
+        for suffix in plotting.suffixes(figure):
             atomic_write(target / f"{name}.{suffix}", plotting.render(figure, suffix))
-    return list(figures)
+    return names
 
 
 def saved(target: Path) -> Artifacts:

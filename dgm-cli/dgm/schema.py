@@ -133,6 +133,7 @@ class RecipeFile(Layer):
     title: str
     source: str
     experiment: str
+    uses: str = ""  # "recipe key=value ...": whose trained models the trials start from
     presets: Presets = Presets()
     expect: list[Expectation] = []
 

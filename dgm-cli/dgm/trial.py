@@ -18,7 +18,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from dgm.data import Dataset
-from dgm.errors import DgmError, Diverged
+from dgm.errors import BadInput, DgmError, Diverged
 from dgm.results import atomic_write
 
 CHECK_EVERY = 1000  # steps between two looks for numbers that are not finite
@@ -116,16 +116,25 @@ class Trial:
         device: torch.device | str = "cpu",
         checkpoint_every: float = 30.0,
         progress: Progress | None = None,
+        start: Path | None = None,
     ) -> None:
         self.label, self.data, self.seed, self.directory = label, data, seed, directory
         self.device = torch.device(device)
         self.generator = torch.Generator(self.device).manual_seed(seed)
-        self.checkpoint_every, self.progress = checkpoint_every, progress
+        self.checkpoint_every, self.progress, self.start = checkpoint_every, progress, start
         self.seconds = self.total_seconds = 0.0
         self.restored = 0  # steps that were not taken again
         self.chosen: dict[str, Any] = {}
         self._rows: dict[str, list[dict[str, Any]]] = {}
         self._phases: set[str] = set()
+
+    def model(self, name: str) -> Any:
+        """A trained model of the trial that this one starts from, as the recipe's `uses` says."""
+        from dgm import models
+
+        if self.start is None:
+            raise BadInput(f"{self.label}: needs a recipe with uses, for the model {name}")
+        return models.load(self.start / f"{name}.safetensors", self.device)
 
     def choose(self, **what: Any) -> None:
         """Note what the trial settled itself, e.g. rate=0.1, for the manifest and for errors."""

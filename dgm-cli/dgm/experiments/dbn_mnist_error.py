@@ -194,7 +194,7 @@ def table_figure(errors: pd.DataFrame, names: list[str]) -> Figure:
                 markersize=4,
                 label="measured, a seed, 95 %" if i == 0 and shift == spread[0] else None,
             )
-        if name in REPORTED:
+        if name in REPORTED and rows["data"].iloc[0] == "mnist":
             label = "reported" if i == 0 else None
             axes.plot(REPORTED[name][1], i, "D", color=plotting.ORANGE, markersize=7, label=label)
         mean = f"{rows['error'].mean():.2f}"

@@ -22,6 +22,8 @@ from dgm.models.dbn import DBN
 from dgm.models.rbm import one_hot
 from dgm.trial import Best, Trial
 
+Judges = tuple[Tensor, Tensor]  # images and their classes
+
 
 class DBNSettings(GreedySettings):
     """Sizes and schedule are the paper's; rates were never published."""
@@ -60,13 +62,16 @@ def fit_dbn(settings: DBNSettings, trial: Trial, images: Labelled) -> tuple[DBN,
 
     averaged.flat.copy_(net.flat)
     best = Best(averaged.flat)
+    validation = images.x["validation"], images.classes["validation"]
+    error = percent_wrong(net.classify(validation[0]), validation[1])
+    trial.record("curves", epoch=0, split="validation", error=error)
+    best.offer(-error, 0)
     state = {"net": net, "averaged": averaged, "best": best}
 
     def errors(
-        phase: str, x: Tensor, classes: Tensor, k: int, n: int, judge: str, balanced: bool
+        phase: str, x: Tensor, classes: Tensor, k: int, n: int, judges: Judges, balanced: bool
     ) -> Iterator[tuple[int, float]]:
-        """Up-down on x for n epochs; the averaged net's error on the images that `judge` it."""
-        seen, truth = images.all if judge == "all" else (images.x[judge], images.classes[judge])
+        """Up-down on x for n epochs; the averaged net's error on the images that judge it."""
         labels = one_hot(classes, trial.data.classes)
         learner = UpDown(net, labels, k, settings.up_down_rate, trial.generator)
         batches = Minibatches(
@@ -74,12 +79,12 @@ def fit_dbn(settings: DBNSettings, trial: Trial, images: Labelled) -> tuple[DBN,
         )
         for epoch, _ in epochs(trial, phase, learner, batches, n, falling=False, **state):
             averaged.flat.lerp_(net.flat, settings.fresh)
-            yield epoch, percent_wrong(averaged.classify(seen), truth)
+            yield epoch, percent_wrong(averaged.classify(judges[0]), judges[1])
 
     done = 0
     for number, k in enumerate(settings.gibbs_steps, start=1):
         phase = f"up_down{number}", x, classes, k, settings.up_down_epochs
-        for epoch, error in errors(*phase, judge="validation", balanced=True):
+        for epoch, error in errors(*phase, validation, balanced=True):
             trial.record("curves", epoch=done + epoch, split="validation", error=error)
             best.offer(-error, done + epoch)
         done += settings.up_down_epochs
@@ -90,7 +95,7 @@ def fit_dbn(settings: DBNSettings, trial: Trial, images: Labelled) -> tuple[DBN,
     trial.choose(chosen_epoch=int(best.step), training_error=round(aim, 4))
 
     phase = "all_images", *images.all, settings.gibbs_steps[-1], settings.last_epochs
-    for epoch, error in errors(*phase, judge="all", balanced=False):
+    for epoch, error in errors(*phase, images.all, balanced=False):
         trial.record("curves", epoch=done + epoch, split="all", error=error)
         trial.choose(last_epochs=epoch)
         if error <= aim:

@@ -24,7 +24,7 @@ def save(model: Any, path: Path, about: dict[str, Any]) -> None:
     atomic_write(path, to_bytes(tensors, {"dgm": json.dumps(head)}))
 
 
-def load(path: str | Path) -> Any:
+def load(path: str | Path, device: Any = "cpu") -> Any:
     """The trained model of a file, its `about` attribute telling settings, data and seed."""
     if not Path(path).is_file():
         raise BadInput(f"{path}: no such file")
@@ -34,7 +34,7 @@ def load(path: str | Path) -> Any:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         if head["model"] not in MODELS:
             raise ValueError(f"there is no model {head['model']}")
-        model: Any = MODELS[head["model"]](**head["config"])
+        model: Any = MODELS[head["model"]](**head["config"], device=device)
         # Compared first, for `copy_` spreads a smaller tensor over a larger one.
         if _shapes(tensors) != _shapes(model.state_dict()):
             raise ValueError("its tensors are not those of its config")

@@ -30,7 +30,7 @@ class DBN:
         device: torch.device | str = "cpu",
     ) -> None:
         self.config = {"visible": visible, "hidden": list(hidden), "top": top, "labels": labels}
-        sizes = [visible, *hidden]
+        self.visible, sizes = visible, [visible, *hidden]
         pairs = list(zip(sizes, sizes[1:], strict=False))
         self.recognition = [
             Parameters({"W": (below, above), "b": (above,)}, device) for below, above in pairs

@@ -42,3 +42,11 @@ def classify(train: Tensor, labels: Tensor, x: Tensor, k: int = 3) -> Tensor:
     By Euclidean distance: the judge of generated digits.
     """
     return vote(labels.cpu()[neighbours(train, x, k).cpu()], int(labels.max()) + 1)
+
+
+def nearest_distance(train: Tensor, x: Tensor) -> Tensor:
+    """The Euclidean distance of each row of x to the nearest of `train`, (n,)."""
+    squares = [
+        _distances(train, part, 2).amin(1) + part.square().sum(1) for part in x.split(QUERIES)
+    ]
+    return torch.cat(squares).clamp(min=0).sqrt()
