@@ -110,7 +110,7 @@ def mcnemar(a_wrong: np.ndarray, b_wrong: np.ndarray) -> float:
 
 
 def summarise(artifacts: Artifacts) -> Iterator[Metric]:
-    """Errors of every row and stage, and McNemar's p of every two rows on the same images."""
+    """Errors of every row and stage, and McNemar's p of every two rows at their end."""
     tables = artifacts.tables
     for cell, rows in by_cell(tables["errors"]):
         for of in rows.to_dict("records"):
@@ -120,7 +120,8 @@ def summarise(artifacts: Artifacts) -> Iterator[Metric]:
             best = rows.loc[rows["split"] == "validation", "error"].min()
             yield Metric(f"validation_error/{ending(cell, FINAL)}", cell["seed"], best)
     wrong = wrongs(artifacts)
-    names = list(dict.fromkeys(name for name, _ in wrong))
+    on_the_way = tuple(f"{GENERATIVE}_{stage}" for stage in ("greedy", "selected"))
+    names = [n for n in dict.fromkeys(name for name, _ in wrong) if not n.startswith(on_the_way)]
     for i, a in enumerate(names):
         for b in names[i + 1 :]:
             for seed in sorted({seed for name, seed in wrong if name in (a, b)}):
