@@ -235,7 +235,9 @@ def test_sets_by_name() -> None:
     for ask in (data.load, data.fetch):
         with pytest.raises(BadInput, match=r"^data: no mnsit; did you mean mnist\?$"):
             ask("mnsit")
-        with pytest.raises(BadInput, match=r"^data: no os; there is digits, frey_faces, mnist$"):
+        with pytest.raises(
+            BadInput, match=r"^data: no os; there is bars_and_stripes, digits, frey_faces, mnist$"
+        ):
             ask("os")
 
 
