@@ -1,8 +1,8 @@
 """Random samples from VAEs of several latent dimensions, and how likely test images are under each.
 
 Kingma & Welling (2014), Figure 5. Densities: `dgm.models.vae`; training: `dgm.inference.fit_vae`;
-the likelihood: `dgm.inference.likelihood`, of which `importance_sampling` sees the several modes
-that posteriors have in few dimensions and `encoder_importance_sampling` reaches many dimensions.
+the likelihood: `dgm.inference.likelihood.importance_sampling`, whose proposal is fitted to each
+posterior and has many times the effective samples of the encoder's on MNIST.
 """
 
 from collections.abc import Iterator
@@ -26,10 +26,9 @@ from dgm.models.vae import VAE
 from dgm.results import Metric, by_cell, own_axes, read_label
 from dgm.trial import Artifacts, Trial
 
-REVISION = 2
+REVISION = 3
 AXES = ["variant", "latent_dim"]
 PAPER = "paper"  # the variant that goes without saying
-FEW = 5  # latent dimensions up to which a proposal is fitted to each posterior
 CHECKED = 200  # test images at which both proposals are compared
 SHOWN = 100  # samples in the figure, ten by ten
 BLOCK = 100  # test images whose likelihood is estimated between two looks at the clock
@@ -50,11 +49,10 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     train, evaluated = images(settings, trial)
     model = fit(settings, trial, train, evaluated)
 
-    canonical = fitted if settings.latent_dim <= FEW else by_encoder
     samples, generator = settings.importance_samples, trial.generator
     blocks = evaluated["test"][: settings.evaluated_images].split(BLOCK)
     for i in trial.steps(len(blocks), phase="likelihood"):
-        found = canonical(model, blocks[i], samples, generator)
+        found = fitted(model, blocks[i], samples, generator)
         mean, stderr = found.mean()
         trial.record(
             "likelihood",
@@ -65,7 +63,7 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
             mean_effective_samples=found.effective_samples.mean().item(),
             least_effective_samples=found.effective_samples.min().item(),
         )
-    for name, estimator in {"fitted": fitted, "encoder": by_encoder}.items():
+    for name, estimator in {"fitted": fitted, "encoder": encoder_importance_sampling}.items():
         found = estimator(model, evaluated["test"][:CHECKED], samples, generator)
         mean, stderr = found.mean()
         trial.record("estimators", estimator=name, log_likelihood=mean, stderr=stderr)
@@ -85,9 +83,6 @@ def fitted(model: VAE, x: Tensor, samples: int, generator: torch.Generator) -> E
     """Importance sampling from a mixture fitted to each image's posterior."""
     guess = model.encoder(x).mean
     return importance_sampling(model.decoder, x, samples, generator, block=5, guess=guess)
-
-
-by_encoder = encoder_importance_sampling
 
 
 def summarise(artifacts: Artifacts) -> Iterator[Metric]:
