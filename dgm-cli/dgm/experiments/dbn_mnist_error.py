@@ -170,11 +170,11 @@ def draw(artifacts: Artifacts) -> dict[str, Figure]:
 
 def named(table: pd.DataFrame) -> pd.DataFrame:
     """A table with the name of each row and stage in a column of its own."""
-    names = [
-        ending({column: of[column] for column in AXES}, of["stage"])
-        for of in table.to_dict("records")
+    parts = [
+        rows.assign(name=[ending(cell, stage) for stage in rows["stage"]])
+        for cell, rows in by_cell(table)
     ]
-    return table.assign(name=names)
+    return pd.concat(parts)
 
 
 def table_figure(errors: pd.DataFrame, names: list[str]) -> Figure:
