@@ -1,6 +1,9 @@
 """Learners of classes: gradients, minibatches, nearest neighbours, and the counting of errors."""
 
+from pathlib import Path
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy import stats
@@ -17,7 +20,7 @@ from dgm.inference.backprop import Backprop
 from dgm.models.classifier import Classifier
 from dgm.models.neighbours import classify, neighbours, vote
 from dgm.models.rbm import RBM, one_hot
-from dgm.trial import Artifacts
+from dgm.trial import Artifacts, Trial
 
 
 @pytest.mark.parametrize("units", ["logistic", "tanh"])
@@ -157,8 +160,6 @@ def test_bad_images_are_refused() -> None:
 
 def test_every_two_rows_are_compared_on_the_same_images() -> None:
     """Rows without chance have one seed and stand beside every seed of the others."""
-    import pandas as pd
-
     truth = np.zeros(8, np.uint8)
     guesses = {
         "row=svm,seed=0": np.array([1, 0, 0, 0, 0, 0, 0, 0], np.uint8),
@@ -177,3 +178,66 @@ def test_every_two_rows_are_compared_on_the_same_images() -> None:
     name = "mcnemar_p/svm/backprop_1000"
     assert values[name, 0] == pytest.approx(2 * (1 + 7) / 2**7)
     assert values[name, 1] == 1.0
+
+
+LITTLE: dict[str, dict[str, object]] = {
+    "generative": {
+        "hidden": [12, 12, 20],
+        "train_size": 300,
+        "greedy_epochs": 2,
+        "gibbs_steps": [1, 2],
+        "up_down_epochs": 2,
+        "last_epochs": 3,
+    },
+    "backprop": {
+        "layers": [12, 9],
+        "pretrained": True,
+        "greedy_epochs": 1,
+        "rates": [0.05, 0.2],
+        "backprop_epochs": 2,
+    },
+}
+
+
+@pytest.mark.parametrize("learner", list(LITTLE))
+def test_a_killed_protocol_goes_on_to_the_same_end(learner: str, tmp_path: Path) -> None:
+    """Killed at every so many updates, in every phase in turn; to the last prediction and row."""
+    values = LITTLE[learner] | {"learner": learner, "batch": 50}
+    settings = dbn_mnist_error.Settings.model_validate(values)
+
+    class Killed(Exception):
+        pass
+
+    def run(folder: str, patience: float) -> Artifacts:
+        steps = 0
+
+        def alive(phase: str, step: int, n: int) -> None:
+            nonlocal steps
+            steps += 1
+            if steps > patience:
+                raise Killed
+
+        trial = Trial(
+            "t",
+            data.load("digits"),
+            3,
+            tmp_path / folder,
+            checkpoint_every=0.0,
+            progress=alive,
+        )
+        return dbn_mnist_error.run_trial(settings, trial)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dgm.trial.SAY_EVERY", 0.0)
+        whole, killed, again = run("whole", np.inf), 0, None
+        while again is None:
+            try:
+                again = run("killed", 11)
+            except Killed:
+                killed += 1
+    assert killed > 5
+    assert set(again.tables) == set(whole.tables)
+    for name, table in whole.tables.items():
+        pd.testing.assert_frame_equal(again.tables[name], table)
+    for name, array in whole.arrays.items():
+        assert np.array_equal(again.arrays[name], array)
