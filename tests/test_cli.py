@@ -135,6 +135,40 @@ def test_no_train_writes_the_results_of_what_is_finished(
     assert "no trial is finished" in here("run", R, *TINY, "--no-train", "--out", lost, code=3)
 
 
+def test_results_whose_trials_are_gone_are_extended(
+    done: Path, here: Callable[..., str], tmp_path: Path
+) -> None:
+    """Rows and arrays go to trials' folders and back to the byte, beside a trial that is added."""
+    folder = tmp_path / R / "embedded"
+    shutil.copytree(done, folder, ignore=shutil.ignore_patterns("trials"))
+    said = here("run", R, *TINY, "--extend", "--no-train", "--out", tmp_path)
+    assert "3 trials are taken from the results" in said
+    for path in [*done.glob("*.csv"), *done.glob("*.npz")]:
+        assert (folder / path.name).read_bytes() == path.read_bytes()
+    old, new = (json.loads((of / "run.json").read_text())["trials"] for of in (done, folder))
+    assert old == new
+
+    shutil.rmtree(folder / "trials")
+    said = here("run", R, *TINY, "--seeds", "0:2", "grid.method=[aevb]", "--out", tmp_path)
+    assert "taken from" not in said  # without being asked, a run is a run
+    shutil.rmtree(folder / "trials")
+    said = here("run", R, *ONE, "--seeds", "0:3", "--extend", "--out", tmp_path)
+    assert "2 of 3 trials are finished already" in said
+    metrics = read_metrics(folder / "metrics.csv")
+    assert sorted(metrics[metrics["metric"] == "test_log_likelihood/aevb/n500"]["seed"]) == [
+        0,
+        1,
+        2,
+    ]
+
+    shutil.rmtree(folder / "trials")
+    said = here(
+        "run", R, *ONE, "--seeds", "0:3", "hidden=11", "--extend", "--out", tmp_path, code=2
+    )
+    assert "was made with other settings, data or versions" in said
+    assert "one or the other" in here("run", R, *ONE, "--extend", "--fresh", code=2)
+
+
 def test_jobs_give_the_same_tables(done: Path, tmp_path: Path) -> None:
     ran = dgm("run", R, *TINY, "--jobs", 2, "--out", tmp_path)
     assert ran.returncode == 0, ran.stderr

@@ -101,6 +101,9 @@ def cli() -> None:
 @out_option
 @click.option("--fresh", is_flag=True, help="Run finished trials again, replace earlier results.")
 @click.option(
+    "--extend", is_flag=True, help="Keep the trials of results whose folders are gone; add others."
+)
+@click.option(
     "--checkpoint-every",
     type=click.FloatRange(0),
     default=30.0,
@@ -121,6 +124,7 @@ def run(
     device: str,
     out: Path,
     fresh: bool,
+    extend: bool,
     checkpoint_every: float,
     no_train: bool,
     no_fallback: bool,
@@ -135,9 +139,14 @@ def run(
     Examples:
       dgm run aevb_vs_wakesleep --preset quick --jobs 2
       dgm run recipes/aevb_vs_wakesleep.yaml latent_dim=5 'grid.method=[aevb]' --out mine
+      dgm run latent_manifold --seeds 0:3 --extend     more seeds beside the results that are there
     """
     from dgm.recipe import load, parse_seeds
 
+    if fresh and extend:
+        raise click.UsageError(
+            "--fresh runs all trials anew, --extend none that is there: one or the other"
+        )
     chosen = parse_seeds(seeds) if seeds is not None else None
     loaded = load(recipe, preset, overrides, chosen)
     if dry_run:
@@ -152,6 +161,7 @@ def run(
         device=device,
         checkpoint_every=checkpoint_every,
         fresh=fresh,
+        extend=extend,
         train=not no_train,
         fallback=not no_fallback,
         overrides=overrides,
@@ -350,12 +360,12 @@ def status(names: tuple[str, ...], preset: str, out: Path, threads: int, device:
 @out_option
 def plot(recipe: str, preset: str, out: Path) -> None:
     """Draw a recipe's figures again from its saved tables, without training."""
-    from dgm import runner
+    from dgm import gather
     from dgm.recipe import find, header
 
     path = find(recipe)
     folder = out / path.stem / preset
-    for name in runner.draw(header(path).experiment, runner.saved(folder), folder):
+    for name in gather.draw(header(path).experiment, gather.saved(folder), folder):
         click.echo(f"{folder / name}")
 
 

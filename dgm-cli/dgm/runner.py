@@ -1,7 +1,7 @@
 """Recipe -> trials -> launcher -> results.
 
-`plan` decides which trials are finished and which have to run; `run` runs these and writes
-`<out>/<recipe>/<preset>/` from all that are finished.
+`plan` decides which trials are finished and which have to run; `run` runs these and has
+`dgm.gather` write `<out>/<recipe>/<preset>/` from all that are finished.
 """
 
 import contextlib
@@ -9,35 +9,29 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
-
-from dgm import data, launch, machine, plotting, store
+from dgm import data, launch, machine, store
 from dgm import recipe as recipes
 from dgm.errors import BadInput, DgmError, MissingData
 from dgm.estimate import duration, manifest
-from dgm.grid import TrialSpec
+from dgm.gather import TOLD, digest, draw, gather, restore
 from dgm.progress import Display
 from dgm.recipe import Recipe
 from dgm.results import (
     atomic_write,
-    read_csv,
     read_metrics,
-    read_npz,
     summary,
     write_csv,
     write_metrics,
     write_npz,
 )
-from dgm.trial import Artifacts
+from dgm.store import Planned
 
-KEPT = ("metrics", "summary")  # tables of the run, not of its trials
 REMEDY = "give another --out DIR, or --fresh to replace them"
 
 
@@ -51,25 +45,12 @@ class Options:
     device: str = "cpu"
     checkpoint_every: float = 30.0
     fresh: bool = False
+    extend: bool = False  # take trials that the results hold as finished
     train: bool = True  # False: only write the results of what is finished
     fallback: bool = True
     overrides: tuple[str, ...] = ()
     seeds: list[int] | None = None
     command: str = ""
-
-
-@dataclass(frozen=True)
-class Planned:
-    """A trial, its folder, and what its result depends on."""
-
-    spec: TrialSpec
-    directory: Path
-    identity: dict[str, Any]
-    start: Path | None = None  # the folder of the trial whose models it starts from
-
-    @property
-    def finished(self) -> bool:
-        return store.is_finished(self.directory, self.identity)
 
 
 @dataclass
@@ -168,7 +149,7 @@ def run(recipe: Recipe, options: Options, say: Any = print) -> Report:
     machine.check_device(options.device)
     not_run = get_data(names_of_data(recipe))
     fell_back = ""
-    if not_run and not options.fallback:
+    if not_run and (options.extend or not options.fallback):
         raise MissingData(next(iter(not_run.values())))
     needed = names_of_data(recipe.uses) if recipe.uses else []
     if len(not_run) == len(names_of_data(recipe)) or set(needed) & set(not_run):
@@ -191,6 +172,9 @@ def run(recipe: Recipe, options: Options, say: Any = print) -> Report:
             return report
     with lock(report.folder):
         planned = plan(recipe, options)
+        if options.extend:
+            axes = recipes.experiment(recipe.experiment).AXES
+            say(f"{restore(planned, axes, report.folder)} trials are taken from the results")
         pending = [p for p in planned if options.fresh or not p.finished]
         if not options.fresh:
             _refuse_to_lose(recipe, report.folder, pending, options)
@@ -212,7 +196,7 @@ def _run_used(used: Recipe, options: Options, report: Report, say: Any) -> None:
     """The trials of the recipe that another one starts from, where they are not there yet."""
     place = folder(used, options.out)
     with lock(place):
-        pending = [p for p in plan(used, options) if not p.finished]
+        pending = [p for p in plan(used, options) if not p.has_models]
         _refuse_stale(place, pending)
         if pending:
             say(f"first {len(pending)} trials of {used.name}, which this recipe starts from")
@@ -328,34 +312,6 @@ def lock(folder: Path) -> Iterator[None]:
 # --- results ---------------------------------------------------------------------------------
 
 
-def gather(planned: list[Planned], axes: Sequence[str]) -> Artifacts:
-    """All trials' tables, one below the other, and their arrays by trial.
-
-    In front of each table's columns stand what the experiment calls its axes (settings, or `data`,
-    the set's name), then those that only this grid has, then the seed; an array's key names the
-    same.
-    """
-    tables: dict[str, list[pd.DataFrame]] = {}
-    arrays: dict[str, dict[str, np.ndarray]] = {}
-    axes = list(dict.fromkeys([*axes, *(axis for p in planned for axis in p.spec.axes)]))
-    for p in planned:
-        cell = {axis: p.spec.value(axis) for axis in axes} | {"seed": p.spec.seed}
-        cell = {key: str(v) if isinstance(v, list) else v for key, v in cell.items()}
-        its_tables, its_arrays = store.read_trial(p.directory)
-        for name, table in its_tables.items():
-            for i, (key, value) in enumerate(cell.items()):
-                if key in table:
-                    raise DgmError(f"{key}: is a column of {name}.csv, and cannot be an axis")
-                table.insert(i, key, value)
-            tables.setdefault(name, []).append(table)
-        label = ",".join(f"{key}={value}" for key, value in cell.items())
-        for name, array in its_arrays.items():
-            arrays.setdefault(name, {})[label] = array
-    return Artifacts(
-        {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}, arrays
-    )
-
-
 def write_results(
     recipe: Recipe, finished: list[Planned], options: Options, report: Report
 ) -> list[str]:
@@ -382,40 +338,20 @@ def write_results(
     return figures
 
 
-def draw(experiment: str, artifacts: Artifacts, target: Path) -> list[str]:
-    """Every figure of the experiment as .png and .svg, every film as .gif; the files to look at."""
-    names = []
-    for name, figure in recipes.experiment(experiment).draw(artifacts).items():
-        names.append(f"{name}.{plotting.suffixes(figure)[0]}")
-        for suffix in plotting.suffixes(figure):
-            atomic_write(target / f"{name}.{suffix}", plotting.render(figure, suffix))
-    return names
-
-
-def saved(target: Path) -> Artifacts:
-    """The artifacts that `write_results` left, for `draw`."""
-    if not (target / "metrics.csv").exists():
-        raise BadInput(f"{target}: no such results; `dgm run` makes them")
-    return Artifacts(
-        {p.stem: read_csv(p) for p in sorted(target.glob("*.csv")) if p.stem not in KEPT},
-        {p.stem: read_npz(p) for p in sorted(target.glob("*.npz"))},
-    )
-
-
 def _manifest(
     recipe: Recipe, finished: list[Planned], options: Options, report: Report
 ) -> dict[str, Any]:
     trials = []
     for p in finished:
         about = store.about(p.directory)
-        told = ("seconds", "device", "commit", "chosen", "peak_memory_mb", "restored_steps")
         trials.append(
             {
                 "label": p.spec.label,
                 "axes": p.spec.axes,
                 "seed": p.spec.seed,
-                **{key: about.get(key) for key in told},
+                **{key: about.get(key) for key in TOLD},
                 "threads": p.identity["threads"],
+                "identity": digest(p.identity),
             }
         )
     size = sum(f.stat().st_size for f in report.folder.rglob("*") if f.is_file())

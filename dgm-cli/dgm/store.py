@@ -12,6 +12,7 @@ import contextlib
 import json
 import shutil
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +21,31 @@ from dgm.errors import DgmError
 from dgm.results import atomic_write, read_csv, read_json, read_npz, write_csv, write_npz
 
 if TYPE_CHECKING:
+    from dgm.grid import TrialSpec
     from dgm.trial import Artifacts, Trial
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A trial, its folder, and what its result depends on."""
+
+    spec: "TrialSpec"
+    directory: Path
+    identity: dict[str, Any]
+    start: Path | None = None  # the folder of the trial whose models it starts from
+
+    @property
+    def finished(self) -> bool:
+        return is_finished(self.directory, self.identity)
+
+    @property
+    def has_models(self) -> bool:
+        """Whether it is finished with the models that it trained, which results do not hold."""
+        models = about(self.directory).get("models")
+        return self.finished and models is not None and all(map(self._has_model, models))
+
+    def _has_model(self, name: str) -> bool:
+        return (self.directory / f"{name}.safetensors").exists()
 
 
 def checkpoints(directory: Path) -> Path:
@@ -105,8 +130,25 @@ def finish_trial(
         error=None,
         tables=list(artifacts.tables),
         arrays=list(artifacts.arrays),
+        models=list(artifacts.models),
     )
     shutil.rmtree(checkpoints(directory), ignore_errors=True)
+
+
+def restore_trial(
+    directory: Path,
+    identity: dict[str, Any],
+    tables: dict[str, Any],
+    arrays: dict[str, Any],
+    told: dict[str, Any],
+) -> None:
+    """Write a finished trial's folder again, but for its models, from what is known of it."""
+    for name, table in tables.items():
+        write_csv(table, directory / f"{name}.csv")
+    for name, array in arrays.items():
+        write_npz(directory / f"{name}.npz", {name: array})
+    about = {"identity": identity, "state": "finished", "error": None, "models": None, **told}
+    _write(directory, **about, tables=list(tables), arrays=list(arrays))
 
 
 def fail_trial(directory: Path, error: str) -> None:

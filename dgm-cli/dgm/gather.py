@@ -1,0 +1,121 @@
+"""From trials to a run's tables, arrays and figures, and from those back to trials.
+
+In front of each table's columns stand what the experiment calls its axes (settings, or `data`, the
+set's name), then those that only this grid has, then the seed: a trial's cell. The rows of all
+trials lie one below the other, an array is kept under its trial's cell. A repository keeps these
+results and not the trials' folders; `restore` makes the folders again, so that a grid or a list of
+seeds can grow on another machine, or on another day.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dgm import plotting, store
+from dgm import recipe as recipes
+from dgm.errors import BadInput, DgmError
+from dgm.estimate import manifest
+from dgm.results import atomic_write, read_csv, read_npz
+from dgm.store import Planned
+from dgm.trial import Artifacts
+
+KEPT = ("metrics", "summary")  # tables of the run, not of its trials
+TOLD = ("seconds", "device", "commit", "chosen", "peak_memory_mb", "restored_steps")
+
+
+def cell_of(p: Planned, axes: Sequence[str]) -> dict[str, Any]:
+    """The values that tell a trial's rows from those of others."""
+    names = dict.fromkeys([*axes, *p.spec.axes])
+    cell = {axis: p.spec.value(axis) for axis in names} | {"seed": p.spec.seed}
+    return {key: str(v) if isinstance(v, list) else v for key, v in cell.items()}
+
+
+def array_key(cell: dict[str, Any]) -> str:
+    return ",".join(f"{key}={value}" for key, value in cell.items())
+
+
+def gather(planned: list[Planned], axes: Sequence[str]) -> Artifacts:
+    """All finished trials' tables and arrays."""
+    tables: dict[str, list[pd.DataFrame]] = {}
+    arrays: dict[str, dict[str, np.ndarray]] = {}
+    axes = list(dict.fromkeys([*axes, *(axis for p in planned for axis in p.spec.axes)]))
+    for p in planned:
+        cell = cell_of(p, axes)
+        its_tables, its_arrays = store.read_trial(p.directory)
+        for name, table in its_tables.items():
+            for i, (key, value) in enumerate(cell.items()):
+                if key in table:
+                    raise DgmError(f"{key}: is a column of {name}.csv, and cannot be an axis")
+                table.insert(i, key, value)
+            tables.setdefault(name, []).append(table)
+        for name, array in its_arrays.items():
+            arrays.setdefault(name, {})[array_key(cell)] = array
+    return Artifacts(
+        {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}, arrays
+    )
+
+
+def saved(target: Path) -> Artifacts:
+    """What `gather` gave to the results in this folder, read back."""
+    if not (target / "metrics.csv").exists():
+        raise BadInput(f"{target}: no such results; `dgm run` makes them")
+    return Artifacts(
+        {p.stem: read_csv(p) for p in sorted(target.glob("*.csv")) if p.stem not in KEPT},
+        {p.stem: read_npz(p) for p in sorted(target.glob("*.npz"))},
+    )
+
+
+def restore(planned: list[Planned], axes: Sequence[str], target: Path) -> int:
+    """Make the folders again of trials that the results hold; how many there were.
+
+    BadInput when the results hold a trial of the same name that is another one. Models are not
+    among the results.
+    """
+    held = {trial["label"]: trial for trial in manifest(target).get("trials", [])}
+    lacking = [p for p in planned if p.spec.label in held and not store.about(p.directory)]
+    for p in lacking:
+        if held[p.spec.label].get("identity") != digest(p.identity):
+            raise BadInput(
+                f"{target}: the trial {p.spec.label} in these results was made with other "
+                f"settings, data or versions, and cannot be kept; without --extend it runs anew"
+            )
+    results = saved(target) if lacking else Artifacts({})
+    axes = list(dict.fromkeys([*axes, *(axis for p in planned for axis in p.spec.axes)]))
+    for p in lacking:
+        cell = cell_of(p, axes)
+        tables = {name: _rows(table, cell) for name, table in results.tables.items()}
+        arrays = {name: of.get(array_key(cell)) for name, of in results.arrays.items()}
+        store.restore_trial(
+            p.directory,
+            p.identity,
+            {name: table for name, table in tables.items() if len(table)},
+            {name: array for name, array in arrays.items() if array is not None},
+            {key: held[p.spec.label][key] for key in TOLD},
+        )
+    return len(lacking)
+
+
+def _rows(table: pd.DataFrame, cell: dict[str, Any]) -> pd.DataFrame:
+    """A trial's own part of a table of a run, without the columns that it did not have."""
+    own = np.logical_and.reduce([table[key].astype(str) == str(cell[key]) for key in cell])
+    return table[own].drop(columns=list(cell)).dropna(axis=1, how="all")
+
+
+def digest(identity: dict[str, Any]) -> str:
+    """A short name of all that a trial's result depends on, for the manifest."""
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def draw(experiment: str, artifacts: Artifacts, target: Path) -> list[str]:
+    """Every figure of the experiment as .png and .svg, every film as .gif; the files to look at."""
+    names = []
+    for name, figure in recipes.experiment(experiment).draw(artifacts).items():
+        names.append(f"{name}.{plotting.suffixes(figure)[0]}")
+        for suffix in plotting.suffixes(figure):
+            atomic_write(target / f"{name}.{suffix}", plotting.render(figure, suffix))
+    return names
