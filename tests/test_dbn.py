@@ -83,7 +83,8 @@ def test_an_update_is_wake_and_contrast_and_sleep(monkeypatch: pytest.MonkeyPatc
     grad = dbn.top.parameters.grad
     difference = top_states[0].mean(0) - top_states[-1].mean(0)
     torch.testing.assert_close(grad["a"], difference)
-    assert (grad["W"].sum(0) - grad["W"][:4].sum(0)).abs().max() > 0  # labels take part
+    start, end = (v.t() @ hidden_mean(v) / len(v) for v in (top_states[0], top_states[-1]))
+    torch.testing.assert_close(grad["W"], start - end)
     # Each case has one label on, before and after: the labels' part of W sums to that of b.
     torch.testing.assert_close(grad["W"][4:].sum(0), grad["b"])
 
@@ -98,6 +99,22 @@ def test_rate_and_momentum() -> None:
         velocity = 0.5 * velocity + 0.1 * dbn.gradient
         theta = theta + velocity
         torch.testing.assert_close(dbn.flat, theta)
+
+
+def test_the_top_has_a_rate_of_its_own() -> None:
+    one, four = (
+        UpDown(dbn, cases(9, generator)[1], 2, 0.1, generator, top_factor=factor)
+        for (dbn, generator), factor in ((small_dbn(), 1.0), (small_dbn(), 4.0))
+    )
+    x, _ = cases(9, torch.Generator().manual_seed(3))
+    moved = []
+    for learner in (one, four):
+        before = learner.dbn.flat.clone()
+        learner.update(x, torch.arange(len(x)))
+        top = len(learner.dbn.top.flat)
+        moved.append((learner.dbn.flat - before).split([len(before) - top, top]))
+    torch.testing.assert_close(moved[0][0], moved[1][0])
+    torch.testing.assert_close(4 * moved[0][1], moved[1][1])
 
 
 def test_learning_goes_on_from_its_state() -> None:

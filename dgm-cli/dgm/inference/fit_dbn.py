@@ -36,7 +36,8 @@ class DBNSettings(GreedySettings):
         [3, 6, 10], min_length=1, description="at the top, in each phase of up-down"
     )
     up_down_epochs: int = Field(100, gt=0, description="of each phase")
-    up_down_rate: float = Field(0.05, gt=0, description="does not fall")
+    up_down_rate: float = Field(0.1, gt=0, description="of the directed layers; does not fall")
+    up_down_top_rate: float = Field(0.4, gt=0, description="of the top; does not fall")
     fresh: float = Field(
         0.1, gt=0, le=1, description="share that each epoch's end has in the averaged net"
     )
@@ -67,13 +68,14 @@ def fit_dbn(settings: DBNSettings, trial: Trial, images: Labelled) -> tuple[DBN,
     trial.record("curves", epoch=0, split="validation", error=error)
     best.offer(-error, 0)
     state = {"net": net, "averaged": averaged, "best": best}
+    rate, top_factor = settings.up_down_rate, settings.up_down_top_rate / settings.up_down_rate
 
     def errors(
         phase: str, x: Tensor, classes: Tensor, k: int, n: int, judges: Judges, balanced: bool
     ) -> Iterator[tuple[int, float]]:
         """Up-down on x for n epochs; the averaged net's error on the images that judge it."""
         labels = one_hot(classes, trial.data.classes)
-        learner = UpDown(net, labels, k, settings.up_down_rate, trial.generator)
+        learner = UpDown(net, labels, k, rate, trial.generator, top_factor=top_factor)
         batches = Minibatches(
             x, settings.batch, trial.generator, classes=classes if balanced else None
         )

@@ -3,6 +3,9 @@
 Up (wake): sampled recognition states teach the generative weights by the delta rule. At the top k
 Gibbs steps lead away from the wake sample, and its RBM learns by contrastive divergence. Down
 (sleep): a pass from the chain's end to the image teaches the recognition weights likewise.
+
+Beside the paper: at the top, hidden units enter the statistics as probabilities. The expectation is
+the same and there is less noise, so that a larger rate can be borne.
 """
 
 import torch
@@ -17,7 +20,8 @@ from dgm.models.parameters import Parameters
 class UpDown:
     """theta += velocity,  velocity = momentum velocity + rate gradient.
 
-    `k`, `rate` and `momentum` may be set between updates. Gradients are means over the minibatch.
+    The top's rate is `top_factor` times that of the directed layers. `k`, `rate` and `momentum` may
+    be set between updates. Gradients are means over the minibatch.
     """
 
     def __init__(
@@ -28,12 +32,13 @@ class UpDown:
         rate: float,
         generator: torch.Generator,
         momentum: float = 0.0,
+        top_factor: float = 1.0,
     ) -> None:
         """`labels` (N, labels) are those of the images that `update` gets minibatches of."""
         if k < 1:
             raise ValueError(f"up-down with {k} Gibbs steps: at least one leads away from the data")
         self.dbn, self.labels, self.generator = dbn, labels, generator
-        self.k, self.rate, self.momentum = k, rate, momentum
+        self.k, self.rate, self.momentum, self.top_factor = k, rate, momentum, top_factor
         self.velocity = torch.zeros_like(dbn.flat)
 
     def update(self, x: Tensor, indices: Tensor) -> Tensor:
@@ -51,12 +56,12 @@ class UpDown:
 
         top = dbn.top
         v = torch.cat([wake[-1], self.labels[indices]], 1)
-        h = start = bernoulli(top.hidden_mean(v), generator)
+        h = start = top.hidden_mean(v)
         for _ in range(self.k):
-            mean = top.visible_mean(h)
-            dreamed = top.draw_visible(mean, generator)
-            h = bernoulli(top.hidden_mean(dreamed), generator)
+            dreamed = top.sample_visible(bernoulli(h, generator), generator)
+            h = top.hidden_mean(dreamed)
         statistics(top.parameters, v, start, dreamed, h)
+        top.parameters.gradient.mul_(self.top_factor)
 
         pen = dreamed[:, : -top.labels]
         sleep = [pen, *dbn.down(pen, generator)][::-1]  # from the image up
