@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dgm.inference.ais import AIS, schedule
 from dgm.inference.contrastive_divergence import ContrastiveDivergence, gibbs
-from dgm.models.rbm import RBM, GaussianRBM, LabelRBM, log_odds
+from dgm.models.rbm import RBM, GaussianRBM, LabelRBM, LinearRBM, log_odds
 
 
 def all_states(n: int) -> Tensor:
@@ -135,6 +135,31 @@ def test_gaussian_visible_units() -> None:
     torch.testing.assert_close(rbm.hidden_mean(v).double(), hidden, atol=1e-4, rtol=0)
     drawn = rbm.sample_visible(h[5].expand(40_000, 3), generator)
     torch.testing.assert_close(drawn.mean(0), rbm.visible_mean(h[5:6])[0], atol=0.03, rtol=0)
+    torch.testing.assert_close(drawn.T.cov(), torch.eye(2), atol=0.03, rtol=0)
+
+
+def test_linear_hidden_units() -> None:
+    """Oracle: quadrature over two hidden units, at every visible state."""
+    rbm = LinearRBM(3, 2)
+    generator = torch.Generator().manual_seed(4)
+    rbm.flat.normal_(0.0, 0.7, generator=generator)
+    axis = torch.linspace(-12, 12, 601)
+    h = torch.cartesian_prod(axis, axis)
+    area = (axis[1] - axis[0]).item() ** 2
+    p, v = rbm.parameters, all_states(3)
+    energy = -(v @ p["W"] @ h.T) - (v @ p["a"])[:, None] + 0.5 * (h - p["b"]).square().sum(1)
+    joint_weight = torch.exp(-energy.double()) * area
+    weight = joint_weight.sum(1)
+    torch.testing.assert_close(torch.exp(-rbm.free_energy(v).double()), weight, rtol=1e-4, atol=0)
+    assert rbm.log_partition(3) == pytest.approx(math.log(weight.sum().item()), abs=1e-4)
+    mean = joint_weight @ h.double() / weight[:, None]
+    torch.testing.assert_close(rbm.hidden_mean(v).double(), mean, atol=1e-4, rtol=0)
+    near = ((h[:, 0] - 0.4).abs() < 1e-6) & ((h[:, 1] + 1.2).abs() < 1e-6)
+    given = joint_weight[:, near][:, 0]
+    expected = given @ v.double() / given.sum()
+    torch.testing.assert_close(rbm.visible_mean(h[near])[0].double(), expected, atol=1e-4, rtol=0)
+    drawn = rbm.sample_hidden(v[5].expand(40_000, 3), generator)
+    torch.testing.assert_close(drawn.mean(0), rbm.hidden_mean(v[5:6])[0], atol=0.03, rtol=0)
     torch.testing.assert_close(drawn.T.cov(), torch.eye(2), atol=0.03, rtol=0)
 
 

@@ -51,6 +51,7 @@ class Ended(NamedTuple):
 def work(job: Job, display: Any) -> Ended:
     """Run one trial in this process; its artifacts, or its checkpoints, are in its folder then."""
     import torch
+    from threadpoolctl import threadpool_limits
 
     from dgm import data
     from dgm.recipe import experiment
@@ -71,7 +72,8 @@ def work(job: Job, display: Any) -> Ended:
             lambda phase, step, n: display.update(label, phase, step, n),
             job.start,
         )
-        artifacts = experiment(job.experiment).run_trial(job.spec.settings, trial)
+        with threadpool_limits(job.threads, "blas"):  # numpy's, which torch's number is not for
+            artifacts = experiment(job.experiment).run_trial(job.spec.settings, trial)
         store.finish_trial(job.directory, job.identity, artifacts, trial)
         return Ended(label)
     except KeyboardInterrupt:

@@ -45,7 +45,7 @@ class ContrastiveDivergence:
         """
         p = self.rbm.parameters
         h_data = self.rbm.hidden_mean(x)
-        start = bernoulli(h_data, self.generator)
+        start = self.rbm.draw_hidden(h_data, self.generator)
         reconstruction = self.rbm.visible_mean(start)
         if len(self.chains):
             v = gibbs(self.rbm, self.chains, self.k, self.generator)

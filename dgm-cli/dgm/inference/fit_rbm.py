@@ -11,7 +11,7 @@ from dgm.data.minibatches import Minibatches
 from dgm.errors import Diverged
 from dgm.inference.contrastive_divergence import ContrastiveDivergence
 from dgm.inference.epochs import epochs
-from dgm.models.rbm import RBM, LabelRBM, one_hot
+from dgm.models.rbm import RBM, LabelRBM, LinearRBM, one_hot
 from dgm.recipe import TrialSettings
 from dgm.trial import Trial
 
@@ -35,7 +35,8 @@ def fit_rbm(
     x = batches.x[:LOOKED_AT]
     # Grey pixels that are drawn at each visit add their own variance to any error.
     drawn = (x * (1 - x)).sum(1).mean().item() if batches.dynamic else 0.0
-    start = drawn + (x - rbm.visible_mean(rbm.hidden_mean(x))).square().sum(1).mean().item()
+    h = rbm.sample_hidden(x, torch.Generator(x.device).manual_seed(0))  # leaving the trial's alone
+    start = drawn + (x - rbm.visible_mean(h)).square().sum(1).mean().item()
     for epoch, error in epochs(trial, phase, learner, batches, n, rbm=rbm, **state):
         if not error <= SLACK * start:
             raise Diverged(
@@ -62,12 +63,15 @@ def greedy(
     rbms: Sequence[RBM],
     classes: Tensor | None = None,
     phase: str = "layer",
+    drawn: bool = True,
+    decay: float = 0.0,
 ) -> None:
-    """CD-1 layer by layer: each machine learns the hidden probabilities of the one below, drawn
-    anew at each visit; the first learns x (N, visible) as it is.
+    """CD-1 layer by layer: each machine learns the hidden probabilities of the one below, `drawn`
+    anew at each visit or as they are; the first learns x (N, visible) as it is.
 
-    With `classes` (N,) minibatches are balanced, and a `LabelRBM` at the top sees them beside the
-    layer below. Records "greedy" (phase, epoch, error).
+    Label units ask for half of the rate, and real hidden units for a hundredth. With `classes` (N,)
+    minibatches are balanced, and a `LabelRBM` at the top sees them beside the layer below.
+    Records "greedy" (phase, epoch, error).
     """
     for number, rbm in enumerate(rbms, start=1):
         rate = settings.greedy_rate
@@ -75,9 +79,12 @@ def greedy(
             if classes is None:
                 raise ValueError("a top with label units needs the classes")
             x, rate = torch.cat([x, one_hot(classes, rbm.labels).to(x)], 1), rate / 2
+        if isinstance(rbm, LinearRBM):
+            rate = rate / 100
         rbm.initialise(settings.greedy_std, trial.generator, x)
-        learner = ContrastiveDivergence(rbm, 1, rate, trial.generator, settings.greedy_momentum)
-        batches = Minibatches(x, settings.batch, trial.generator, number > 1, classes)
+        momentum = settings.greedy_momentum
+        learner = ContrastiveDivergence(rbm, 1, rate, trial.generator, momentum, decay)
+        batches = Minibatches(x, settings.batch, trial.generator, drawn and number > 1, classes)
         name = f"{phase}{number}"
         for epoch, error in fit_rbm(trial, name, learner, batches, settings.greedy_epochs):
             trial.record("greedy", phase=name, epoch=epoch, error=error)

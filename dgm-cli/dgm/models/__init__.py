@@ -8,13 +8,18 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 
 from dgm.errors import BadInput
+from dgm.models.autoencoder import Autoencoder
 from dgm.models.classifier import Classifier
 from dgm.models.dbn import DBN
-from dgm.models.rbm import RBM, GaussianRBM, LabelRBM
+from dgm.models.pca import PCA
+from dgm.models.rbm import RBM, GaussianRBM, LabelRBM, LinearRBM
 from dgm.models.vae import VAE
 from dgm.results import atomic_write
 
-MODELS = {model.__name__: model for model in (Classifier, DBN, GaussianRBM, LabelRBM, RBM, VAE)}
+MODELS = {
+    model.__name__: model
+    for model in (Autoencoder, Classifier, DBN, GaussianRBM, LabelRBM, LinearRBM, PCA, RBM, VAE)
+}
 
 
 def save(model: Any, path: Path, about: dict[str, Any]) -> None:

@@ -1,11 +1,12 @@
-"""Restricted Boltzmann machines (Smolensky 1986; Hinton 2002) with binary hidden units.
+"""Restricted Boltzmann machines (Smolensky 1986; Hinton 2002).
 
     p(v, h) = exp(-E(v, h)) / Z,   -E(v, h) = v W h + a v + b h
     p(h_j = 1|v) = sigmoid(b + v W)_j,   p(v_i = 1|h) = sigmoid(a + h W^T)_i
     p(v) = exp(-F(v)) / Z,   -F(v) = a v + sum_j log(1 + exp(b + v W)_j)
 
 The visible units are binary (`RBM`), binary with a group of label units beside them of which one
-is on (`LabelRBM`), or real (`GaussianRBM`). Shapes: v (n, visible), h (n, hidden). Units: nats.
+is on (`LabelRBM`), or real (`GaussianRBM`); in a `LinearRBM` the hidden units are real.
+Shapes: v (n, visible), h (n, hidden). Units: nats.
 """
 
 import math
@@ -57,13 +58,17 @@ class RBM:
         return torch.addmm(p["a"], h, p["W"].t()).sigmoid_()
 
     def sample_hidden(self, v: Tensor, generator: torch.Generator) -> Tensor:
-        return bernoulli(self.hidden_mean(v), generator)
+        return self.draw_hidden(self.hidden_mean(v), generator)
 
     def sample_visible(self, h: Tensor, generator: torch.Generator) -> Tensor:
         return self.draw_visible(self.visible_mean(h), generator)
 
+    def draw_hidden(self, mean: Tensor, generator: torch.Generator) -> Tensor:
+        """h ~ p(h|v) from its mean, which is all that these distributions depend on."""
+        return bernoulli(mean, generator)
+
     def draw_visible(self, mean: Tensor, generator: torch.Generator) -> Tensor:
-        """v ~ p(v|h) from its mean, which is all that these distributions depend on."""
+        """v ~ p(v|h) likewise."""
         return bernoulli(mean, generator)
 
     def free_energy(self, v: Tensor) -> Tensor:
@@ -143,8 +148,7 @@ class GaussianRBM(RBM):
         return torch.addmm(p["a"], h, p["W"].t())
 
     def draw_visible(self, mean: Tensor, generator: torch.Generator) -> Tensor:
-        noise = torch.randn(mean.shape, generator=generator, device=mean.device)
-        return mean + noise
+        return _normal(mean, generator)
 
     def free_energy(self, v: Tensor) -> Tensor:
         p = self.parameters
@@ -159,10 +163,43 @@ class GaussianRBM(RBM):
         p = self.parameters
         W, a, b = (p[name].double() for name in ("W", "a", "b"))
 
-        def of_visible(w: Tensor) -> Tensor:
-            return w @ a + 0.5 * w.square().sum(1) + 0.5 * len(a) * math.log(2 * math.pi)
+        return _over_hidden(lambda h: _of_linear(h @ W.t(), a), b, block)
 
-        return _over_hidden(lambda h: of_visible(h @ W.t()), b, block)
+
+class LinearRBM(RBM):
+    """Binary visible units below real hidden ones of variance 1: a code layer.
+
+    -E(v, h) = v W h + a v - |h - b|^2 / 2,   p(h|v) = N(b + v W, I)
+    -F(v) = a v + b (v W) + |v W|^2 / 2 + hidden log(2 pi) / 2
+
+    Hinton & Salakhutdinov (2006): the top of the stack that an autoencoder begins as.
+    """
+
+    def hidden_mean(self, v: Tensor) -> Tensor:
+        p = self.parameters
+        return torch.addmm(p["b"], v, p["W"])
+
+    def draw_hidden(self, mean: Tensor, generator: torch.Generator) -> Tensor:
+        return _normal(mean, generator)
+
+    def free_energy(self, v: Tensor) -> Tensor:
+        p = self.parameters
+        return -(v @ p["a"]) - _of_linear(v @ p["W"], p["b"])
+
+    def log_partition(self, block: int = 2**14) -> float:
+        """log Z exactly, by enumerating the visible units (25 at most)."""
+        p = self.parameters
+        W, a, b = (p[name].double() for name in ("W", "a", "b"))
+        return _over_hidden(lambda v: _of_linear(v @ W, b), a, block)
+
+
+def _of_linear(pre: Tensor, b: Tensor) -> Tensor:
+    """log of the integral over h of exp(pre h - |h - b|^2 / 2), (n,)."""
+    return pre @ b + 0.5 * pre.square().sum(1) + 0.5 * len(b) * math.log(2 * math.pi)
+
+
+def _normal(mean: Tensor, generator: torch.Generator) -> Tensor:
+    return mean + torch.randn(mean.shape, generator=generator, device=mean.device)
 
 
 def _over_hidden(of_visible: Callable[[Tensor], Tensor], b: Tensor, block: int) -> float:

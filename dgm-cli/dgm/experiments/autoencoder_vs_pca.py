@@ -1,0 +1,189 @@
+"""Reconstructions of digits from few numbers: a deep autoencoder, logistic PCA and PCA.
+
+Hinton & Salakhutdinov (2006), Figure 2B. The net: `dgm.models.autoencoder`; its learning:
+`dgm.inference.fit_autoencoder`; PCA: `dgm.models.pca`.
+
+All 60,000 images that are not for testing are learned from, as in the paper. Nothing is chosen on
+test images: settings were, with `judged: validation`, on validation images that were left out.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from pydantic import Field
+from torch import Tensor
+
+from dgm import plotting
+from dgm.data.labelled import labelled
+from dgm.inference.fit_autoencoder import (
+    AutoencoderSettings,
+    best_codes,
+    fit_autoencoder,
+    squared_error,
+)
+from dgm.models.pca import PCA
+from dgm.results import Metric, by_cell, own_axes, read_label
+from dgm.trial import Artifacts, Trial
+
+REVISION = 1
+AXES = ["data", "row", "code"]
+PAPER_CODE = 30  # numbers, which go without saying in a metric's name
+BEST_CODES = "best_codes"  # a stage: the code of each test image improved on, the decoder as it was
+ROWS = {  # as the figures name and colour them, in their order
+    "autoencoder": ("autoencoder", plotting.BLUE),
+    "autoencoder_adam": ("autoencoder, Adam", plotting.GREEN),
+    "not_pretrained": ("without pre-training", plotting.PURPLE),
+    "logistic_pca": ("logistic PCA", plotting.ORANGE),
+    "logistic_pca_best_codes": ("logistic PCA, best codes", plotting.RED),
+    "pca": ("PCA", plotting.BLACK),
+}
+
+
+class Settings(AutoencoderSettings):
+    """One row: a learner and a code size."""
+
+    row: str = Field("autoencoder", description="the row's name")
+    learner: Literal["autoencoder", "pca"] = Field("autoencoder", description="what is fitted")
+    code_steps: int = Field(
+        0, ge=0, description="steps by which test images' codes are improved on, as a row more"
+    )
+    judged: Literal["test", "validation"] = Field(
+        "test", description="images to judge by; with validation, these are not learned from"
+    )
+
+
+def run_trial(settings: Settings, trial: Trial) -> Artifacts:
+    """Fit one row's learner, measure its error, and reconstruct an image of each class."""
+    images = labelled(trial.data, trial.device)
+    x = images.all[0] if settings.judged == "test" else images.x["train"]
+    judged, classes = images.x[settings.judged], images.classes[settings.judged]
+    shown = judged[[int((classes == c).nonzero()[0]) for c in classes.unique()]]
+
+    reconstruct: dict[str, Callable[[Tensor], Tensor]] = {}
+    model: Any
+    if settings.learner == "pca":
+        model = PCA(x.shape[1], settings.code, trial.device)
+        model.fit(x)
+    else:
+        model = fit_autoencoder(settings, trial, x, {"train": x, settings.judged: judged})
+    reconstruct[""] = model.reconstruct
+    if settings.code_steps:
+        reconstruct[BEST_CODES] = lambda part: model.decode(
+            best_codes(model, part, settings.code_steps)
+        ).sigmoid_()
+    arrays = {"original": plotting.grey(shown, trial.data.shape)}
+    for stage, back in reconstruct.items():
+        for split, of in (("train", x), (settings.judged, judged)):
+            trial.record("errors", stage=stage, split=split, squared_error=squared_error(of, back))
+        name = f"reconstructed_{stage}" if stage else "reconstructed"
+        arrays[name] = plotting.grey(back(shown), trial.data.shape)
+    return Artifacts(trial.tables(), arrays, {settings.learner: model})
+
+
+# --- metrics ---------------------------------------------------------------------------------
+
+
+def summarise(artifacts: Artifacts) -> Iterator[Metric]:
+    """Squared errors by row; rows of other code sizes than the paper's carry theirs."""
+    for cell, rows in by_cell(artifacts.tables["errors"]):
+        for of in rows.fillna({"stage": ""}).to_dict("records"):
+            name = ending(cell, of["stage"])
+            yield Metric(f"{of['split']}_squared_error/{name}", cell["seed"], of["squared_error"])
+
+
+def ending(cell: dict[str, Any], stage: str) -> str:
+    """A row and stage in a metric's name: "pca", "pca/code2", "logistic_pca_best_codes"."""
+    code = "" if cell["code"] == PAPER_CODE else f"/code{cell['code']}"
+    return named(cell["row"], stage) + code + own_axes(cell, AXES)
+
+
+def named(row: str, stage: str) -> str:
+    return f"{row}_{stage}" if stage else row
+
+
+# --- figures ---------------------------------------------------------------------------------
+
+
+def draw(artifacts: Artifacts) -> dict[str, Figure]:
+    """Reconstructions, error by code size, and error along the fine-tuning."""
+    tables = artifacts.tables
+    errors = tables["errors"].fillna({"stage": ""})
+    errors = errors[errors["split"] != "train"]
+    code = shown_code(errors)
+    figures = {"reconstructions": reconstructions_figure(artifacts.arrays, errors, code)}
+    if errors["code"].nunique() > 1:
+        figures["codes"] = codes_figure(errors)
+    if "curves" in tables:
+        figures["tuning"] = tuning_figure(tables["curves"].query(f"code == {code}"))
+    return figures
+
+
+def shown_code(errors: pd.DataFrame) -> int:
+    """The paper's code size where there is one, else the one that most rows have."""
+    codes = errors.drop_duplicates(["row", "code"])["code"]
+    return PAPER_CODE if PAPER_CODE in set(codes) else int(codes.mode().iloc[-1])
+
+
+def reconstructions_figure(arrays: dict[str, Any], errors: pd.DataFrame, code: int) -> Figure:
+    """A digit of each class, and below it what each row of the first seed makes of it."""
+    lines: dict[str, np.ndarray] = {}
+    for array, by_label in arrays.items():
+        for label, images in by_label.items():
+            about = read_label(label)
+            if int(about["code"]) == code:
+                stage = array.removeprefix("reconstructed").removeprefix("_")
+                name = array if array == "original" else named(about["row"], stage)
+                lines.setdefault(name, images)
+    order = ["original", *ROWS]
+    names = sorted(lines, key=lambda name: order.index(name) if name in order else len(order))
+    means = {
+        named(*key): rows["squared_error"].mean()
+        for key, rows in errors[errors["code"] == code].groupby(["row", "stage"])
+    }
+    figure = plotting.panels(columns=1, rows=len(names), width=7.0, height=0.72)
+    for axes, name in zip(figure.axes, names, strict=True):
+        plotting.show_images(axes, lines[name], len(lines[name]))
+        text = f"{look(name)[0]}  {means[name]:.2f}" if name in means else name
+        axes.text(-0.02, 0.5, text, transform=axes.transAxes, ha="right", va="center")
+    return figure
+
+
+def look(name: str) -> tuple[str, str]:
+    """A row's title and colour; a user's own has its name for the one and grey for the other."""
+    return ROWS.get(name, (name, "grey"))
+
+
+def codes_figure(errors: pd.DataFrame) -> Figure:
+    """Squared error against the numbers of a code."""
+    figure = plotting.panels(columns=1, width=6.0, height=3.9)
+    (axes,) = figure.axes
+    for key, rows in errors.groupby(["row", "stage"], sort=False):
+        if rows["code"].nunique() > 1:
+            title, color = look(named(*key))
+            by_code = rows.groupby("code")["squared_error"].mean()
+            axes.plot(by_code.index, by_code, "o-", color=color, label=title)
+    axes.set(
+        xlabel="numbers in the code", ylabel="squared error, summed over pixels", ylim=(0, None)
+    )
+    axes.legend()
+    return figure
+
+
+def tuning_figure(curves: pd.DataFrame) -> Figure:
+    """Squared error against epochs of fine-tuning, training and judged images."""
+    figure = plotting.panels(columns=1, width=6.0, height=3.9)
+    (axes,) = figure.axes
+    for name in curves["row"].unique():
+        title, color = look(name)
+        of_row = curves[(curves["row"] == name) & (curves["epoch"] > 0)]
+        for split, rows in of_row.groupby("split", sort=False):
+            train = split == "train"
+            label = f"{title}, training" if train else title
+            kind = "train" if train else "test"
+            plotting.seeds_line(axes, rows, "epoch", "squared_error", label, color, kind)
+    axes.set(xscale="log", xlabel="epochs", ylabel="squared error, summed over pixels")
+    plotting.legend_below(figure, columns=2)
+    return figure

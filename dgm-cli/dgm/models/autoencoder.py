@@ -1,0 +1,86 @@
+"""Deep autoencoders (Hinton & Salakhutdinov 2006): an encoder to a linear code, a decoder back.
+
+    code = encoder(x),   reconstruction = sigmoid(decoder(code)),   hidden units logistic
+    cross-entropy = -sum_i (x_i log r_i + (1 - x_i) log(1 - r_i)), summed over pixels
+
+Without hidden layers this is what the paper calls logistic PCA. Units: nats per image.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from dgm.models.mlp import MLP
+from dgm.models.parameters import adjoin
+from dgm.models.rbm import RBM
+
+
+class Autoencoder:
+    """Layers of `sizes`, pixels first and code last, and the same back; all in `flat`."""
+
+    def __init__(self, sizes: Sequence[int], device: torch.device | str = "cpu") -> None:
+        self.config = {"sizes": list(sizes)}
+        self.encoder = MLP(sizes, device, units="logistic")
+        self.decoder = MLP(sizes[::-1], device, units="logistic")
+        self.flat, self.gradient = adjoin(self.encoder.parameters, self.decoder.parameters)
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Every W ~ N(0, 1 / its inputs), every b = 0."""
+        self.flat.zero_()
+        for layer in (*self.encoder.layers, *self.decoder.layers):
+            layer.W.normal_(0.0, len(layer.W) ** -0.5, generator=generator)
+
+    def unroll(self, rbms: Sequence[RBM]) -> None:
+        """Begin as a stack of RBMs, the lowest first: up by their weights, down by the same."""
+        ups, downs = self.encoder.layers, self.decoder.layers[::-1]
+        for up, down, rbm in zip(ups, downs, rbms, strict=True):
+            up.W.copy_(rbm.parameters["W"])
+            up.b.copy_(rbm.parameters["b"])
+            down.W.copy_(rbm.parameters["W"].t())
+            down.b.copy_(rbm.parameters["a"])
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Codes (n, code)."""
+        return _linear(self.encoder, x)[1]
+
+    def decode(self, code: Tensor) -> Tensor:
+        """Log odds of the pixels, (n, visible)."""
+        return _linear(self.decoder, code)[1]
+
+    def reconstruct(self, x: Tensor) -> Tensor:
+        """Pixels in [0, 1], (n, visible)."""
+        return self.decode(self.encode(x)).sigmoid_()
+
+    def backward(self, x: Tensor) -> Tensor:
+        """Write the gradient of minus the mean cross-entropy; returns that mean, a scalar."""
+        below, code = _linear(self.encoder, x)
+        above, logits = _linear(self.decoder, code)
+        loss = cross_entropy(x, logits).mean()
+        d_logits = (x - logits.sigmoid_()).div_(len(x))
+        d_code = self.decoder.to_input(self.decoder.backward(code, above, d_logits))
+        self.encoder.backward(x, below, d_code)
+        return loss
+
+    def code_gradient(self, x: Tensor, code: Tensor) -> Tensor:
+        """The derivative of minus each image's cross-entropy by its code, (n, code)."""
+        above, logits = _linear(self.decoder, code)
+        return self.decoder.to_input(self.decoder.to_first(above, x - logits.sigmoid_()))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"parameters": self.flat}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.flat.copy_(state["parameters"])
+
+
+def cross_entropy(x: Tensor, logits: Tensor) -> Tensor:
+    """-sum_i log p(x_i) of Bernoulli pixels with these log odds, (n,)."""
+    return (softplus(logits) - x * logits).sum(1)
+
+
+def _linear(mlp: MLP, x: Tensor) -> tuple[list[Tensor], Tensor]:
+    """Hidden states and output of a net that may have no hidden layer."""
+    hidden = mlp.hidden(x)
+    return hidden, mlp.output(hidden[-1] if hidden else x)

@@ -1,0 +1,205 @@
+"""Codes and reconstructions: gradients, pre-training, PCA, and the experiment over them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from dgm import data
+from dgm.experiments import autoencoder_vs_pca
+from dgm.inference.fit_autoencoder import (
+    ConjugateGradients,
+    FallingAdam,
+    best_codes,
+    fit_autoencoder,
+    squared_error,
+)
+from dgm.models.autoencoder import Autoencoder, cross_entropy
+from dgm.models.pca import PCA
+from dgm.models.rbm import RBM, LinearRBM
+from dgm.trial import Artifacts, Trial
+
+
+def small_net(*sizes: int) -> tuple[Autoencoder, torch.Generator]:
+    generator = torch.Generator().manual_seed(0)
+    net = Autoencoder(sizes)
+    net.initialise(generator)
+    return net, generator
+
+
+@pytest.mark.parametrize("sizes", [(6, 5, 4, 2), (6, 2)])
+def test_gradients_are_autograds(sizes: tuple[int, ...]) -> None:
+    net, generator = small_net(*sizes)
+    x = torch.rand(7, 6, generator=generator)
+    loss = net.backward(x)
+    layers = [*net.encoder.layers, *net.decoder.layers]
+    leaves = [(of.W.clone().requires_grad_(), of.b.clone().requires_grad_()) for of in layers]
+    h, middle = x, len(sizes) - 2
+    for i, (W, b) in enumerate(leaves):
+        h = h @ W + b
+        if i == middle:
+            code = h
+            code.retain_grad()
+        elif i < len(leaves) - 1:
+            h = torch.sigmoid(h)
+    entropy = torch.nn.functional.binary_cross_entropy_with_logits(h, x, reduction="none").sum(1)
+    entropy.mean().backward()
+    assert loss.item() == pytest.approx(entropy.mean().item(), rel=1e-5)
+    torch.testing.assert_close(cross_entropy(x, h), entropy)
+    for layer, (W, b) in zip(layers, leaves, strict=True):
+        assert W.grad is not None and b.grad is not None
+        torch.testing.assert_close(layer.dW, -W.grad, atol=1e-6, rtol=1e-4)
+        torch.testing.assert_close(layer.db, -b.grad, atol=1e-6, rtol=1e-4)
+    assert code.grad is not None
+    by_code = net.code_gradient(x, code.detach()) / len(x)
+    torch.testing.assert_close(by_code, -code.grad, atol=1e-6, rtol=1e-4)
+
+
+def test_an_unrolled_stack_goes_up_and_down_as_its_rbms_do() -> None:
+    net, generator = small_net(6, 5, 4, 2)
+    rbms = [RBM(6, 5), RBM(5, 4), LinearRBM(4, 2)]
+    for rbm in rbms:
+        rbm.flat.normal_(generator=generator)
+    net.unroll(rbms)
+    x = torch.rand(3, 6, generator=generator)
+    h = x
+    for rbm in rbms:
+        h = rbm.hidden_mean(h)
+    torch.testing.assert_close(net.encode(x), h)
+    for rbm in reversed(rbms):
+        h = rbm.visible_mean(h)
+    torch.testing.assert_close(net.reconstruct(x), h)
+
+
+def test_both_optimisers_lower_the_cross_entropy() -> None:
+    x = data.load("digits").train[:300]
+    for batches in (20, 150):
+        net, _ = small_net(64, 20, 5)
+        start = net.backward(x).item()
+        learner: Any = ConjugateGradients(net, 3) if batches == 20 else FallingAdam(net, 0.01)
+        for step in range(batches):
+            learner.update(x, 1 - step / batches)
+        assert net.backward(x).item() < 0.85 * start
+
+
+def test_three_line_searches_are_scipys() -> None:
+    """Oracle: the same minimiser on a function written with autograd."""
+    from scipy.optimize import minimize
+
+    net, generator = small_net(6, 4, 2)
+    x = torch.rand(9, 6, generator=generator)
+    start = net.flat.double().numpy().copy()
+
+    def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
+        other = Autoencoder([6, 4, 2])
+        other.flat.copy_(torch.from_numpy(theta))
+        leaves = [t.clone().requires_grad_() for t in other.flat.split(len(other.flat))]
+        parts = leaves[0].split([24, 4, 8, 2, 8, 4, 24, 6])
+        W = [part.view(shape) for part, shape in zip(parts[::2], [(6, 4), (4, 2), (2, 4), (4, 6)])]  # noqa: B905
+        b = parts[1::2]
+        with torch.enable_grad():
+            h = torch.sigmoid(x @ W[0] + b[0]) @ W[1] + b[1]
+            logits = torch.sigmoid(h @ W[2] + b[2]) @ W[3] + b[3]
+            value = torch.nn.functional.binary_cross_entropy_with_logits(
+                logits, x, reduction="none"
+            )
+            mean = value.sum(1).mean()
+            mean.backward()
+        assert leaves[0].grad is not None
+        return mean.item(), leaves[0].grad.double().numpy()
+
+    expected = minimize(loss, start, jac=True, method="CG", options={"maxiter": 3})
+    ConjugateGradients(net, 3).update(x, 1.0)
+    assert expected.nit == 3
+    apart = np.linalg.norm(net.flat.numpy() - expected.x)  # single precision, in a line search
+    assert apart < 0.02 * np.linalg.norm(expected.x - start)
+
+
+def test_best_codes_are_stationary_and_no_worse() -> None:
+    net, generator = small_net(6, 2)
+    x = torch.rand(5, 6, generator=generator)
+    codes = best_codes(net, x, 3000, 0.05)
+    assert net.code_gradient(x, codes).abs().max() < 1e-2
+    before = cross_entropy(x, net.decode(net.encode(x)))
+    assert (cross_entropy(x, net.decode(codes)) < before).all()
+
+
+def test_pca_is_the_singular_value_decomposition() -> None:
+    """Oracle: numpy's SVD of the centred images."""
+    digits = data.load("digits")
+    model = PCA(64, 7)
+    model.fit(digits.train)
+    x = digits.train.double().numpy()
+    _, singular, right = np.linalg.svd(x - x.mean(0), full_matrices=False)
+    turned = np.abs((model.components.numpy() * right[:7]).sum(1))
+    np.testing.assert_allclose(turned, 1, atol=1e-4)
+    left_out = (singular[7:] ** 2).sum() / len(x)
+    assert squared_error(digits.train, model.reconstruct) == pytest.approx(left_out, rel=1e-4)
+    with pytest.raises(ValueError, match="65 components of 64 pixels"):
+        PCA(64, 65)
+
+
+# --- the experiment ----------------------------------------------------------------------------
+
+
+def settings_of(**more: object) -> autoencoder_vs_pca.Settings:
+    few = {"layers": [12], "code": 3, "greedy_epochs": 1, "tuning_epochs": 2, "batch": 50}
+    return autoencoder_vs_pca.Settings.model_validate({**few, "tuning_batch": 100, **more})
+
+
+def test_the_table_holds_what_the_model_gives(tmp_path: Path) -> None:
+    trial = Trial("t", data.load("digits"), 0, tmp_path)
+    found = autoencoder_vs_pca.run_trial(settings_of(optimiser="adam", code_steps=20), trial)
+    net, errors = found.models["autoencoder"], found.tables["errors"]
+    test = data.load("digits").test
+    plain = errors[(errors["stage"] == "") & (errors["split"] == "test")]["squared_error"].item()
+    by_hand = (test - net.reconstruct(test)).square().sum(1).mean().item()
+    assert plain == pytest.approx(by_hand, rel=1e-6)
+    better = errors[(errors["stage"] == "best_codes") & (errors["split"] == "test")]
+    assert better["squared_error"].item() < plain
+    assert found.tables["curves"]["epoch"].tolist() == [0, 0, 1, 1, 2, 2]
+    assert found.tables["greedy"]["phase"].tolist() == ["layer1", "layer2"]
+    assert found.arrays["original"].shape == (10, 8, 8)
+
+
+def test_validation_images_are_left_out_where_they_judge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def note(settings: Any, trial: Any, x: torch.Tensor, judged: dict[str, torch.Tensor]) -> Any:
+        seen.append((len(x), {name: len(of) for name, of in judged.items()}))
+        return fit_autoencoder(settings, trial, x, judged)
+
+    monkeypatch.setattr(autoencoder_vs_pca, "fit_autoencoder", note)
+    for judged in ("test", "validation"):
+        trial = Trial("t", data.load("digits"), 0, tmp_path / judged)
+        found = autoencoder_vs_pca.run_trial(settings_of(judged=judged), trial)
+        assert set(found.tables["errors"]["split"]) == {"train", judged}
+    assert seen == [(1497, {"train": 1497, "test": 300}), (1400, {"train": 1400, "validation": 97})]
+
+
+def test_other_code_sizes_carry_theirs_in_the_name() -> None:
+    errors = pd.DataFrame(
+        {
+            "data": "digits",
+            "row": ["pca", "pca", "net", "net"],
+            "code": [2, 30, 30, 30],
+            "seed": 0,
+            "stage": ["", "", "", "best_codes"],
+            "split": "test",
+            "squared_error": [4.0, 3.0, 2.0, 1.0],
+        }
+    )
+    metrics = {
+        m.metric: m.value for m in autoencoder_vs_pca.summarise(Artifacts({"errors": errors}))
+    }
+    assert metrics == {
+        "test_squared_error/pca/code2": 4.0,
+        "test_squared_error/pca": 3.0,
+        "test_squared_error/net": 2.0,
+        "test_squared_error/net_best_codes": 1.0,
+    }
