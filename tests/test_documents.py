@@ -6,6 +6,7 @@ import io
 import re
 import tarfile
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -13,15 +14,16 @@ from types import ModuleType
 import numpy as np
 import pytest
 import sklearn.datasets._twenty_newsgroups as sklearn_posts
+from scipy.stats import multinomial
 from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from snowballstemmer.english_stemmer import EnglishStemmer
 
 from dgm import data
-from dgm.data import files, newsgroups, newsgroups_bow
+from dgm.data import files, newsgroups, newsgroups_bow, reuters, synthetic_documents
 from dgm.data.documents import Bags, Documents, bags
 from dgm.data.files import File
 from dgm.data.stems import Text, collect, frequent, stems
-from dgm.errors import BadInput
+from dgm.errors import BadInput, MissingData
 
 # --- bags of stems ---------------------------------------------------------------------------
 
@@ -280,3 +282,169 @@ def test_the_ready_bags_are_as_published() -> None:
     assert found.train.counts.sum(0).tolist() == [*map(int, words[1::2])]
     hockey = found.train.counts[:, [found.vocabulary.index("hockey")]].toarray()
     assert found.topics[(hockey * found.train.topics).sum(0).argmax()] == "rec.sport.hockey"
+
+
+# --- Reuters-21578 ---------------------------------------------------------------------------
+
+
+def story(
+    topics: str = "<D>cocoa</D>",
+    attributes: str = 'TOPICS="YES" LEWISSPLIT="TRAIN" NEWID="1"',
+    text: str = "<TEXT>&#2;\n<TITLE>Cocoa &lt;CCA></TITLE>\n<BODY>Up.\n Reuter\n&#3;</BODY></TEXT>",
+) -> str:
+    return f"<REUTERS {attributes}>\n<TOPICS>{topics}</TOPICS>\n{text}\n</REUTERS>\n"
+
+
+def sgml(*stories: str) -> str:
+    return reuters.DOCTYPE + "".join(stories)
+
+
+def test_stories_of_the_modapte_split() -> None:
+    dated = (
+        "<TEXT><AUTHOR>  By A. Bee</AUTHOR><TITLE>T</TITLE>"
+        "<DATELINE> PARIS,\nMay 1 - </DATELINE><BODY>B</BODY></TEXT>"
+    )
+    found = reuters.stories(
+        sgml(
+            story(),
+            story("<D>earn</D><D>acq</D>", 'TOPICS="YES" LEWISSPLIT="TEST"', dated),
+            story(attributes='TOPICS="NO" LEWISSPLIT="TRAIN"'),
+            story(attributes='TOPICS="YES" LEWISSPLIT="NOT-USED"'),
+            story(attributes='TOPICS="BYPASS" LEWISSPLIT="TEST"'),
+            story("", text='<TEXT TYPE="UNPROC">plain</TEXT>'),
+        ),
+        "a.sgm",
+    )
+    (first, one), (second, two), (third, three) = found
+    assert (first, second, third) == ("train", "test", "train")
+    assert one.text.split() == ["Cocoa", "<CCA>", "Up.", "Reuter"]
+    assert two.text.split() == ["T", "B"]
+    assert three.text == "plain"
+    assert [text.topics for text in (one, two, three)] == [("cocoa",), ("earn", "acq"), ()]
+
+
+NO_STORY = "should be a story, <REUTERS ...> to </REUTERS>"
+
+
+@pytest.mark.parametrize(
+    ("content", "line", "said"),
+    [
+        ("", 1, f"should begin with {reuters.DOCTYPE.strip()}"),
+        (story(), 1, f"should begin with {reuters.DOCTYPE.strip()}"),
+        (sgml(story(), "a line\n", story()), 10, NO_STORY),
+        (sgml(story(), story().replace("</REUTERS>\n", "")), 10, NO_STORY),
+        (sgml(story().replace("</REUTERS>\n", ""), story()), 2, NO_STORY),
+        (sgml(story(), story()[:90]), 10, NO_STORY),
+        (sgml(story(), "\n", story().replace("<REUTERS", "<REUTER")), 11, NO_STORY),
+        (sgml(story(attributes='TOPICS="YES"')), 2, "has no LEWISSPLIT"),
+        (sgml(story(attributes="LEWISSPLIT=TRAIN TOPICS=YES")), 2, "has no LEWISSPLIT"),
+        (sgml(story(), story("<D>cocoa")), 10, "has no <TOPICS> to </TOPICS>"),
+        (sgml(story("<D></D>")), 2, "has no <TOPICS> to </TOPICS>"),
+        (sgml(story("cocoa")), 2, "has no <TOPICS> to </TOPICS>"),
+        (sgml(story(text="<TEXT>no end")), 2, "has no <TEXT> to </TEXT>"),
+        (sgml(story(text="")), 2, "has no <TEXT> to </TEXT>"),
+    ],
+)
+def test_malformed_sgml_is_bad_input_with_file_and_line(content: str, line: int, said: str) -> None:
+    with pytest.raises(BadInput) as caught:
+        list(reuters.stories(content, "a.sgm"))
+    assert str(caught.value).startswith(f"a.sgm:{line}: ")
+    assert said in str(caught.value)
+
+
+def test_reuters_is_as_published() -> None:
+    found = found_or_skipped("reuters")
+    assert (len(found.train), len(found.test)) == (7_775, 3_019)
+    train, test = found.train.topics, found.test.topics
+    assert (train.any(0).sum(), test.any(0).sum(), len(found.topics)) == (115, 93, 118)
+    assert (train.any(0) & test.any(0)).sum() == 90
+    assert train.any(1).all() and test.any(1).all()
+    for topic, counts in {"earn": (2877, 1087), "acq": (1650, 719)}.items():
+        column = found.topics.index(topic)
+        assert (train[:, column].sum(), test[:, column].sum()) == counts
+    assert len(found.vocabulary) == 2000
+    assert (found.train.empty, found.test.empty) == (0, 0)
+    cocoa = found.train.counts[[0], [found.vocabulary.index("cocoa")]]
+    assert cocoa.tolist() == [7]  # BAHIA COCOA REVIEW
+
+
+# --- documents of known topics ---------------------------------------------------------------
+
+
+def test_synthetic_documents_are_what_they_are_said_to_be() -> None:
+    found = synthetic_documents.load()
+    assert found.hash == synthetic_documents.load().hash == data.load("synthetic_documents").hash
+    assert [split.counts.shape for split in (found.train, found.test)] == [(800, 200), (400, 200)]
+    assert (len(found.topics), len(found.vocabulary)) == (16, 200)
+    assert (found.train.empty, found.test.empty) == (0, 0)
+    probabilities = synthetic_documents.word_probabilities()
+    np.testing.assert_allclose(probabilities.sum(1), 1)
+    assert probabilities.min() > 0
+    for split in (found.train, found.test):
+        assert (split.topics.sum(1) == 1).all() and split.topics.any(0).all()
+        lengths = split.counts.sum(1)
+        assert abs(lengths.mean() - 20) < 4 * np.sqrt(20 / len(split))
+        assert 0.8 < lengths.var() / 20 < 1.2
+        counts = split.topics.T @ split.counts.toarray()  # (topics, words)
+        expected = counts.sum(1, keepdims=True) * probabilities
+        often = expected > 5
+        z = (counts - expected)[often] / np.sqrt(expected * (1 - probabilities))[often]
+        assert abs(z.mean()) < 4 / np.sqrt(z.size)
+        assert 0.9 < z.std() < 1.1
+
+
+def test_the_posterior_is_bayes_rule_and_calibrated() -> None:
+    test = synthetic_documents.load().test
+    posterior = np.exp(synthetic_documents.log_posterior(test.counts))
+    counts, probabilities = test.counts.toarray(), synthetic_documents.word_probabilities()
+    for row, expected in zip(counts[:20], posterior, strict=False):
+        joint = np.array([multinomial.pmf(row, row.sum(), p / p.sum()) for p in probabilities])
+        np.testing.assert_allclose(expected, joint / joint.sum(), atol=1e-12)
+    right = posterior.argmax(1) == test.topics.argmax(1)
+    confidence = posterior.max(1)
+    deviation = np.sqrt((confidence * (1 - confidence)).sum()) / len(test)
+    assert abs(right.mean() - confidence.mean()) < 3.5 * deviation
+    assert 0.95 < right.mean() < 1  # neither hopeless nor without a mistake
+
+
+# --- by name, missing, damaged ---------------------------------------------------------------
+
+FIRST = {
+    "newsgroups": ("20newsgroups", "20news-bydate.tar.gz"),
+    "newsgroups_bow": ("20newsgroups/nvdm_bow", "train.feat"),
+    "reuters": ("reuters21578", "reut2-000.sgm"),
+}
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_missing_collections(own: Path, name: str) -> None:
+    folder, file = FIRST[name]
+    with pytest.raises(MissingData) as caught:
+        data.load(name)
+    cache = own.parent / "cache" / "dgm" / folder
+    assert str(caught.value) == (
+        f"{name}: {file} is not in {own / folder} or {cache}; `dgm data fetch {name}` gets it"
+    )
+
+
+@pytest.mark.parametrize("name", FIRST)
+def test_altered_collections(own: Path, name: str) -> None:
+    module = data.module(name)
+    put(own, module, *[b"other"] * len(module.FILES))
+    with pytest.raises(BadInput, match=rf"/{FIRST[name][1]}: is not {name}'s "):
+        data.load(name)
+
+
+def test_the_command_line_covers_collections(own: Path, here: Callable[..., str]) -> None:
+    said = here("data", "list")
+    assert "newsgroups: missing 20news-bydate.tar.gz; `dgm data fetch newsgroups`" in said
+    assert "synthetic_documents: needs no files" in said
+    said = here("data", "verify")
+    for name in ("newsgroups", "newsgroups_unstripped", "newsgroups_bow", "reuters"):
+        assert f"{name}: not here" in said
+    assert (
+        "synthetic_documents: whole: 800 training and 400 test documents, of which 0 and 0 have "
+        "none of the 200 words; 16 topics"
+    ) in said
+    put(own, reuters, *[b"other"] * 22)
+    assert "is not reuters's" in here("data", "verify", "reuters", code=2)

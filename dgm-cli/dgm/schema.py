@@ -19,7 +19,13 @@ if TYPE_CHECKING:
 PresetName = Literal["paper", "quick", "embedded", "scale"]
 # Data sets, a module of dgm.data each: of images, and of documents.
 SETS = ("mnist", "frey_faces", "digits", "bars_and_stripes")
-COLLECTIONS = ("newsgroups", "newsgroups_unstripped", "newsgroups_bow")
+COLLECTIONS = (
+    "newsgroups",
+    "newsgroups_unstripped",
+    "newsgroups_bow",
+    "reuters",
+    "synthetic_documents",
+)
 PRESETS: tuple[str, ...] = get_args(PresetName)
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -1,6 +1,6 @@
 """The data sets: where their files lie, how they are verified, and how they are split.
 
-`load("mnist")` gives a `Dataset`, `load("newsgroups")` gives `Documents`. A module a set; what is
+`load("mnist")` gives a `Dataset`, `load("reuters")` gives `Documents`. A module a set; what is
 common to the sets that are files (folders, mirrors, hashes) is in `dgm.data.files`.
 """
 
@@ -27,6 +27,8 @@ TITLES = {
     "newsgroups": "20 Newsgroups",
     "newsgroups_unstripped": "20 Newsgroups, nothing stripped",
     "newsgroups_bow": "20 Newsgroups, ready bags",
+    "reuters": "Reuters-21578",
+    "synthetic_documents": "Synthetic documents",
 }
 NAMES = (*SETS, *COLLECTIONS)
 
