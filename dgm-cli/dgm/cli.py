@@ -30,9 +30,9 @@ def _complete_recipe(context: Any, parameter: Any, incomplete: str) -> list[str]
 
 
 def _complete_data(context: Any, parameter: Any, incomplete: str) -> list[str]:
-    from dgm.data import SETS
+    from dgm.data import NAMES
 
-    return [name for name in SETS if name.startswith(incomplete)]
+    return [name for name in NAMES if name.startswith(incomplete)]
 
 
 recipe_argument = click.argument("recipe", metavar="RECIPE", shell_complete=_complete_recipe)
@@ -393,11 +393,11 @@ def data_list() -> None:
     from dgm import data as sets
     from dgm.data import files
 
-    for name in sets.SETS:
+    for name in sets.NAMES:
         listed = getattr(sets.module(name), "FILES", ())
         missing = files.missing(name, listed)
         if not listed:
-            said = "comes with scikit-learn"
+            said = "needs no files"
         elif missing:
             said = f"missing {', '.join(missing)}; `dgm data fetch {name}`"
         else:
@@ -423,18 +423,14 @@ def data_verify(names: tuple[str, ...]) -> None:
     from dgm import data as sets
     from dgm.data import files
 
-    for name in names or sets.SETS:
+    for name in names or sets.NAMES:
         listed = getattr(sets.module(name), "FILES", ())
         if not names and files.missing(name, listed):
             click.echo(f"{name}: not here")
             continue
         for file in listed:
             files.read(name, file)
-        found = sets.load(name)
-        click.echo(
-            f"{name}: whole: {len(found.train)} training, {len(found.validation)} validation "
-            f"and {len(found.test)} test images"
-        )
+        click.echo(f"{name}: whole: {sets.load(name).sizes}")
 
 
 def _debug() -> bool:

@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 PresetName = Literal["paper", "quick", "embedded", "scale"]
-SETS = ("mnist", "frey_faces", "digits", "bars_and_stripes")  # data sets, a module of dgm.data each
+# Data sets, a module of dgm.data each: of images, and of documents.
+SETS = ("mnist", "frey_faces", "digits", "bars_and_stripes")
+COLLECTIONS = (
+    "newsgroups",
+    "newsgroups_unstripped",
+    "newsgroups_bow",
+    "reuters",
+    "synthetic_documents",
+)
 PRESETS: tuple[str, ...] = get_args(PresetName)
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -1,7 +1,7 @@
 """The data sets: where their files lie, how they are verified, and how they are split.
 
-`load("mnist")` gives a `Dataset`. A module a set; what is common to the sets that are files
-(folders, mirrors, hashes) is in `dgm.data.files`.
+`load("mnist")` gives a `Dataset`, `load("reuters")` gives `Documents`. A module a set; what is
+common to the sets that are files (folders, mirrors, hashes) is in `dgm.data.files`.
 """
 
 import hashlib
@@ -12,8 +12,8 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from dgm.errors import BadInput
+from dgm.schema import COLLECTIONS, did_you_mean
 from dgm.schema import SETS as SETS
-from dgm.schema import did_you_mean
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -24,7 +24,13 @@ TITLES = {
     "frey_faces": "Frey Faces",
     "digits": "Digits",
     "bars_and_stripes": "Bars and stripes",
+    "newsgroups": "20 Newsgroups",
+    "newsgroups_unstripped": "20 Newsgroups, nothing stripped",
+    "newsgroups_bow": "20 Newsgroups, ready bags",
+    "reuters": "Reuters-21578",
+    "synthetic_documents": "Synthetic documents",
 }
+NAMES = (*SETS, *COLLECTIONS)
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,13 @@ class Dataset:
     labels: "Mapping[str, Tensor]" = field(default_factory=dict)  # by split, (n,) whole numbers
     classes: int = 0  # that the labels name; 0 where they name none
 
+    @property
+    def sizes(self) -> str:
+        return (
+            f"{len(self.train)} training, {len(self.validation)} validation "
+            f"and {len(self.test)} test images"
+        )
+
     @cached_property
     def hash(self) -> str:
         splits = (self.train, self.validation, self.test)
@@ -52,19 +65,19 @@ class Dataset:
 
 def module(name: str) -> Any:
     """`dgm.data.<name>`, with `load()` and, for sets that are files, `FILES`; else BadInput."""
-    if name not in SETS:
-        raise BadInput(f"data: no {name}{did_you_mean(name, SETS)}")
+    if name not in NAMES:
+        raise BadInput(f"data: no {name}{did_you_mean(name, NAMES)}")
     return importlib.import_module(f"dgm.data.{name}")
 
 
 @cache
-def load(name: str) -> Dataset:
-    """A set, read and verified. MissingData when it is not on this machine, BadInput when altered.
+def load(name: str) -> Any:
+    """A set, read and verified: a Dataset, or the Documents of one of COLLECTIONS.
 
-    Downloads nothing: `dgm.data.files.fetch` does.
+    MissingData when it is not on this machine, BadInput when altered. Downloads nothing:
+    `dgm.data.files.fetch` does.
     """
-    found: Dataset = module(name).load()
-    return found
+    return module(name).load()
 
 
 def fetch(name: str) -> list[str]:

@@ -25,17 +25,23 @@ class File(NamedTuple):
     """A file as published: its name, the SHA-256 of what is in it, and that of the file itself.
 
     What is in it: a .gz decompressed, the numbers of a .npy or .mat in the order in which they
-    lie. The same content may also be found in a file of another name, or without its .gz.
+    lie. The same content may also be found in a file of another name, or without its .gz. Where
+    only a rebuilt file could be had here, the published one differs and is known by its own hash.
     """
 
     name: str
     content_sha256: str
     published_sha256: str | None  # None: the publisher's is not known, and the content decides
     also: tuple[str, ...] = ()
+    folder: str = ""  # where it lies when that is not the folder of the set's name
 
     @property
     def names(self) -> tuple[str, ...]:
         return self.name, self.name.removesuffix(".gz"), *self.also
+
+    def within(self, folder: Path, data: str) -> Path:
+        """The folder of this file of a set, within one that holds sets."""
+        return folder / (self.folder or data)
 
 
 def folders() -> list[Path]:
@@ -53,7 +59,7 @@ def find(data: str, file: File) -> Path | None:
     """The file of a set, under any of its names, where it first is."""
     for folder in folders():
         for name in file.names:
-            path = folder / data / name
+            path = file.within(folder, data) / name
             if os.path.isfile(path):  # Path.is_file raises where a folder may not be entered
                 return path
     return None
@@ -68,7 +74,7 @@ def read(data: str, file: File) -> bytes:
     """What is in a file, verified."""
     path = find(data, file)
     if path is None:
-        looked = " or ".join(str(folder / data) for folder in folders())
+        looked = " or ".join(str(file.within(folder, data)) for folder in folders())
         raise MissingData(
             f"{data}: {file.name} is not in {looked}; `dgm data fetch {data}` gets it"
         )
@@ -87,9 +93,13 @@ def _read(path: Path, data: str, file: File) -> bytes:
     except Exception as error:  # of whatever kind: scipy's reader has many
         said = " ".join(str(error).split())
         raise BadInput(f"{path}: is truncated or damaged ({said}); {_remedy(data)}") from error
-    if hashlib.sha256(content).hexdigest() != file.content_sha256:
+    if file.content_sha256 != _sha256(content) and file.published_sha256 != _sha256(raw):
         raise BadInput(f"{path}: is not {data}'s (its SHA-256 is another); {_remedy(data)}")
     return content
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _of_npy(raw: bytes) -> bytes:
@@ -127,14 +137,14 @@ def fetch(data: str, files: Sequence[File], mirrors: Sequence[str]) -> list[Path
     import pooch
     import requests
 
+    folder = wanted[0].within(cache_folder(), data)  # a set's files lie together
     answering = _answering(mirrors, wanted[0].name)
     if not answering:
         raise MissingData(
             f"{data}: no mirror answered within {GIVE_UP:.0f} s; "
-            f"put {', '.join(file.name for file in wanted)} into {cache_folder() / data} "
-            f"or set DGM_DATA to the folder that holds {data}/"
+            f"put {', '.join(file.name for file in wanted)} into {folder} "
+            f"or set DGM_DATA to the folder that holds {wanted[0].folder or data}/"
         )
-    folder = cache_folder() / data
     said = ""
     got = []
     pooch.get_logger().setLevel("ERROR")

@@ -1,0 +1,75 @@
+"""From texts to bags of stems, as in Hinton & Salakhutdinov (2006), Figure 4.
+
+Words are runs of two or more letters in lower case (a single letter is what is left of "don't"
+or "U.S."), English stop words out (scikit-learn's), the others cut to their stems by Snowball's
+English stemmer (Porter 2001). The vocabulary is the 2000 stems most frequent in the training texts.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple
+
+from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
+
+# Not snowballstemmer.stemmer("english"), which is PyStemmer's where that is installed: the stems,
+# and with them a collection's hash, would depend on it.
+from snowballstemmer.english_stemmer import EnglishStemmer
+
+from dgm.data.documents import Bags, Documents, bags
+from dgm.errors import BadInput
+
+WORDS = 2000
+WORD = re.compile(r"[^\W\d_]{2,}")
+
+_stem = cache(EnglishStemmer().stemWord)  # slow, and a word comes 18 times on average
+
+
+class Text(NamedTuple):
+    """A document as it was written, and what it is about."""
+
+    text: str
+    topics: tuple[str, ...]
+
+
+def stems(text: str) -> Counter[str]:
+    """How often each stem is in a text."""
+    found = WORD.findall(text.lower())
+    return Counter(_stem(word) for word in found if word not in ENGLISH_STOP_WORDS)
+
+
+def frequent(counts: Sequence[Counter[str]], n: int) -> tuple[str, ...]:
+    """The n stems most frequent in all the documents, first those of highest count.
+
+    Equally frequent ones in alphabetical order; all there are where there are fewer than n.
+    """
+    total: Counter[str] = Counter()
+    for count in counts:
+        total.update(count)
+    return tuple(sorted(total, key=lambda stem: (-total[stem], stem))[:n])
+
+
+def collect(
+    name: str, train: Sequence[Text], test: Sequence[Text], words: int = WORDS
+) -> Documents:
+    """The collection of these texts; its topics are those that any text has.
+
+    BadInput when the training texts have no word at all.
+    """
+    counts_train, counts_test = ([stems(text.text) for text in each] for each in (train, test))
+    vocabulary = frequent(counts_train, words)
+    if not vocabulary:
+        raise BadInput(f"{name}: no word is in any training document")
+    topics = sorted({topic for text in (*train, *test) for topic in text.topics})
+    word_number = {stem: i for i, stem in enumerate(vocabulary)}
+    topic_number = {topic: i for i, topic in enumerate(topics)}
+
+    def split(texts: Sequence[Text], counts: Sequence[Counter[str]]) -> Bags:
+        known = [{word_number[s]: n for s, n in c.items() if s in word_number} for c in counts]
+        about = [[topic_number[topic] for topic in text.topics] for text in texts]
+        return bags(known, len(vocabulary), about, len(topics))
+
+    return Documents(
+        name, split(train, counts_train), split(test, counts_test), tuple(topics), vocabulary
+    )
