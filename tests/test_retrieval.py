@@ -1,0 +1,92 @@
+"""The nearest documents: every pair compared, against clusters and bounds."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from dgm.inference.retrieval import build, nearest, unit
+
+CUTOFFS = [1, 3, 7, 15]
+
+
+def cosines_of(codes: Tensor) -> Tensor:
+    """Of all pairs, in double precision; a document's to itself is below all others."""
+    x = codes.double()
+    x = x / x.norm(dim=1, keepdim=True).clamp_min(1e-30)
+    return (x @ x.t()).fill_diagonal_(-9.0)
+
+
+def found(codes: Tensor, size: int) -> np.ndarray:
+    """Of each document its nearest, from every cluster of an index."""
+    index = build(codes, size)
+    result = np.full((len(codes), CUTOFFS[-1]), -1)
+    for cluster in range(index.clusters):
+        documents, others = nearest(index, cluster, CUTOFFS)
+        assert (result[documents] == -1).all()
+        result[documents] = others
+    return result
+
+
+def assert_nearest(codes: Tensor, size: int) -> None:
+    """The first k found are different documents, with the k largest cosines there are."""
+    got, cosines = torch.from_numpy(found(codes, size)), cosines_of(codes)
+    assert all(len(set(row)) == CUTOFFS[-1] for row in got.tolist())
+    for k in CUTOFFS:
+        largest = cosines.gather(1, got[:, :k]).sort(dim=1, descending=True)[0]
+        torch.testing.assert_close(largest, cosines.topk(k)[0], atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize("size", [10, 40, 1000])
+def test_the_nearest_are_those_of_all_pairs(size: int) -> None:
+    """Clustered codes, of which most clusters are skipped, and codes in all directions."""
+    generator = torch.Generator().manual_seed(0)
+    even = torch.randn(300, 4, generator=generator)
+    assert_nearest(even, size)
+    centres = 4 * torch.randn(9, 4, generator=generator)
+    of = torch.randint(9, (300,), generator=generator)
+    assert_nearest(centres[of] + 0.3 * even, size)
+
+
+@pytest.mark.parametrize("size", [10, 1000])
+def test_equals_are_ranked_by_number_and_empty_documents_are_at_right_angles(size: int) -> None:
+    """Six directions, of which each has many documents, and documents without a direction."""
+    generator = torch.Generator().manual_seed(0)
+    directions = torch.cat([torch.eye(3), -torch.eye(3), torch.zeros(1, 3)])
+    codes = directions[torch.randint(7, (200,), generator=generator)]
+    got = found(codes * torch.rand(200, 1, generator=generator).add(0.5), size)
+    expected = cosines_of(codes).argsort(dim=1, descending=True, stable=True).numpy()
+    for k in CUTOFFS:
+        np.testing.assert_array_equal(np.sort(got[:, :k]), np.sort(expected[:, :k]))
+
+
+def test_more_candidates_than_a_query_has_room_for() -> None:
+    """Cosines that rise along the documents, so that each is nearer than all before it."""
+    angle = torch.linspace(0, 3, 2000)
+    codes = torch.stack([angle.cos(), angle.sin()], 1)
+    assert_nearest(codes, 4000)
+
+
+def test_an_index_holds_each_document_once_within_its_radius() -> None:
+    codes = torch.randn(257, 5, generator=torch.Generator().manual_seed(1))
+    index = build(codes, 20)
+    held = index.documents[index.documents >= 0]
+    assert sorted(held) == list(range(257))
+    for cluster in range(index.clusters):
+        part = slice(index.starts[cluster], index.starts[cluster + 1])
+        here = index.documents[part]
+        x = unit(codes)[here[here >= 0]].numpy()
+        np.testing.assert_array_equal(index.codes[:, part].T[here >= 0], x)
+        assert (x @ index.centres[cluster] >= index.cos_radius[cluster] - 1e-6).all()
+        assert (here[: (here >= 0).sum()] >= 0).all()  # those of no document come last
+
+
+def test_bad_input() -> None:
+    index = build(torch.randn(20, 3, generator=torch.Generator().manual_seed(0)))
+    with pytest.raises(ValueError, match="cutoff 20: each of 20 documents has fewer others"):
+        nearest(index, 0, [1, 20])
+    for cutoffs in ([3, 1], [0, 1], [1, 1]):
+        with pytest.raises(ValueError, match="do not rise"):
+            nearest(index, 0, cutoffs)
+    with pytest.raises(ValueError, match="not finite"):
+        build(torch.tensor([[1.0, 2.0], [float("nan"), 0.0]]))
