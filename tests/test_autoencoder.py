@@ -17,7 +17,7 @@ from dgm.inference.fit_autoencoder import (
     fit_autoencoder,
     squared_error,
 )
-from dgm.models.autoencoder import Autoencoder, cross_entropy
+from dgm.models.autoencoder import Autoencoder
 from dgm.models.pca import PCA
 from dgm.models.rbm import RBM, LinearRBM
 from dgm.trial import Artifacts, Trial
@@ -48,7 +48,7 @@ def test_gradients_are_autograds(sizes: tuple[int, ...]) -> None:
     entropy = torch.nn.functional.binary_cross_entropy_with_logits(h, x, reduction="none").sum(1)
     entropy.mean().backward()
     assert loss.item() == pytest.approx(entropy.mean().item(), rel=1e-5)
-    torch.testing.assert_close(cross_entropy(x, h), entropy)
+    torch.testing.assert_close(net.cross_entropy(x, h), entropy)
     for layer, (W, b) in zip(layers, leaves, strict=True):
         assert W.grad is not None and b.grad is not None
         torch.testing.assert_close(layer.dW, -W.grad, atol=1e-6, rtol=1e-4)
@@ -56,6 +56,28 @@ def test_gradients_are_autograds(sizes: tuple[int, ...]) -> None:
     assert code.grad is not None
     by_code = net.code_gradient(x, code.detach()) / len(x)
     torch.testing.assert_close(by_code, -code.grad, atol=1e-6, rtol=1e-4)
+
+
+def test_softmax_outputs() -> None:
+    """Oracle: autograd on the multinomial's log-probability."""
+    generator = torch.Generator().manual_seed(0)
+    net = Autoencoder([5, 4, 2], outputs="softmax")
+    net.initialise(generator)
+    x = torch.randint(0, 4, (6, 5), generator=generator).float()
+    loss = net.backward(x)
+    last = net.decoder.layers[-1]
+    below = net.decoder.hidden(net.encode(x))[-1]
+    W, b = last.W.clone().requires_grad_(), last.b.clone().requires_grad_()
+    logits = below @ W + b
+    words = torch.distributions.Categorical(logits=logits)
+    log_p = torch.stack([words.log_prob(torch.full((6,), i)) for i in range(5)], 1)
+    expected = -(x * log_p).sum(1).mean()
+    expected.backward()
+    assert loss.item() == pytest.approx(expected.item(), rel=1e-5)
+    assert W.grad is not None and b.grad is not None
+    torch.testing.assert_close(last.dW, -W.grad, atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(last.db, -b.grad, atol=1e-6, rtol=1e-4)
+    torch.testing.assert_close(net.reconstruct(x).sum(1), x.sum(1))
 
 
 def test_an_unrolled_stack_goes_up_and_down_as_its_rbms_do() -> None:
@@ -123,8 +145,8 @@ def test_best_codes_are_stationary_and_no_worse() -> None:
     x = torch.rand(5, 6, generator=generator)
     codes = best_codes(net, x, 3000, 0.05)
     assert net.code_gradient(x, codes).abs().max() < 1e-2
-    before = cross_entropy(x, net.decode(net.encode(x)))
-    assert (cross_entropy(x, net.decode(codes)) < before).all()
+    before = net.cross_entropy(x, net.decode(net.encode(x)))
+    assert (net.cross_entropy(x, net.decode(codes)) < before).all()
 
 
 def test_pca_is_the_singular_value_decomposition() -> None:

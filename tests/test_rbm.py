@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dgm.inference.ais import AIS, schedule
 from dgm.inference.contrastive_divergence import ContrastiveDivergence, gibbs
-from dgm.models.rbm import RBM, GaussianRBM, LabelRBM, LinearRBM, log_odds
+from dgm.models.rbm import RBM, GaussianRBM, LabelRBM, LinearRBM, SoftmaxRBM, log_odds
 
 
 def all_states(n: int) -> Tensor:
@@ -136,6 +136,37 @@ def test_gaussian_visible_units() -> None:
     drawn = rbm.sample_visible(h[5].expand(40_000, 3), generator)
     torch.testing.assert_close(drawn.mean(0), rbm.visible_mean(h[5:6])[0], atol=0.03, rtol=0)
     torch.testing.assert_close(drawn.T.cov(), torch.eye(2), atol=0.03, rtol=0)
+
+
+def test_counts_of_words() -> None:
+    """Oracle: all sequences of three words of four, and all hidden states."""
+    rbm = SoftmaxRBM(4, 3)
+    generator = torch.Generator().manual_seed(5)
+    rbm.flat.normal_(0.0, 0.8, generator=generator)
+    p, h = rbm.parameters, all_states(3)
+    sequences = torch.cartesian_prod(*[torch.arange(4)] * 3)
+    v = torch.nn.functional.one_hot(sequences, 4).sum(1).float()
+    joint_weight = torch.exp((v @ p["W"] @ h.T + (v @ p["a"])[:, None] + h @ p["b"]).double())
+    weight = torch.exp(-rbm.free_energy(v).double())
+    torch.testing.assert_close(weight, joint_weight.sum(1), rtol=1e-5, atol=0)
+    log_z = joint_weight.sum().log().item()
+    assert rbm.log_partition(words=3) == pytest.approx(log_z, abs=1e-5)
+    hidden = joint_weight @ h.double() / joint_weight.sum(1, keepdim=True)
+    torch.testing.assert_close(rbm.hidden_mean(v).double(), hidden, atol=1e-5, rtol=0)
+    counts = joint_weight.T @ v.double() / joint_weight.sum(0)[:, None]
+    three = torch.tensor([[3.0, 0.0, 0.0, 0.0]]).expand(len(h), 4)
+    torch.testing.assert_close(rbm.reconstruct(three, h).double(), counts, atol=1e-5, rtol=0)
+
+
+def test_words_are_drawn_with_their_probabilities() -> None:
+    generator = torch.Generator().manual_seed(5)
+    mean = torch.tensor([[1.0, 0.0, 2.0, 4.0], [0.0, 0.0, 0.0, 0.0], [0.3, 0.3, 0.0, 0.0]])
+    drawn = SoftmaxRBM(4, 3).draw_visible(mean.repeat(20_000, 1), generator).view(-1, 3, 4)
+    assert (drawn.sum(2) == torch.tensor([7.0, 0.0, 1.0])).all()
+    assert (drawn[:, 0, 1] == 0).all() and (drawn[:, 2, 2:] == 0).all()
+    torch.testing.assert_close(drawn[:, 0].mean(0), mean[0], atol=0.04, rtol=0)
+    share = mean[0] / 7
+    torch.testing.assert_close(drawn[:, 0].var(0), 7 * share * (1 - share), atol=0.06, rtol=0)
 
 
 def test_linear_hidden_units() -> None:

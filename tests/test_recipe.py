@@ -12,7 +12,7 @@ import pytest
 import yaml
 from pydantic import Field
 
-from dgm import grid, recipe
+from dgm import recipe
 from dgm.errors import BadInput
 from dgm.recipe import Expectation, TrialSettings
 
@@ -49,7 +49,7 @@ grid:
     train_size: [1000, 50000]
   - method: [mcem]
     train_size: [1000]
-    data: frey
+    data: frey_faces
     settings: {hidden: 200}
 """
 
@@ -71,7 +71,6 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     module = ModuleType("dgm.experiments.toy")
     module.Settings = Settings  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "dgm.experiments.toy", module)
-    monkeypatch.setattr(grid, "SETS", ("mnist", "digits", "frey"))
     monkeypatch.chdir(tmp_path)
     Path("recipes").mkdir()
     Path("recipes/toy.yaml").write_text(RECIPE)
@@ -155,10 +154,10 @@ def test_blocks_have_data_and_settings_of_their_own() -> None:
     assert [(t.data, t.axes["method"], t.settings.hidden) for t in trials] == [  # type: ignore[attr-defined]
         *[("mnist", "aevb", 100)] * 2,
         *[("mnist", "wake_sleep", 100)] * 2,
-        ("frey", "mcem", 200),
+        ("frey_faces", "mcem", 200),
     ]
     embedded = recipe.load("toy", "embedded").trials
-    assert [t.data for t in embedded] == ["digits"] * 4 + ["frey"]
+    assert [t.data for t in embedded] == ["digits"] * 4 + ["frey_faces"]
 
 
 def test_a_block_may_be_for_some_of_the_seeds() -> None:
@@ -380,7 +379,7 @@ def test_yaml_anchors_merge_and_keep_their_lines() -> None:
 def test_header_is_read_without_the_experiment_or_torch() -> None:
     write("experiment: toy", "experiment: elsewhere", with_blocks())
     code = (
-        "import sys; from dgm import grid; grid.SETS = ('mnist', 'frey');"
+        "import sys;"
         "from dgm.recipe import header; h = header('toy'); "
         "print(h.name, h.data, h.experiment, h.presets, h.expect[0].reported); "
         "assert not {'torch', 'pandas', 'dgm.experiments.elsewhere'} & set(sys.modules)"
@@ -390,7 +389,7 @@ def test_header_is_read_without_the_experiment_or_torch() -> None:
     )
     assert done.stderr == ""
     assert done.stdout == (
-        "toy ['mnist', 'frey'] elsewhere ['paper', 'quick', 'embedded'] -130.0\n"
+        "toy ['mnist', 'frey_faces'] elsewhere ['paper', 'quick', 'embedded'] -130.0\n"
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from dgm.errors import BadInput
 from dgm.located import Items, Map, locate, merge, read
-from dgm.schema import SETS, TrialSettings, did_you_mean, validate
+from dgm.schema import COLLECTIONS, SETS, TrialSettings, did_you_mean, validate
 
 
 @dataclass(frozen=True)
@@ -39,17 +39,20 @@ class Block:
     seeds: list[int] | None = None  # of the run's, those that it is for; None: every one
 
 
-def blocks_of(layer: Map, path: Path) -> list[Block]:
-    """The grid of a recipe's top level or of that with a preset merged into it."""
+def blocks_of(layer: Map, path: Path, sets: tuple[str, ...] = (*SETS, *COLLECTIONS)) -> list[Block]:
+    """The grid of a recipe's top level or of that with a preset merged into it.
+
+    `sets` are those that the experiment can take.
+    """
     grid = layer.get("grid", Map())
     blocks = []
     for block in grid if isinstance(grid, Items) else [grid]:
         data = block.get("data", layer.get("data"))
         if not data:
             raise BadInput(f"{locate(layer, ['grid'], f'{path}:1')}: data: missing")
-        if data not in SETS:
+        if data not in sets:
             where = locate(block if "data" in block else layer, ["data"], f"{path}:1")
-            raise BadInput(f"{where}: data: no {data}{did_you_mean(data, SETS)}")
+            raise BadInput(f"{where}: data: no {data}{did_you_mean(data, sets)}")
         settings = merge(layer.get("settings", Map()), block.get("settings", Map()))
         own = ("data", "seeds", "settings")
         axes = {key: values for key, values in block.items() if key not in own}
@@ -114,7 +117,7 @@ def plain(block: Block, cells: list[tuple[dict[str, Any], TrialSettings]]) -> di
     return {"data": block.data, **seeds, "settings": settings, **axes}
 
 
-def override(blocks: list[Block], text: str) -> list[Block]:
+def override(blocks: list[Block], text: str, sets: tuple[str, ...]) -> list[Block]:
     """The blocks after one `key=value` of the command line; meanings as in `recipe.load`."""
     key, equals, said = text.partition("=")
     if not (key and equals):
@@ -125,8 +128,8 @@ def override(blocks: list[Block], text: str) -> list[Block]:
     if key == "data":
         if not isinstance(value, str):
             raise BadInput(f"command line: data: should be a name, not {said!r}")
-        if value not in SETS:
-            raise BadInput(f"command line: data: no {value}{did_you_mean(value, SETS)}")
+        if value not in sets:
+            raise BadInput(f"command line: data: no {value}{did_you_mean(value, sets)}")
         return [replace(block, data=value) for block in blocks]
 
     section, _, name = key.rpartition(".")

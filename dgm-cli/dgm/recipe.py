@@ -115,12 +115,13 @@ def load(
         raise BadInput(f"{locate(tree, ['experiment'], str(path))}: {error}") from error
     for each in _presets(tree):  # all, so that none is found broken only when it is needed
         layer = _layer(tree, each)
-        grid.trials_of(grid.blocks_of(layer, path), layer.get("seeds", [0]), model, path)
+        blocks = grid.blocks_of(layer, path, model.sets)
+        grid.trials_of(blocks, layer.get("seeds", [0]), model, path)
 
     layer = _layer(tree, preset)
-    blocks = grid.blocks_of(layer, path)
+    blocks = grid.blocks_of(layer, path, model.sets)
     for text in overrides:
-        blocks = grid.override(blocks, text)
+        blocks = grid.override(blocks, text, model.sets)
     if seeds is None:
         seeds = list(layer.get("seeds", [0]))
     uses = _used(tree, file, path, preset, seeds) if file.uses else None

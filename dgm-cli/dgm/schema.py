@@ -5,7 +5,7 @@ import fnmatch
 import re
 import reprlib
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
 import pydantic
 from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo
@@ -49,6 +49,8 @@ class Schema(BaseModel):
 
 class TrialSettings(Schema):
     """What an experiment's Settings derive from: a field a setting, with its unit and meaning."""
+
+    sets: ClassVar[tuple[str, ...]] = SETS  # the data sets that the experiment can take
 
 
 class Expectation(Schema):

@@ -46,7 +46,7 @@ class ContrastiveDivergence:
         p = self.rbm.parameters
         h_data = self.rbm.hidden_mean(x)
         start = self.rbm.draw_hidden(h_data, self.generator)
-        reconstruction = self.rbm.visible_mean(start)
+        reconstruction = self.rbm.reconstruct(x, start)
         if len(self.chains):
             v = gibbs(self.rbm, self.chains, self.k, self.generator)
             self.chains = v
@@ -70,7 +70,8 @@ class ContrastiveDivergence:
 def gibbs(rbm: RBM, v: Tensor, steps: int, generator: torch.Generator) -> Tensor:
     """v after so many block Gibbs steps, v -> h -> v, each row a chain of its own."""
     for _ in range(steps):
-        v = rbm.sample_visible(rbm.sample_hidden(v, generator), generator)
+        mean = rbm.reconstruct(v, rbm.sample_hidden(v, generator))
+        v = rbm.draw_visible(mean, generator)
     return v
 
 

@@ -15,8 +15,8 @@ from torch import Tensor
 from dgm.data.minibatches import Minibatches
 from dgm.inference.adam import Adam
 from dgm.inference.fit_rbm import GreedySettings, greedy, stack_of
-from dgm.models.autoencoder import Autoencoder, cross_entropy
-from dgm.models.rbm import LinearRBM
+from dgm.models.autoencoder import Autoencoder
+from dgm.models.rbm import LinearRBM, SoftmaxRBM
 from dgm.trial import Trial, log_spaced
 
 BLOCK = 10_000  # images evaluated at once
@@ -90,18 +90,25 @@ class FallingAdam:
 
 
 def fit_autoencoder(
-    settings: AutoencoderSettings, trial: Trial, x: Tensor, judged: dict[str, Tensor]
+    settings: AutoencoderSettings,
+    trial: Trial,
+    x: Tensor,
+    judged: dict[str, Tensor],
+    outputs: Literal["logistic", "softmax"] = "logistic",
 ) -> Autoencoder:
-    """Pre-train and fine-tune on x (N, visible).
+    """Pre-train and fine-tune on x (N, visible): pixels, or with softmax outputs counts of words.
 
-    Records "greedy" (phase, epoch, error) and, on images that choose nothing, "curves" (epoch,
-    split, squared_error, cross_entropy): after epoch 0, which is the unrolled stack, and others.
+    Records "greedy" (phase, epoch, error) and, on what is `judged` by split and chooses nothing,
+    "curves" (epoch, split, cross_entropy, and of pixels squared_error): after epoch 0, which is the
+    unrolled stack, and others.
     """
     sizes = [x.shape[1], *settings.layers, settings.code]
-    net = Autoencoder(sizes, trial.device)
+    net = Autoencoder(sizes, trial.device, outputs)
     net.initialise(trial.generator)
     if settings.pretrained:
         rbms = [*stack_of(sizes[:-1], trial.device), LinearRBM(sizes[-2], sizes[-1], trial.device)]
+        if net.softmax:
+            rbms[0] = SoftmaxRBM(sizes[0], sizes[1], trial.device)
         greedy(settings, trial, x, rbms, drawn=False, decay=settings.greedy_decay)
         net.unroll(rbms)
     learner: ConjugateGradients | FallingAdam = FallingAdam(net, settings.rate)
@@ -121,11 +128,9 @@ def fit_autoencoder(
 
 def _tell(trial: Trial, epoch: int, net: Autoencoder, judged: dict[str, Tensor]) -> None:
     for split, x in judged.items():
-        loss = torch.cat(
-            [cross_entropy(part, net.decode(net.encode(part))) for part in x.split(BLOCK)]
-        )
-        error = squared_error(x, net.reconstruct)
-        about = {"cross_entropy": loss.mean().item(), "squared_error": error}
+        loss = [net.cross_entropy(part, net.decode(net.encode(part))) for part in x.split(BLOCK)]
+        about = {"cross_entropy": torch.cat(loss).mean().item()}
+        about |= {} if net.softmax else {"squared_error": squared_error(x, net.reconstruct)}
         trial.record("curves", epoch=epoch, split=split, **about)
 
 

@@ -36,7 +36,7 @@ def fit_rbm(
     # Grey pixels that are drawn at each visit add their own variance to any error.
     drawn = (x * (1 - x)).sum(1).mean().item() if batches.dynamic else 0.0
     h = rbm.sample_hidden(x, torch.Generator(x.device).manual_seed(0))  # leaving the trial's alone
-    start = drawn + (x - rbm.visible_mean(h)).square().sum(1).mean().item()
+    start = drawn + (x - rbm.reconstruct(x, h)).square().sum(1).mean().item()
     for epoch, error in epochs(trial, phase, learner, batches, n, rbm=rbm, **state):
         if not error <= SLACK * start:
             raise Diverged(

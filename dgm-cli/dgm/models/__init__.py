@@ -12,13 +12,14 @@ from dgm.models.autoencoder import Autoencoder
 from dgm.models.classifier import Classifier
 from dgm.models.dbn import DBN
 from dgm.models.pca import PCA
-from dgm.models.rbm import RBM, GaussianRBM, LabelRBM, LinearRBM
+from dgm.models.rbm import RBM, GaussianRBM, LabelRBM, LinearRBM, SoftmaxRBM
 from dgm.models.vae import VAE
 from dgm.results import atomic_write
 
 MODELS = {
     model.__name__: model
-    for model in (Autoencoder, Classifier, DBN, GaussianRBM, LabelRBM, LinearRBM, PCA, RBM, VAE)
+    for model in (Autoencoder, Classifier, DBN, GaussianRBM, LabelRBM, LinearRBM, PCA, RBM)
+    + (SoftmaxRBM, VAE)
 }
 
 

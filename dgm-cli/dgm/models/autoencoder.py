@@ -1,12 +1,18 @@
 """Deep autoencoders (Hinton & Salakhutdinov 2006): an encoder to a linear code, a decoder back.
 
-    code = encoder(x),   reconstruction = sigmoid(decoder(code)),   hidden units logistic
-    cross-entropy = -sum_i (x_i log r_i + (1 - x_i) log(1 - r_i)), summed over pixels
+    code = encoder(x),   out = decoder(code),   hidden units logistic
 
-Without hidden layers this is what the paper calls logistic PCA. Units: nats per image.
+Outputs are logistic for pixels, r = sigmoid(out), or for a document of N words softmax, r = N
+softmax(out), x being counts; and what is learned is to lower the cross-entropy
+
+    -sum_i (x_i log r_i + (1 - x_i) log(1 - r_i))   or   -sum_i x_i log softmax(out)_i .
+
+With logistic outputs and no hidden layers this is what the paper calls logistic PCA. Units: nats
+per image or document.
 """
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -20,8 +26,14 @@ from dgm.models.rbm import RBM
 class Autoencoder:
     """Layers of `sizes`, pixels first and code last, and the same back; all in `flat`."""
 
-    def __init__(self, sizes: Sequence[int], device: torch.device | str = "cpu") -> None:
-        self.config = {"sizes": list(sizes)}
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        device: torch.device | str = "cpu",
+        outputs: Literal["logistic", "softmax"] = "logistic",
+    ) -> None:
+        self.config = {"sizes": list(sizes), "outputs": outputs}
+        self.softmax = outputs == "softmax"
         self.encoder = MLP(sizes, device, units="logistic")
         self.decoder = MLP(sizes[::-1], device, units="logistic")
         self.flat, self.gradient = adjoin(self.encoder.parameters, self.decoder.parameters)
@@ -46,19 +58,31 @@ class Autoencoder:
         return _linear(self.encoder, x)[1]
 
     def decode(self, code: Tensor) -> Tensor:
-        """Log odds of the pixels, (n, visible)."""
+        """Log odds of the pixels, or of words up to a constant, (n, visible)."""
         return _linear(self.decoder, code)[1]
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        """Pixels in [0, 1], (n, visible)."""
-        return self.decode(self.encode(x)).sigmoid_()
+        """Pixels in [0, 1] or counts of words, (n, visible)."""
+        return self.mean(x, self.decode(self.encode(x)))
+
+    def mean(self, x: Tensor, logits: Tensor) -> Tensor:
+        """r, given log odds; x tells how many words a document has."""
+        if self.softmax:
+            return logits.softmax(1) * x.sum(1, keepdim=True)
+        return logits.sigmoid()
+
+    def cross_entropy(self, x: Tensor, logits: Tensor) -> Tensor:
+        """Of each image or document, (n,)."""
+        if self.softmax:
+            return -(x * logits.log_softmax(1)).sum(1)
+        return (softplus(logits) - x * logits).sum(1)
 
     def backward(self, x: Tensor) -> Tensor:
         """Write the gradient of minus the mean cross-entropy; returns that mean, a scalar."""
         below, code = _linear(self.encoder, x)
         above, logits = _linear(self.decoder, code)
-        loss = cross_entropy(x, logits).mean()
-        d_logits = (x - logits.sigmoid_()).div_(len(x))
+        loss = self.cross_entropy(x, logits).mean()
+        d_logits = (x - self.mean(x, logits)).div_(len(x))
         d_code = self.decoder.to_input(self.decoder.backward(code, above, d_logits))
         self.encoder.backward(x, below, d_code)
         return loss
@@ -66,18 +90,13 @@ class Autoencoder:
     def code_gradient(self, x: Tensor, code: Tensor) -> Tensor:
         """The derivative of minus each image's cross-entropy by its code, (n, code)."""
         above, logits = _linear(self.decoder, code)
-        return self.decoder.to_input(self.decoder.to_first(above, x - logits.sigmoid_()))
+        return self.decoder.to_input(self.decoder.to_first(above, x - self.mean(x, logits)))
 
     def state_dict(self) -> dict[str, Tensor]:
         return {"parameters": self.flat}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self.flat.copy_(state["parameters"])
-
-
-def cross_entropy(x: Tensor, logits: Tensor) -> Tensor:
-    """-sum_i log p(x_i) of Bernoulli pixels with these log odds, (n,)."""
-    return (softplus(logits) - x * logits).sum(1)
 
 
 def _linear(mlp: MLP, x: Tensor) -> tuple[list[Tensor], Tensor]:

@@ -5,7 +5,8 @@
     p(v) = exp(-F(v)) / Z,   -F(v) = a v + sum_j log(1 + exp(b + v W)_j)
 
 The visible units are binary (`RBM`), binary with a group of label units beside them of which one
-is on (`LabelRBM`), or real (`GaussianRBM`); in a `LinearRBM` the hidden units are real.
+is on (`LabelRBM`), counts of words (`SoftmaxRBM`), or real (`GaussianRBM`); in a `LinearRBM` the
+hidden units are real.
 Shapes: v (n, visible), h (n, hidden). Units: nats.
 """
 
@@ -39,7 +40,7 @@ class RBM:
     def initialise(
         self, std: float, generator: torch.Generator, data: Tensor | None = None
     ) -> None:
-        """W ~ N(0, std^2), b = 0; a = 0, or the log odds of each pixel's mean over `data`.
+        """W ~ N(0, std^2), b = 0; a = 0, or with `data` such that p(v) is right without weights.
 
         The latter is Hinton's (2010, section 8) advice: no weight is spent on what pixels do alone.
         """
@@ -47,7 +48,11 @@ class RBM:
         p.flat.zero_()
         p["W"].normal_(0.0, std, generator=generator)
         if data is not None:
-            p["a"].copy_(log_odds(data))
+            p["a"].copy_(self.biases_of(data))
+
+    def biases_of(self, data: Tensor) -> Tensor:
+        """The visible biases of a machine without weights that is most like the data."""
+        return log_odds(data)
 
     def hidden_mean(self, v: Tensor) -> Tensor:
         p = self.parameters
@@ -62,6 +67,10 @@ class RBM:
 
     def sample_visible(self, h: Tensor, generator: torch.Generator) -> Tensor:
         return self.draw_visible(self.visible_mean(h), generator)
+
+    def reconstruct(self, v: Tensor, h: Tensor) -> Tensor:
+        """E[v'|h] where v' is of the same size as v, which matters to documents alone."""
+        return self.visible_mean(h)
 
     def draw_hidden(self, mean: Tensor, generator: torch.Generator) -> Tensor:
         """h ~ p(h|v) from its mean, which is all that these distributions depend on."""
@@ -191,6 +200,43 @@ class LinearRBM(RBM):
         p = self.parameters
         W, a, b = (p[name].double() for name in ("W", "a", "b"))
         return _over_hidden(lambda v: _of_linear(v @ W, b), a, block)
+
+
+class SoftmaxRBM(RBM):
+    """Visible units are the counts v of words in a document of N words (H&S 2006, documents).
+
+    Each word is a softmax unit with the same weights: -E(v, h) = v W h + a v + b h,
+    p(v|h) multinomial of N words with probabilities softmax(a + h W^T). The hidden biases are not
+    times N as in Salakhutdinov & Hinton's (2009) replicated softmax: an encoder has none such.
+    """
+
+    def biases_of(self, data: Tensor) -> Tensor:
+        counts = data.sum(0) + 1
+        return torch.log(counts / counts.sum())
+
+    def visible_mean(self, h: Tensor) -> Tensor:
+        """The probability of each word, (n, words)."""
+        p = self.parameters
+        return torch.addmm(p["a"], h, p["W"].t()).softmax(1)
+
+    def reconstruct(self, v: Tensor, h: Tensor) -> Tensor:
+        return self.visible_mean(h).mul_(v.sum(1, keepdim=True))
+
+    def draw_visible(self, mean: Tensor, generator: torch.Generator) -> Tensor:
+        """Counts of as many words as the mean has, rounded."""
+        shares = mean.cumsum(1)
+        words = shares[:, -1:].round()
+        most = int(words.max()) if len(words) else 0
+        places = torch.arange(most, device=mean.device)
+        uniform = torch.rand((len(mean), len(places)), generator=generator, device=mean.device)
+        drawn = torch.searchsorted(shares, uniform * shares[:, -1:]).clamp_(max=mean.shape[1] - 1)
+        return torch.zeros_like(mean).scatter_add_(1, drawn, (places < words).to(mean.dtype))
+
+    def log_partition(self, block: int = 2**14, words: int = 1) -> float:
+        """log Z of sequences of so many words exactly, by enumerating the hidden units."""
+        p = self.parameters
+        W, a, b = (p[name].double() for name in ("W", "a", "b"))
+        return _over_hidden(lambda h: words * torch.logsumexp(h @ W.t() + a, 1), b, block)
 
 
 def _of_linear(pre: Tensor, b: Tensor) -> Tensor:

@@ -1,0 +1,246 @@
+"""Retrieval of documents of the same topic, by codes of few numbers and by many.
+
+Hinton & Salakhutdinov (2006), Figure 4: a deep autoencoder's 10 numbers against latent semantic
+analysis. The net: `dgm.models.autoencoder`, whose first RBM has softmax units, learned by
+`dgm.inference.fit_autoencoder`; the score of a ranking: `dgm.inference.ranking`.
+
+Codes are fitted on training documents; each test document once is the query, and the others are
+ranked by the cosine of their codes to it. Topics are not learned from.
+"""
+
+from collections.abc import Iterator
+from typing import Any, ClassVar, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib.figure import Figure
+from pydantic import Field
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from dgm import plotting
+from dgm.data import TITLES, synthetic_documents
+from dgm.data.documents import Bags, Documents
+from dgm.errors import BadInput
+from dgm.inference.fit_autoencoder import AutoencoderSettings, fit_autoencoder
+from dgm.inference.ranking import mean_gains
+from dgm.results import Metric, by_cell, own_axes, read_label
+from dgm.schema import COLLECTIONS
+from dgm.trial import Artifacts, Trial
+
+REVISION = 1
+AXES = ["data", "row", "code"]
+CUTOFFS = [1, 3, 7, 15, 31, 63, 127, 255, 511, 1023]
+NAMES = {  # of the data in a metric's name
+    "newsgroups": "20news",
+    "newsgroups_bow": "20news_bow",
+    "newsgroups_unstripped": "20news_unstripped",
+    "synthetic_documents": "synthetic",
+}
+PAPER = {  # read off Figure 4A, which is of another collection, RCV1-v2
+    "autoencoder, 10": [0.433, 0.407, 0.388, 0.371, 0.353, 0.336, 0.318, 0.296, 0.275, 0.251],
+    "LSA, 50": [0.432, 0.399, 0.373, 0.352, 0.332, 0.311, 0.292, 0.272, 0.251, 0.230],
+    "LSA, 10": [0.308, 0.280, 0.264, 0.251, 0.238, 0.228, 0.217, 0.205, 0.194, 0.181],
+}
+COLORS = {
+    "autoencoder10": plotting.BLUE,
+    "lsa10": plotting.ORANGE,
+    "lsa50": plotting.RED,
+    "tfidf": plotting.GREEN,
+    "best": plotting.BLACK,
+}
+CLOUDS = 2  # numbers of a code that is drawn as a point
+SHOWN = 6  # groups of topics with a colour of their own
+QUERIES = 500  # ranked at once
+
+
+class Settings(AutoencoderSettings):
+    """One row: a representation of documents and its size. Sizes of the net are the paper's."""
+
+    sets: ClassVar[tuple[str, ...]] = COLLECTIONS
+
+    row: str = Field("autoencoder", description="the row's name")
+    method: Literal["autoencoder", "lsa", "tfidf", "best"] = Field(
+        "autoencoder",
+        description="lsa: singular vectors of log(1 + count); tfidf: all words; "
+        "best: the topics' posterior, where the collection was drawn from a known model",
+    )
+    layers: list[int] = Field([500, 250, 125], description="logistic units between words and code")
+    code: int = Field(10, ge=0, description="numbers of the code; 0 where it is all words")
+    words: Literal["log", "counts"] = Field(
+        "log", description="what the autoencoder sees of a document: log(1 + count), or counts"
+    )
+    judged: Literal["test", "validation"] = Field(
+        "test",
+        description="validation: every fifth training document is left out and judged in place of "
+        "test documents, for choosing settings",
+    )
+
+
+def run_trial(settings: Settings, trial: Trial) -> Artifacts:
+    """Represent the documents, and rank them for each query."""
+    documents: Documents = trial.data  # type: ignore[assignment]
+    train, judged = documents.train, documents.test
+    if settings.judged == "validation":
+        fifth = np.arange(len(train)) % 5 == 0
+        train, judged = (Bags(train.counts[of], train.topics[of]) for of in (~fifth, fifth))
+    if settings.method == "best" and documents.name != "synthetic_documents":
+        raise BadInput(f"{documents.name}: nobody knows its best ranking; method: best")
+    codes, models = represent(settings, trial, train, judged)
+    topics = torch.from_numpy(judged.topics).to(trial.device)
+    score(trial, codes, topics, cosine=settings.method != "best")
+    arrays = {}
+    if settings.code == CLOUDS:
+        arrays["cloud"] = np.asarray(codes.toarray() if isinstance(codes, csr_array) else codes)
+        arrays["group"], arrays["groups"] = groups(documents.topics, judged.topics)
+    return Artifacts(trial.tables(), arrays, models)
+
+
+def represent(
+    settings: Settings, trial: Trial, train: Bags, judged: Bags
+) -> tuple[np.ndarray | csr_array, dict[str, Any]]:
+    """Rows whose cosines rank the judged documents (of the best method, whose products), and the
+    model to keep."""
+    if settings.method == "tfidf":
+        from sklearn.feature_extraction.text import TfidfTransformer
+
+        return csr_array(TfidfTransformer().fit(train.counts).transform(judged.counts)), {}
+    if settings.method == "lsa":
+        from sklearn.decomposition import TruncatedSVD
+
+        svd = TruncatedSVD(settings.code, algorithm="arpack", random_state=0)
+        return svd.fit(logs(train)).transform(logs(judged)), {}
+    if settings.method == "best":
+        return np.exp(synthetic_documents.log_posterior(judged.counts)), {}
+    x, of_judged = (
+        torch.from_numpy((logs(bags) if settings.words == "log" else bags.counts).toarray())
+        .float()
+        .to(trial.device)
+        for bags in (train, judged)
+    )
+    net = fit_autoencoder(settings, trial, x, {"train": x, settings.judged: of_judged}, "softmax")
+    return net.encode(of_judged).cpu().numpy(), {"autoencoder": net}
+
+
+def logs(bags: Bags) -> csr_array:
+    """log(1 + count)."""
+    return csr_array(bags.counts.astype(float).log1p())
+
+
+def score(trial: Trial, codes: np.ndarray | csr_array, topics: Tensor, cosine: bool) -> None:
+    """Record "precision", the mean over queries of the share of first documents that share a topic;
+    where documents have several, also the Jaccard overlap of their topics with the query's."""
+    norms = np.sqrt((codes * codes).sum(1)) if cosine else np.ones(codes.shape[0])
+    n, several, topics = len(norms), bool((topics.sum(1) > 1).any()), topics.float()
+    cutoffs = [k for k in CUTOFFS if k < n]
+    if not cutoffs:
+        raise BadInput(f"{trial.data.name}: {n} documents, and so no others to retrieve")
+    sums: dict[str, Tensor] = {}
+    for first in range(0, n, QUERIES):
+        own = np.arange(first, min(first + QUERIES, n))
+        product = codes[own] @ codes.T
+        dense = product.toarray() if isinstance(product, csr_array) else product
+        lengths = np.maximum(norms[own][:, None] * norms, 1e-30)
+        cosines = torch.from_numpy(np.asarray(dense / lengths)).to(topics.device)
+        both = topics[own] @ topics.T
+        by_measure = {"precision": (both > 0).float()}
+        if several:
+            by_measure["jaccard"] = both / (topics[own].sum(1)[:, None] + topics.sum(1) - both)
+        for measure, gains in by_measure.items():
+            found = mean_gains(cosines, gains, torch.from_numpy(own).to(topics.device), cutoffs)
+            sums[measure] = sums.get(measure, torch.zeros(1)) + found.sum(0).cpu()
+    for measure, total in sums.items():
+        for k, value in zip(cutoffs, (total / n).tolist(), strict=True):
+            trial.record("precision", measure=measure, retrieved=k, value=value)
+
+
+def groups(topics: tuple[str, ...], of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Of each document its group, 0 for all that have no colour; and the names of the others.
+
+    A group is what stands before the first point of a topic's name, and a document's is that of
+    its first topic.
+    """
+    heads = np.array([topic.partition(".")[0] for topic in topics])
+    head = heads[of.argmax(1)]
+    names, counts = np.unique(head, return_counts=True)
+    shown = names[np.argsort(-counts, kind="stable")][:SHOWN]
+    number = {name: i for i, name in enumerate(shown, start=1)}
+    return np.array([number.get(name, 0) for name in head], np.uint8), shown
+
+
+# --- metrics ---------------------------------------------------------------------------------
+
+
+def summarise(artifacts: Artifacts) -> Iterator[Metric]:
+    """Precision at every cutoff, and the Jaccard overlap where documents have several topics."""
+    for cell, rows in by_cell(artifacts.tables["precision"]):
+        for measure, of in rows.groupby("measure", sort=False):
+            for k, value in zip(of["retrieved"], of["value"], strict=True):
+                yield Metric(f"{measure}/{ending(cell)}/at{k}", cell["seed"], value)
+
+
+def ending(cell: dict[str, Any]) -> str:
+    """A cell in a metric's name: "20news/autoencoder10", "reuters/tfidf"."""
+    return f"{NAMES.get(cell['data'], cell['data'])}/{named(cell)}{own_axes(cell, AXES)}"
+
+
+def named(cell: dict[str, Any]) -> str:
+    return f"{cell['row']}{cell['code'] or ''}"
+
+
+# --- figures ---------------------------------------------------------------------------------
+
+
+def draw(artifacts: Artifacts) -> dict[str, Figure]:
+    """Precision against how many are retrieved, a panel a collection; and clouds of documents."""
+    precision = artifacts.tables["precision"]
+    figures = {"figure4a": curves_figure(precision[precision["measure"] == "precision"])}
+    clouds: dict[str, dict[str, dict[str, np.ndarray]]] = {}
+    for label, cloud in artifacts.arrays.get("cloud", {}).items():
+        about = read_label(label)
+        one = {"cloud": cloud, **{a: artifacts.arrays[a][label] for a in ("group", "groups")}}
+        clouds.setdefault(about["data"], {}).setdefault(about["row"], one)  # the first seed
+    for data, by_row in clouds.items():
+        figures[f"clouds_{NAMES.get(data, data)}"] = clouds_figure(by_row)
+    return figures
+
+
+def curves_figure(precision: pd.DataFrame) -> Figure:
+    """As Figure 4A; the paper's own curves, of another collection, are dashed."""
+    sets = list(precision["data"].unique())
+    figure = plotting.panels(columns=len(sets), width=3.6 * len(sets) + 1.0, height=4.2)
+    for axes, data in zip(figure.axes, sets, strict=True):
+        panel = precision[(precision["data"] == data) & (precision["code"] != CLOUDS)]
+        for cell, rows in by_cell(panel, without=["seed"]):
+            name = named(cell)
+            rows = rows.assign(place=rows["retrieved"].map(CUTOFFS.index))
+            color = COLORS.get(name, "grey")
+            plotting.seeds_line(axes, rows, "place", "value", name, color, "train")
+        if data not in ("synthetic_documents", "digits"):
+            for name, values in PAPER.items():
+                color = COLORS[name.lower().replace(", ", "")]
+                label = f"paper, RCV1: {name}"
+                axes.plot(range(len(CUTOFFS)), values, "--", color=color, linewidth=1, label=label)
+        axes.set_xticks(range(len(CUTOFFS)), [str(k) for k in CUTOFFS], rotation=60)
+        axes.set(title=TITLES[data], xlabel="retrieved documents", ylim=(0, None))
+    figure.axes[0].set_ylabel("share of the query's topic")
+    plotting.legend_below(figure, columns=4)
+    return figure
+
+
+def clouds_figure(by_row: dict[str, dict[str, np.ndarray]]) -> Figure:
+    """Documents as points of two numbers, coloured by their group of topics."""
+    figure = plotting.panels(columns=len(by_row), width=4.4 * len(by_row), height=4.4)
+    for axes, (row, of) in zip(figure.axes, by_row.items(), strict=True):
+        for number, name in enumerate(["others", *of["groups"]]):
+            color = "#cccccc" if number == 0 else plotting.TEN(number)
+            points = of["cloud"][of["group"] == number]
+            axes.plot(points[:, 0], points[:, 1], ".", color=color, markersize=2, label=name)
+        low, high = np.quantile(of["cloud"], [0.005, 0.995], axis=0)
+        margin = 0.05 * (high - low)
+        axes.set_xlim(low[0] - margin[0], high[0] + margin[0])
+        axes.set_ylim(low[1] - margin[1], high[1] + margin[1])
+        axes.set(title=f"{row}, two numbers", xticks=[], yticks=[])
+    plotting.legend_below(figure, columns=SHOWN + 1)
+    return figure

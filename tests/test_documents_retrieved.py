@@ -1,0 +1,131 @@
+"""Scores of rankings, and the experiment that ranks documents, against loops over all of them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from scipy.sparse import csr_array
+
+from dgm import data
+from dgm.errors import BadInput
+from dgm.experiments import document_retrieval
+from dgm.experiments.document_retrieval import groups, score
+from dgm.inference.ranking import mean_gains
+from dgm.trial import Trial
+
+
+def expected_gains(scores: torch.Tensor, gains: torch.Tensor, own: int, k: int, n: int) -> float:
+    """The mean over n random orders of equal scores, by sorting each."""
+    others = [j for j in range(scores.shape[0]) if j != own]
+    random = np.random.RandomState(0)
+    total = 0.0
+    for _ in range(n):
+        random.shuffle(others)
+        first = sorted(others, key=lambda j: -scores[j].item())[:k]
+        total += sum(gains[j].item() for j in first) / k
+    return total / n
+
+
+def test_gains_are_the_expectation_over_orders_of_equal_scores() -> None:
+    generator = torch.Generator().manual_seed(0)
+    scores = torch.randint(0, 4, (5, 12), generator=generator).float()
+    gains = torch.rand(5, 12, generator=generator)
+    own = torch.tensor([3, 0, 11, 7, 7])
+    found = mean_gains(scores, gains, own, [1, 4, 11])
+    for i in range(5):
+        for column, k in enumerate((1, 4, 11)):
+            by_hand = expected_gains(scores[i], gains[i], int(own[i]), k, 3000 if k < 11 else 1)
+            assert found[i, column].item() == pytest.approx(by_hand, abs=0.02)
+    others = (gains.sum(1) - gains[torch.arange(5), own]) / 11
+    torch.testing.assert_close(found[:, 2], others.double())
+    with pytest.raises(BadInput, match="a query has 11 other documents"):
+        mean_gains(scores, gains, own, [1, 12])
+
+
+def a_trial(folder: Path, name: str = "synthetic_documents") -> Trial:
+    return Trial("t", data.load(name), 0, folder)
+
+
+def test_precision_and_overlap_of_codes(tmp_path: Path) -> None:
+    """Oracle: a loop over queries, of documents with several topics and one without a word."""
+    generator = np.random.RandomState(0)
+    codes = generator.rand(20, 3)
+    codes[4] = 0
+    topics = generator.rand(20, 4) < 0.4
+    topics[~topics.any(1), 0] = True
+    trial = a_trial(tmp_path)
+    score(trial, codes, torch.from_numpy(topics), cosine=True)
+    found = trial.tables()["precision"].set_index(["measure", "retrieved"])["value"]
+    assert list(found.index.get_level_values(1).unique()) == [1, 3, 7, 15]
+    for k in (1, 3, 7, 15):
+        shares, overlaps = [], []
+        for i in range(20):
+            others = [j for j in range(20) if j != i]
+            length = [max(np.linalg.norm(codes[j]), 1e-30) for j in range(20)]
+            ranked = sorted(others, key=lambda j: -codes[i] @ codes[j] / length[i] / length[j])
+            chosen = ranked[:k] if i != 4 else others  # to which all are equal
+            both = [(topics[i] & topics[j]).sum() for j in chosen]
+            either = [(topics[i] | topics[j]).sum() for j in chosen]
+            shares.append(np.mean(np.array(both) > 0))
+            overlaps.append(np.mean(np.array(both) / np.array(either)))
+        assert found["precision", k] == pytest.approx(np.mean(shares))
+        assert found["jaccard", k] == pytest.approx(np.mean(overlaps))
+
+    other = a_trial(tmp_path)
+    score(other, csr_array(codes), torch.from_numpy(topics), cosine=True)
+    sparse = other.tables()["precision"].set_index(["measure", "retrieved"])["value"]
+    np.testing.assert_allclose(sparse, found)
+
+
+def run(folder: Path, **settings: object) -> dict[int, float]:
+    """Precision by the number retrieved."""
+    few = {"layers": [20], "greedy_epochs": 1, "tuning_epochs": 1, "tuning_batch": 50}
+    chosen = document_retrieval.Settings.model_validate({**few, **settings})
+    table = document_retrieval.run_trial(chosen, a_trial(folder)).tables["precision"]
+    assert set(table["measure"]) == {"precision"}  # one topic each: the overlap is no other number
+    return dict(zip(table["retrieved"], table["value"], strict=True))
+
+
+def test_nothing_is_above_the_best_ranking(tmp_path: Path) -> None:
+    by_method = {
+        method: run(tmp_path / method, method=method, code=code, optimiser="adam")
+        for method, code in (("best", 0), ("lsa", 10), ("tfidf", 0), ("autoencoder", 5))
+    }
+    for method in ("lsa", "tfidf", "autoencoder"):
+        for k in (1, 3, 7, 15, 31, 63, 127):
+            assert by_method[method][k] < by_method["best"][k]
+        assert by_method[method][255] > 1 / 16  # chance
+
+
+def test_validation_documents_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    represent = document_retrieval.represent
+
+    def note(*given: object) -> object:
+        seen.append([len(bags) for bags in given[2:]])  # type: ignore[arg-type]
+        return represent(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(document_retrieval, "represent", note)
+    run(tmp_path / "a", method="tfidf", code=0)
+    run(tmp_path / "b", method="tfidf", code=0, judged="validation")
+    assert seen == [[800, 400], [640, 160]]
+
+
+def test_groups_of_topics() -> None:
+    topics = ("a.x", "a.y", "b", "c", "d", "e", "f", "g")
+    of = np.eye(8, dtype=bool)[[0, 1, 1, 2, 2, 3, 4, 5, 6, 7]]
+    number, names = groups(topics, of)
+    assert names.tolist() == ["a", "b", "c", "d", "e", "f"]
+    assert number.tolist() == [1, 1, 1, 2, 2, 3, 4, 5, 6, 0]
+
+
+def test_the_best_ranking_of_real_documents_is_not_known(tmp_path: Path) -> None:
+    settings = document_retrieval.Settings.model_validate({"method": "best", "code": 0})
+    trial = a_trial(tmp_path)
+    object.__setattr__(trial.data, "name", "reuters")
+    try:
+        with pytest.raises(BadInput, match="nobody knows its best ranking"):
+            document_retrieval.run_trial(settings, trial)
+    finally:
+        object.__setattr__(trial.data, "name", "synthetic_documents")
