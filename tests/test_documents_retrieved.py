@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from scipy.sparse import csr_array
@@ -12,7 +13,8 @@ from dgm.errors import BadInput
 from dgm.experiments import document_retrieval
 from dgm.experiments.document_retrieval import groups, score
 from dgm.inference.ranking import mean_gains
-from dgm.trial import Trial
+from dgm.results import Metric
+from dgm.trial import Artifacts, Trial
 
 
 def expected_gains(scores: torch.Tensor, gains: torch.Tensor, own: int, k: int, n: int) -> float:
@@ -96,6 +98,33 @@ def test_nothing_is_above_the_best_ranking(tmp_path: Path) -> None:
         for k in (1, 3, 7, 15, 31, 63, 127):
             assert by_method[method][k] < by_method["best"][k]
         assert by_method[method][255] > 1 / 16  # chance
+
+
+def test_where_the_autoencoder_is_above(tmp_path: Path) -> None:
+    cutoffs = [1, 3, 7, 15, 31]
+    rows = {
+        ("autoencoder", 10, 0): [0.1, 0.5, 0.5, 0.5, 0.2],
+        ("autoencoder", 10, 1): [0.3, 0.5, 0.5, 0.5, 0.5],
+        ("lsa", 10, 0): [0.2, 0.4, 0.4, 0.4, 0.4],
+        ("lsa", 50, 0): [0.9, 0.9, 0.9, 0.4, 0.4],
+    }
+    table = pd.DataFrame(
+        [
+            {"data": "reuters", "row": row, "code": code, "seed": seed, "measure": "precision"}
+            | {"retrieved": k, "value": value}
+            for (row, code, seed), values in rows.items()
+            for k, value in zip(cutoffs, values, strict=True)
+        ]
+    )
+    metrics = list(document_retrieval.summarise(Artifacts({"precision": table})))
+    above = {(m.metric, m.seed): m.value for m in metrics if m.metric.startswith("above")}
+    assert above == {
+        ("above_lsa10_from1/reuters", 0): pytest.approx(3 / 5),
+        ("above_lsa10_from1/reuters", 1): 1.0,
+        ("above_lsa50_from15/reuters", 0): pytest.approx(1 / 2),
+        ("above_lsa50_from15/reuters", 1): 1.0,
+    }
+    assert Metric("precision/reuters/lsa10/at15", 0, 0.4) in metrics
 
 
 def test_validation_documents_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

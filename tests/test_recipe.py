@@ -160,6 +160,25 @@ def test_blocks_have_data_and_settings_of_their_own() -> None:
     assert [t.data for t in embedded] == ["digits"] * 4 + ["frey_faces"]
 
 
+def test_a_block_may_be_for_several_data_sets() -> None:
+    grid = "grid:\n  - {data: [mnist, digits], method: [aevb, mcem]}\n  - {method: [wake_sleep]}\n"
+    head, _, tail = RECIPE.partition("grid:\n")
+    write(text=head + grid + "presets:" + tail.partition("presets:")[2])
+    loaded = recipe.load("toy", seeds=[0])
+    assert [(trial.data, trial.label) for trial in loaded.trials] == [
+        *((name, f"data={name},method={of},seed=0") for name in ("mnist", "digits")
+          for of in ("aevb", "mcem")),
+        ("mnist", "method=wake_sleep,seed=0"),
+    ]  # fmt: skip
+    assert [block["data"] for block in loaded.resolved["grid"]] == ["mnist", "digits", "mnist"]
+    one = recipe.load("toy", "paper", ["grid.data=[digits]"], [0]).trials
+    assert [trial.label for trial in one] == [
+        f"data=digits,method={m},seed=0" for m in ("aevb", "mcem")
+    ]
+    write("[mnist, digits]", "[mnist, digts]", text=Path("recipes/toy.yaml").read_text())
+    assert "data: no digts; did you mean digits?" in message()
+
+
 def test_a_block_may_be_for_some_of_the_seeds() -> None:
     """Of those of the run, whichever these are."""
     own = "    settings: {hidden: 200}\n"

@@ -42,7 +42,8 @@ class Block:
 def blocks_of(layer: Map, path: Path, sets: tuple[str, ...] = (*SETS, *COLLECTIONS)) -> list[Block]:
     """The grid of a recipe's top level or of that with a preset merged into it.
 
-    `sets` are those that the experiment can take.
+    `sets` are those that the experiment can take. A block whose `data` is a list stands for one of
+    each set, and `data` is an axis of theirs.
     """
     grid = layer.get("grid", Map())
     blocks = []
@@ -50,13 +51,16 @@ def blocks_of(layer: Map, path: Path, sets: tuple[str, ...] = (*SETS, *COLLECTIO
         data = block.get("data", layer.get("data"))
         if not data:
             raise BadInput(f"{locate(layer, ['grid'], f'{path}:1')}: data: missing")
-        if data not in sets:
-            where = locate(block if "data" in block else layer, ["data"], f"{path}:1")
-            raise BadInput(f"{where}: data: no {data}{did_you_mean(data, sets)}")
         settings = merge(layer.get("settings", Map()), block.get("settings", Map()))
         own = ("data", "seeds", "settings")
         axes = {key: values for key, values in block.items() if key not in own}
-        blocks.append(Block(data, settings, Map(axes, block.origins), block.get("seeds")))
+        for name in data if isinstance(data, Items) else [data]:
+            if name not in sets:
+                where = locate(block if "data" in block else layer, ["data"], f"{path}:1")
+                raise BadInput(f"{where}: data: no {name}{did_you_mean(str(name), sets)}")
+            told = {"data": Items([name])} if isinstance(data, Items) else {}
+            of_set = Map({**told, **axes}, block.origins)
+            blocks.append(Block(name, settings, of_set, block.get("seeds")))
     for key in set.intersection(*(block.settings.keys() & block.axes.keys() for block in blocks)):
         where = blocks[0].settings.origins[key]
         raise BadInput(f"{where}: settings.{key}: is an axis of the grid too, which would hide it")
@@ -68,15 +72,17 @@ def cells_of(
 ) -> list[tuple[dict[str, Any], TrialSettings]]:
     """(axes, settings) of each cell, the last axis varying fastest."""
     cells = []
-    for values in itertools.product(*block.axes.values()):
-        cell = Map(dict(zip(block.axes, values, strict=True)), block.axes.origins)
+    axes = {axis: values for axis, values in block.axes.items() if axis != "data"}
+    for values in itertools.product(*axes.values()):
+        cell = Map(dict(zip(axes, values, strict=True)), block.axes.origins)
         settings = validate(
             model,
             merge(block.settings, cell),
             f"{path}:1",
             lambda key: f"grid.{key}" if key in block.axes else f"settings.{key}",
         )
-        cells.append(({axis: getattr(settings, axis) for axis in cell}, settings))
+        told = {"data": block.data} if "data" in block.axes else {}
+        cells.append(({**told, **{axis: getattr(settings, axis) for axis in cell}}, settings))
     return cells
 
 
@@ -107,7 +113,7 @@ def trials_of(
 def plain(block: Block, cells: list[tuple[dict[str, Any], TrialSettings]]) -> dict[str, Any]:
     """A block as it would stand in a file, its settings complete."""
     dumps = [settings.model_dump(mode="json") for _, settings in cells]
-    axes: dict[str, list[Any]] = {axis: [] for axis in cells[0][0]}
+    axes: dict[str, list[Any]] = {axis: [] for axis in cells[0][0] if axis != "data"}
     for dump in dumps:
         for axis, values in axes.items():
             if dump[axis] not in values:

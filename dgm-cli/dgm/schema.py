@@ -107,12 +107,15 @@ Seeds = Annotated[list[Annotated[int, Field(strict=True, ge=0)]], Field(min_leng
 
 
 class Block(Schema):
-    """A part of the grid: its axes, and the data, seeds and settings it has of its own."""
+    """A part of the grid: its axes, and the data, seeds and settings it has of its own.
+
+    With a list as its data it is a part for each of these sets.
+    """
 
     model_config = pydantic.ConfigDict(extra="allow")
     __pydantic_extra__: dict[str, Annotated[list[Any], Field(min_length=1)]]  # the axes
 
-    data: str = ""
+    data: str | Annotated[list[str], Field(min_length=1)] = ""
     seeds: Seeds | None = None  # None: every one
     settings: dict[str, Any] = {}
 

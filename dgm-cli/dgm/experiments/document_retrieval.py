@@ -173,11 +173,28 @@ def groups(topics: tuple[str, ...], of: np.ndarray) -> tuple[np.ndarray, np.ndar
 
 
 def summarise(artifacts: Artifacts) -> Iterator[Metric]:
-    """Precision at every cutoff, and the Jaccard overlap where documents have several topics."""
-    for cell, rows in by_cell(artifacts.tables["precision"]):
+    """Precision at every cutoff, and the Jaccard overlap where documents have several topics; and
+    where the autoencoder's ten numbers are above latent semantic analysis."""
+    table = artifacts.tables["precision"]
+    for cell, rows in by_cell(table):
         for measure, of in rows.groupby("measure", sort=False):
             for k, value in zip(of["retrieved"], of["value"], strict=True):
                 yield Metric(f"{measure}/{ending(cell)}/at{k}", cell["seed"], value)
+
+    precision = table[table["measure"] == "precision"]
+    for data, rows in precision.groupby("data", sort=False):
+        by_row = {
+            (row, code): of.set_index(["seed", "retrieved"])["value"]
+            for (row, code), of in rows.groupby(["row", "code"])
+        }
+        for code, first in ((10, 1), (50, 15)):
+            ours, theirs = by_row.get(("autoencoder", 10)), by_row.get(("lsa", code))
+            if ours is None or theirs is None:
+                continue
+            for seed in ours.index.unique("seed"):
+                lead = (ours[seed] - theirs[theirs.index[0][0]]).loc[first:]
+                name = f"above_lsa{code}_from{first}/{NAMES.get(str(data), data)}"
+                yield Metric(name, seed, float((lead > 0).mean()))
 
 
 def ending(cell: dict[str, Any]) -> str:
