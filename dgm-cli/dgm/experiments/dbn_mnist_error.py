@@ -206,7 +206,7 @@ def table_figure(errors: pd.DataFrame, names: list[str]) -> Figure:
     axes.set_xlim(0, None)
     axes.set(xlabel="test error (percent); mean measured at the right")
     axes.grid(axis="y", visible=False)
-    axes.legend(loc="lower right")
+    plotting.legend_below(figure, columns=2)
     return figure
 
 

@@ -253,11 +253,15 @@ def clouds_figure(by_row: dict[str, dict[str, np.ndarray]]) -> Figure:
         for number, name in enumerate(["others", *of["groups"]]):
             color = "#cccccc" if number == 0 else plotting.TEN(number)
             points = of["cloud"][of["group"] == number]
-            axes.plot(points[:, 0], points[:, 1], ".", color=color, markersize=2, label=name)
+            style: dict[str, Any] = {
+                "markersize": 2,
+                "rasterized": True,
+            }  # thousands of points, in an .svg too
+            axes.plot(points[:, 0], points[:, 1], ".", color=color, label=name, **style)
         low, high = np.quantile(of["cloud"], [0.005, 0.995], axis=0)
         margin = 0.05 * (high - low)
         axes.set_xlim(low[0] - margin[0], high[0] + margin[0])
         axes.set_ylim(low[1] - margin[1], high[1] + margin[1])
         axes.set(title=f"{row}, two numbers", xticks=[], yticks=[])
-    plotting.legend_below(figure, columns=SHOWN + 1)
+    plotting.legend_below(figure, columns=4)
     return figure
