@@ -115,14 +115,18 @@ def test_labels_are_drawn_one_at_a_time() -> None:
     torch.testing.assert_close(v.mean(0), rbm.visible_mean(h)[0], atol=0.012, rtol=0)
 
 
+def plane() -> tuple[Tensor, float]:
+    """Points of a grid over two real units, and the area that each stands for."""
+    axis = torch.linspace(-12, 12, 601)
+    return torch.cartesian_prod(axis, axis), (axis[1] - axis[0]).item() ** 2
+
+
 def test_gaussian_visible_units() -> None:
     """Oracle: quadrature over two visible units, at every hidden state."""
     rbm = GaussianRBM(2, 3)
     generator = torch.Generator().manual_seed(3)
     rbm.flat.normal_(0.0, 0.7, generator=generator)
-    axis = torch.linspace(-12, 12, 601)
-    v = torch.cartesian_prod(axis, axis)
-    area = (axis[1] - axis[0]).item() ** 2
+    v, area = plane()
     weight = torch.exp(-rbm.free_energy(v).double())
     assert rbm.log_partition(3) == pytest.approx(math.log(weight.sum().item() * area), abs=1e-4)
     p, h = rbm.parameters, all_states(3)
@@ -174,9 +178,7 @@ def test_linear_hidden_units() -> None:
     rbm = LinearRBM(3, 2)
     generator = torch.Generator().manual_seed(4)
     rbm.flat.normal_(0.0, 0.7, generator=generator)
-    axis = torch.linspace(-12, 12, 601)
-    h = torch.cartesian_prod(axis, axis)
-    area = (axis[1] - axis[0]).item() ** 2
+    h, area = plane()
     p, v = rbm.parameters, all_states(3)
     energy = -(v @ p["W"] @ h.T) - (v @ p["a"])[:, None] + 0.5 * (h - p["b"]).square().sum(1)
     joint_weight = torch.exp(-energy.double()) * area

@@ -1,6 +1,7 @@
 """Results: statistics against scipy, verdicts, and files that are whole or not there."""
 
 import errno
+import io
 import os
 import stat
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 import scipy.stats
 
 from dgm.errors import BadInput, DgmError
+from dgm.gather import rows_of
 from dgm.recipe import Expectation
 from dgm.results import (
     SUMMARY,
@@ -327,3 +329,21 @@ def test_a_label_is_read_back() -> None:
         "name": "a=b",
         "seed": "3",
     }
+
+
+def test_a_trials_part_of_a_runs_table() -> None:
+    """Axes that are blank, or numbers beside words; and columns that are blank in all rows."""
+    table = pd.read_csv(
+        io.StringIO(
+            "std,rate,seed,step,stage\n,0.1,0,1,\n,0.1,0,2,\n0.5,0.1,0,1,\n,auto,0,1,\n,0.1,1,1,\n"
+        )
+    )
+    for cell, steps in (
+        ({"std": None, "rate": 0.1, "seed": 0}, [1, 2]),
+        ({"std": 0.5, "rate": 0.1, "seed": 0}, [1]),
+        ({"std": None, "rate": "auto", "seed": 0}, [1]),
+        ({"std": None, "rate": 0.1, "seed": 1}, [1]),
+    ):
+        own = rows_of(table, cell)
+        assert own["step"].tolist() == steps
+        assert list(own.columns) == ["step", "stage"]

@@ -28,10 +28,14 @@ KEPT = ("metrics", "summary")  # tables of the run, not of its trials
 TOLD = ("seconds", "device", "commit", "chosen", "peak_memory_mb", "restored_steps")
 
 
-def cell_of(p: Planned, axes: Sequence[str]) -> dict[str, Any]:
+def axes_of(planned: list[Planned], axes: Sequence[str]) -> list[str]:
+    """The experiment's axes, then those that only this grid has."""
+    return list(dict.fromkeys([*axes, *(axis for p in planned for axis in p.spec.axes)]))
+
+
+def cell_of(p: Planned, axes: list[str]) -> dict[str, Any]:
     """The values that tell a trial's rows from those of others."""
-    names = dict.fromkeys([*axes, *p.spec.axes])
-    cell = {axis: p.spec.value(axis) for axis in names} | {"seed": p.spec.seed}
+    cell = {axis: p.spec.value(axis) for axis in axes} | {"seed": p.spec.seed}
     return {key: str(v) if isinstance(v, list) else v for key, v in cell.items()}
 
 
@@ -43,9 +47,9 @@ def gather(planned: list[Planned], axes: Sequence[str]) -> Artifacts:
     """All finished trials' tables and arrays."""
     tables: dict[str, list[pd.DataFrame]] = {}
     arrays: dict[str, dict[str, np.ndarray]] = {}
-    axes = list(dict.fromkeys([*axes, *(axis for p in planned for axis in p.spec.axes)]))
+    names = axes_of(planned, axes)
     for p in planned:
-        cell = cell_of(p, axes)
+        cell = cell_of(p, names)
         its_tables, its_arrays = store.read_trial(p.directory)
         for name, table in its_tables.items():
             for i, (key, value) in enumerate(cell.items()):
@@ -85,10 +89,10 @@ def restore(planned: list[Planned], axes: Sequence[str], target: Path) -> int:
                 f"settings, data or versions, and cannot be kept; without --extend it runs anew"
             )
     results = saved(target) if lacking else Artifacts({})
-    axes = list(dict.fromkeys([*axes, *(axis for p in planned for axis in p.spec.axes)]))
+    names = axes_of(planned, axes)
     for p in lacking:
-        cell = cell_of(p, axes)
-        tables = {name: _rows(table, cell) for name, table in results.tables.items()}
+        cell = cell_of(p, names)
+        tables = {name: rows_of(table, cell) for name, table in results.tables.items()}
         arrays = {name: of.get(array_key(cell)) for name, of in results.arrays.items()}
         store.restore_trial(
             p.directory,
@@ -100,10 +104,15 @@ def restore(planned: list[Planned], axes: Sequence[str], target: Path) -> int:
     return len(lacking)
 
 
-def _rows(table: pd.DataFrame, cell: dict[str, Any]) -> pd.DataFrame:
-    """A trial's own part of a table of a run, without the columns that it did not have."""
-    own = np.logical_and.reduce([table[key].astype(str) == str(cell[key]) for key in cell])
-    return table[own].drop(columns=list(cell)).dropna(axis=1, how="all")
+def rows_of(table: pd.DataFrame, cell: dict[str, Any]) -> pd.DataFrame:
+    """A trial's own part of a table of a run; columns that it did not have are blank."""
+    own = np.full(len(table), True)
+    for key, value in cell.items():
+        column = table[key]
+        # As text too, for beside words a column's numbers are read as words.
+        same = (column == value) | (column.astype(str) == str(value))
+        own &= column.isna() if value is None else same
+    return table[own].drop(columns=list(cell))
 
 
 def digest(identity: dict[str, Any]) -> str:

@@ -91,8 +91,8 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     topics = torch.from_numpy(judged.topics).to(trial.device)
     score(trial, codes, topics, cosine=settings.method != "best")
     arrays = {}
-    if settings.code == CLOUDS:
-        arrays["cloud"] = np.asarray(codes.toarray() if isinstance(codes, csr_array) else codes)
+    if codes.shape[1] == CLOUDS:
+        arrays["cloud"] = np.asarray(codes)
         arrays["group"], arrays["groups"] = groups(documents.topics, judged.topics)
     return Artifacts(trial.tables(), arrays, models)
 
@@ -234,7 +234,7 @@ def curves_figure(precision: pd.DataFrame) -> Figure:
             rows = rows.assign(place=rows["retrieved"].map(CUTOFFS.index))
             color = COLORS.get(name, "grey")
             plotting.seeds_line(axes, rows, "place", "value", name, color, "train")
-        if data not in ("synthetic_documents", "digits"):
+        if data != "synthetic_documents":
             for name, values in PAPER.items():
                 color = COLORS[name.lower().replace(", ", "")]
                 label = f"paper, RCV1: {name}"

@@ -103,7 +103,8 @@ def nearest(index: Index, cluster: int, cutoffs: Sequence[int]) -> tuple[np.ndar
     found = np.empty((len(places), cutoffs[-1]), np.int32)
     for first in range(0, len(places), GROUP):
         part = slice(first, first + GROUP)
-        kernel(*index, index.near[cluster], places[part], np.array(cutoffs), found[part])
+        near = index.near[cluster]
+        kernel(*index[:-1], near, places[part], np.array(cutoffs), found[part])
     return index.documents[places], found
 
 
@@ -148,6 +149,15 @@ def _kernel(dimensions: int, k: int) -> Callable[..., Any]:
         as_bits[0] = np.int32(bits)
         return cosine[0]
 
+    @njit(nogil=True)
+    def cut(keys: Any, n: int, cosine: Any, as_bits: Any) -> Any:
+        """Put the k largest of the first n keys first; the cosine of the least of them."""
+        select(keys, n, k)
+        lowest = keys[0]
+        for j in range(k):
+            lowest = min(lowest, keys[j])
+        return cosine_of(lowest, cosine, as_bits)
+
     @njit(nogil=True, fastmath=True, error_model="numpy")
     def search(
         codes: Any,
@@ -155,7 +165,6 @@ def _kernel(dimensions: int, k: int) -> Callable[..., Any]:
         starts: Any,
         centres: Any,
         cos_radius: Any,
-        all_near: Any,
         near: Any,
         places: Any,
         cutoffs: Any,
@@ -206,23 +215,15 @@ def _kernel(dimensions: int, k: int) -> Callable[..., Any]:
                             keys[i, n] = (bits << 32) | (np.int64(0x7FFFFFFF) - document)
                             n += 1
                     if n >= room - CHUNK:
-                        select(keys[i], n, k)
+                        threshold = cut(keys[i], n, cosine, as_bits)
                         n = k
-                        lowest = keys[i, 0]
-                        for j in range(k):
-                            lowest = min(lowest, keys[i, j])
-                        threshold = cosine_of(lowest, cosine, as_bits)
                 held[i] = n
                 least[i] = threshold
             # After a cluster: what it left may raise the threshold for the bounds to come.
             for i in range(queries):
                 if held[i] >= 2 * k:
-                    select(keys[i], held[i], k)
+                    least[i] = cut(keys[i], held[i], cosine, as_bits)
                     held[i] = k
-                    lowest = keys[i, 0]
-                    for j in range(k):
-                        lowest = min(lowest, keys[i, j])
-                    least[i] = cosine_of(lowest, cosine, as_bits)
         for i in range(queries):
             n = held[i]
             for c in range(len(cutoffs) - 1, -1, -1):
