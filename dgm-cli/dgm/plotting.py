@@ -80,8 +80,8 @@ def seeds_line(
         axes.fill_between(across, low, high, color=color, alpha=0.2, linewidth=0)
 
 
-def legend_below(figure: Figure, columns: int) -> None:
-    """One legend for all panels, under them."""
+def legend_below(figure: Figure, columns: int, markers: float = 1.0) -> None:
+    """One legend for all panels, under them; its markers so many times the size of theirs."""
     entries: dict[str, Artist] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
@@ -91,6 +91,7 @@ def legend_below(figure: Figure, columns: int) -> None:
         list(entries),
         loc="outside lower center",
         ncols=columns,
+        markerscale=markers,
         frameon=False,
     )
 

@@ -202,7 +202,7 @@ def table_figure(errors: pd.DataFrame, names: list[str]) -> Figure:
         axes.annotate(mean, (1.01, i), xycoords=("axes fraction", "data"), va="center")
     titles = [REPORTED[name][0] if name in REPORTED else name for name in names]
     axes.set_yticks(range(len(names)), titles)
-    axes.invert_yaxis()
+    axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlim(0, None)
     axes.set(xlabel="test error (percent); mean measured at the right")
     axes.grid(axis="y", visible=False)
@@ -214,7 +214,7 @@ def confusion_figure(confusion: pd.DataFrame, names: list[str]) -> Figure:
     """Of the first seed, how many test images of each class were taken for which other."""
     columns = min(4, len(names))
     rows = math.ceil(len(names) / columns)
-    figure = plotting.panels(columns, rows, width=2.6 * columns, height=2.8)
+    figure = plotting.panels(columns, rows, width=2.6 * columns, height=3.1)
     for axes, name in zip(figure.axes, names, strict=False):
         of_name = confusion[confusion["name"] == name]
         first = of_name[of_name["seed"] == of_name["seed"].iloc[0]]

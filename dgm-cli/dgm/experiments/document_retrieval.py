@@ -263,5 +263,5 @@ def clouds_figure(by_row: dict[str, dict[str, np.ndarray]]) -> Figure:
         axes.set_xlim(low[0] - margin[0], high[0] + margin[0])
         axes.set_ylim(low[1] - margin[1], high[1] + margin[1])
         axes.set(title=f"{row}, two numbers", xticks=[], yticks=[])
-    plotting.legend_below(figure, columns=4)
+    plotting.legend_below(figure, columns=4, markers=4)
     return figure
