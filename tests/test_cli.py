@@ -165,7 +165,7 @@ def test_results_whose_trials_are_gone_are_extended(
     said = here(
         "run", R, *ONE, "--seeds", "0:3", "hidden=11", "--extend", "--out", tmp_path, code=2
     )
-    assert "was made with other settings, data or versions" in said
+    assert "was made with other settings, data, versions, device or threads" in said
     assert "one or the other" in here("run", R, *ONE, "--extend", "--fresh", code=2)
 
 

@@ -149,6 +149,12 @@ def test_groups_of_topics() -> None:
     assert number.tolist() == [1, 1, 1, 2, 2, 3, 4, 5, 6, 0]
 
 
+def test_a_code_has_a_number_at_least() -> None:
+    for method in ("autoencoder", "lsa"):
+        with pytest.raises(ValueError, match=f"{method} needs a code of 1 number or more"):
+            document_retrieval.Settings.model_validate({"method": method, "code": 0})
+
+
 def test_the_best_ranking_of_real_documents_is_not_known(tmp_path: Path) -> None:
     settings = document_retrieval.Settings.model_validate({"method": "best", "code": 0})
     trial = a_trial(tmp_path)

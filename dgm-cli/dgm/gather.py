@@ -86,7 +86,8 @@ def restore(planned: list[Planned], axes: Sequence[str], target: Path) -> int:
         if held[p.spec.label].get("identity") != digest(p.identity):
             raise BadInput(
                 f"{target}: the trial {p.spec.label} in these results was made with other "
-                f"settings, data or versions, and cannot be kept; without --extend it runs anew"
+                f"settings, data, versions, device or threads, and cannot be kept; "
+                f"without --extend it runs anew"
             )
     results = saved(target) if lacking else Artifacts({})
     names = axes_of(planned, axes)

@@ -1,7 +1,7 @@
 """Recipe -> trials -> launcher -> results.
 
-`plan` decides which trials are finished and which have to run; `run` runs these and has
-`dgm.gather` write `<out>/<recipe>/<preset>/` from all that are finished.
+`plan` decides which trials are finished and which have to run; `run` runs these and writes
+`<out>/<recipe>/<preset>/` from all that are finished, which `dgm.gather` puts together.
 """
 
 import contextlib

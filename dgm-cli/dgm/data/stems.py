@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
-from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
-
 # Not snowballstemmer.stemmer("english"), which is PyStemmer's where that is installed: the stems,
 # and with them a collection's hash, would depend on it.
 from snowballstemmer.english_stemmer import EnglishStemmer
@@ -26,6 +24,13 @@ WORD = re.compile(r"[^\W\d_]{2,}")
 _stem = cache(EnglishStemmer().stemWord)  # slow, and a word comes 18 times on average
 
 
+@cache
+def _stop_words() -> frozenset[str]:
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS  # not to list the data sets
+
+    return ENGLISH_STOP_WORDS
+
+
 class Text(NamedTuple):
     """A document as it was written, and what it is about."""
 
@@ -35,8 +40,8 @@ class Text(NamedTuple):
 
 def stems(text: str) -> Counter[str]:
     """How often each stem is in a text."""
-    found = WORD.findall(text.lower())
-    return Counter(_stem(word) for word in found if word not in ENGLISH_STOP_WORDS)
+    found, without = WORD.findall(text.lower()), _stop_words()
+    return Counter(_stem(word) for word in found if word not in without)
 
 
 def frequent(counts: Sequence[Counter[str]], n: int) -> tuple[str, ...]:

@@ -9,10 +9,11 @@ ranked by the cosine of their codes to it. Topics are not learned from.
 """
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
+import pydantic
 import torch
 from matplotlib.figure import Figure
 from pydantic import Field
@@ -66,7 +67,9 @@ class Settings(AutoencoderSettings):
         description="lsa: singular vectors of log(1 + count); tfidf: all words; "
         "best: the topics' posterior, where the collection was drawn from a known model",
     )
-    layers: list[int] = Field([500, 250, 125], description="logistic units between words and code")
+    layers: list[Annotated[int, Field(gt=0)]] = Field(
+        [500, 250, 125], description="logistic units between words and code"
+    )
     code: int = Field(10, ge=0, description="numbers of the code; 0 where it is all words")
     words: Literal["log", "counts"] = Field(
         "log", description="what the autoencoder sees of a document: log(1 + count), or counts"
@@ -76,6 +79,12 @@ class Settings(AutoencoderSettings):
         description="validation: every fifth training document is left out and judged in place of "
         "test documents, for choosing settings",
     )
+
+    @pydantic.model_validator(mode="after")
+    def _a_number_at_least(self) -> "Settings":
+        if self.code == 0 and self.method in ("autoencoder", "lsa"):
+            raise ValueError(f"{self.method} needs a code of 1 number or more")
+        return self
 
 
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:
