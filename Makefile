@@ -31,6 +31,7 @@ test: lint  ## style, types and all tests
 	$(BIN)/pytest
 
 bench: setup  ## time what is fast against a peer: results/benchmarks.csv
+	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'
 	$(BIN)/python scripts/bench.py
 
 reproduce-all: setup  ## every recipe; PRESET=paper, quick or embedded, SEEDS=0:5, JOBS=

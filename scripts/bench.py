@@ -10,22 +10,27 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from dgm import data
 from dgm.data.minibatches import Minibatches
 from dgm.inference.adam import Adam
 from dgm.inference.aevb import AEVB
 from dgm.inference.ais import AIS, schedule
 from dgm.inference.contrastive_divergence import ContrastiveDivergence
+from dgm.inference.retrieval import build, hits, nearest
 from dgm.models.rbm import RBM
 from dgm.models.vae import VAE
 
 BATCH, VISIBLE, IMAGES = 100, 784, 50_000
+CUTOFFS = [1, 3, 7, 15, 31, 63, 127, 255, 511, 1023]
 
 
 def seconds(work: Callable[[], object], repeats: int) -> float:
@@ -142,6 +147,63 @@ def ais() -> dict[str, object]:
     return row("ais", mine, None, products / product_rate())
 
 
+def retrieval(name: str, collection: str, peer: str, sampled: int) -> dict[str, object]:
+    """Each of 400,000 codes against all: ours and the peer's share of same-class neighbours.
+
+    Both answer the queries of `sampled` clusters, and are extrapolated to all; ours sorts the codes
+    into clusters before, once. The peer's counts must be ours but for cosines that rounding orders.
+    """
+    codes = data.load(collection)
+    index = build(torch.from_numpy(codes.codes))
+    building = seconds(lambda: build(torch.from_numpy(codes.codes)), 1)
+    chosen = range(0, index.clusters, max(1, index.clusters // sampled))
+    queries = np.concatenate([nearest(index, cluster, CUTOFFS[-1])[0] for cluster in chosen])
+    pool = ThreadPoolExecutor(torch.get_num_threads())
+    found: dict[str, np.ndarray] = {}
+
+    def ours() -> None:
+        lists = pool.map(lambda cluster: nearest(index, cluster, CUTOFFS[-1])[1], chosen)
+        found["ours"] = np.concatenate(list(lists))
+
+    search = PEERS[peer](codes.codes, queries)
+
+    def theirs() -> None:
+        others = search()
+        kept = others != queries[:, None]  # itself, which is among them if rounding let it
+        kept[kept.all(1), -1] = False
+        found["theirs"] = others[kept].reshape(len(queries), CUTOFFS[-1])
+
+    mine, other = alternate(ours, theirs, repeats=1, rounds=3)
+    of_ours, of_theirs = (
+        hits(codes.classes, queries, found[who], CUTOFFS) for who in ("ours", "theirs")
+    )
+    torch.testing.assert_close(of_ours, of_theirs, rtol=1e-4, atol=0)
+    whole = len(codes.codes) / len(queries)
+    products = 2.0 * len(codes.codes) ** 2 * codes.codes.shape[1]
+    return row(name, building + whole * mine, whole * other, products / product_rate())
+
+
+def faiss_search(codes: np.ndarray, queries: np.ndarray) -> Callable[[], np.ndarray]:
+    import faiss
+
+    faiss.omp_set_num_threads(torch.get_num_threads())
+    x = codes / np.linalg.norm(codes, axis=1, keepdims=True)
+    index = faiss.IndexFlatIP(x.shape[1])
+    index.add(x)
+    return lambda: index.search(x[queries], CUTOFFS[-1] + 1)[1]
+
+
+def sklearn_search(codes: np.ndarray, queries: np.ndarray) -> Callable[[], np.ndarray]:
+    from sklearn.neighbors import NearestNeighbors
+
+    index = NearestNeighbors(n_neighbors=CUTOFFS[-1] + 1, algorithm="brute", metric="cosine")
+    index.fit(codes)
+    return lambda: index.kneighbors(codes[queries], return_distance=False)
+
+
+PEERS = {"faiss": faiss_search, "sklearn": sklearn_search}
+
+
 def autograd_step(
     hidden: int, latent: int, optimiser: type[torch.optim.Optimizer], rate: float
 ) -> Callable[[Tensor], None]:
@@ -214,6 +276,9 @@ ROWS = {
     "vae_epoch": vae_epoch,
     "rbm_epoch": rbm_epoch,
     "ais": ais,
+    "retrieval": lambda: retrieval("retrieval", "clustered_codes", "faiss", 8),
+    "retrieval_isotropic": lambda: retrieval("retrieval_isotropic", "isotropic_codes", "faiss", 8),
+    "retrieval_sklearn": lambda: retrieval("retrieval_sklearn", "clustered_codes", "sklearn", 2),
     "startup": startup,
 }
 

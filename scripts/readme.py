@@ -10,13 +10,16 @@ import json
 import re
 import sys
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from dgm.errors import DgmError
 from dgm.recipe import header
 from dgm.results import atomic_write, band_text, measured_text, number, read_csv
 
 BLOCK = re.compile(r"(<!-- (recipes|results:(\S+)) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+LONG = 5  # metrics in a series that one line tells
 OPENING = re.compile(r"<!-- (recipes|results:\S+) -->")
 
 
@@ -27,12 +30,28 @@ def results_table(root: Path, name: str) -> str:
         raise DgmError(f"results:{name}: there is no recipes/{name}.yaml")
     if not path.exists():
         return "Not run yet.\n"
-    rows = [
-        (f"`{row['metric']}`", measured_text(row), number(row["reported"]), band_text(row))
-        + (row["verdict"],)
-        for row in read_csv(path).to_dict("records")
-    ]
+    rows = []
+    for _, series in groupby(read_csv(path).to_dict("records"), key=series_of):
+        of = list(series)
+        if len(of) >= LONG:
+            ends = ", ".join(row["metric"].removeprefix(series_of(row)) for row in of)
+            name, measured = f"{series_of(of[0])}{ends}", ", ".join(number(r["mean"]) for r in of)
+            seeds = measured_text(of[0]).rpartition("(")[2]
+            rows.append((f"`{name}`", f"{measured} ({seeds}", "", "", "info"))
+            continue
+        rows += [
+            (f"`{row['metric']}`", measured_text(row), number(row["reported"]), band_text(row))
+            + (row["verdict"],)
+            for row in of
+        ]
     return table(("metric", "measured", "reported", "band", "verdict"), rows)
+
+
+def series_of(row: dict[str, Any]) -> str:
+    """What a metric shares with those that differ from it in a last number only, which one line of
+    the table tells; of one with a band or a reported value, its whole name."""
+    judged = row["verdict"] != "info" or number(row["reported"])
+    return row["metric"] if judged else row["metric"].rstrip("0123456789")
 
 
 def recipes_table(root: Path) -> str:

@@ -164,3 +164,51 @@ def test_the_best_ranking_of_real_documents_is_not_known(tmp_path: Path) -> None
             document_retrieval.run_trial(settings, trial)
     finally:
         object.__setattr__(trial.data, "name", "synthetic_documents")
+
+
+def test_parts_of_generated_codes_add_up(tmp_path: Path) -> None:
+    """The hits of three parts are those of one, and the precision of isotropic codes is chance."""
+
+    def hits(parts: int, name: str) -> pd.DataFrame:
+        tables = []
+        for part in range(parts):
+            settings = document_retrieval.Settings.model_validate(
+                {"method": "codes", "documents": 5000, "parts": parts, "part": part}
+            )
+            folder = tmp_path / f"{name}{parts}{part}"
+            found = document_retrieval.run_trial(settings, a_trial(folder, name)).tables
+            cell = {"data": name, "row": "codes", "code": 10, "part": part, "seed": 0}
+            tables.append(pd.DataFrame([cell | row for row in found["hits"].to_dict("records")]))
+        return pd.concat(tables)
+
+    whole = document_retrieval.precision_of({"hits": hits(1, "isotropic_codes")})
+    parts = document_retrieval.precision_of({"hits": hits(3, "isotropic_codes")})
+    pd.testing.assert_frame_equal(parts, whole)
+    assert len(whole) == len(document_retrieval.CUTOFFS)
+    classes = data.load("isotropic_codes").classes[:5000]
+    counts = np.bincount(classes)
+    chance = (counts * (counts - 1)).sum() / (5000 * 4999)
+    np.testing.assert_allclose(whole["value"], chance, atol=4 * (chance / 5000) ** 0.5)
+    clustered = document_retrieval.precision_of({"hits": hits(1, "clustered_codes")})
+    assert clustered["value"].iloc[0] > 3 * chance
+    names = {
+        m.metric
+        for m in document_retrieval.summarise(Artifacts({"hits": hits(1, "isotropic_codes")}))
+    }
+    assert names == {f"precision/isotropic_codes/codes10/at{k}" for k in document_retrieval.CUTOFFS}
+
+
+def test_codes_and_documents_are_not_taken_for_each_other(tmp_path: Path) -> None:
+    def complaint(name: str, **settings: object) -> str:
+        chosen = document_retrieval.Settings.model_validate(settings)
+        with pytest.raises(BadInput) as caught:
+            document_retrieval.run_trial(chosen, a_trial(tmp_path, name))
+        return str(caught.value)
+
+    assert complaint("clustered_codes", method="lsa") == "clustered_codes: not for method lsa"
+    said = complaint("synthetic_documents", method="codes")
+    assert said == "synthetic_documents: not for method codes"
+    said = complaint("clustered_codes", method="codes", code=5)
+    assert said == "clustered_codes: codes are of 10 numbers, not 5"
+    with pytest.raises(ValueError, match="part 2: the 2 parts are counted from 0"):
+        document_retrieval.Settings.model_validate({"method": "codes", "parts": 2, "part": 2})

@@ -5,9 +5,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgm.inference.retrieval import build, nearest, unit
+from dgm.inference.ranking import mean_gains
+from dgm.inference.retrieval import Hits, build, nearest, unit
 
-CUTOFFS = [1, 3, 7, 15]
+K = 15
 
 
 def cosines_of(codes: Tensor) -> Tensor:
@@ -20,21 +21,19 @@ def cosines_of(codes: Tensor) -> Tensor:
 def found(codes: Tensor, size: int) -> np.ndarray:
     """Of each document its nearest, from every cluster of an index."""
     index = build(codes, size)
-    result = np.full((len(codes), CUTOFFS[-1]), -1)
+    result = np.full((len(codes), K), -1)
     for cluster in range(index.clusters):
-        documents, others = nearest(index, cluster, CUTOFFS)
+        documents, others = nearest(index, cluster, K)
         assert (result[documents] == -1).all()
         result[documents] = others
     return result
 
 
 def assert_nearest(codes: Tensor, size: int) -> None:
-    """The first k found are different documents, with the k largest cosines there are."""
+    """Those found are different documents, with the largest cosines there are, in their order."""
     got, cosines = torch.from_numpy(found(codes, size)), cosines_of(codes)
-    assert all(len(set(row)) == CUTOFFS[-1] for row in got.tolist())
-    for k in CUTOFFS:
-        largest = cosines.gather(1, got[:, :k]).sort(dim=1, descending=True)[0]
-        torch.testing.assert_close(largest, cosines.topk(k)[0], atol=1e-6, rtol=0)
+    assert all(len(set(row)) == K for row in got.tolist())
+    torch.testing.assert_close(cosines.gather(1, got), cosines.topk(K)[0], atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("size", [10, 40, 1000])
@@ -56,8 +55,7 @@ def test_equals_are_ranked_by_number_and_empty_documents_are_at_right_angles(siz
     codes = directions[torch.randint(7, (200,), generator=generator)]
     got = found(codes * torch.rand(200, 1, generator=generator).add(0.5), size)
     expected = cosines_of(codes).argsort(dim=1, descending=True, stable=True).numpy()
-    for k in CUTOFFS:
-        np.testing.assert_array_equal(np.sort(got[:, :k]), np.sort(expected[:, :k]))
+    np.testing.assert_array_equal(got, expected[:, :K])
 
 
 def test_more_candidates_than_a_query_has_room_for() -> None:
@@ -65,6 +63,28 @@ def test_more_candidates_than_a_query_has_room_for() -> None:
     angle = torch.linspace(0, 3, 2000)
     codes = torch.stack([angle.cos(), angle.sin()], 1)
     assert_nearest(codes, 4000)
+
+
+def test_hits_are_those_of_a_ranking_of_all_documents() -> None:
+    """Oracle: `mean_gains` on the matrix of all cosines, summed over queries."""
+    generator = torch.Generator().manual_seed(0)
+    codes = torch.randn(300, 4, generator=generator)
+    classes = torch.randint(5, (300,), generator=generator)
+    index, cutoffs = build(codes, 40), [1, 3, 100]
+    hits = Hits(index, classes.numpy(), cutoffs)
+    halves = Hits(index, classes.numpy(), cutoffs)
+    for cluster in range(index.clusters):
+        hits.add(cluster)
+        halves.add(cluster)
+        again = Hits(index, classes.numpy(), cutoffs)
+        again.load_state_dict(halves.state_dict())
+        halves = again
+    gains = (classes[:, None] == classes).float()
+    by_query = mean_gains(cosines_of(codes), gains, torch.arange(300), cutoffs)
+    expected = by_query.sum(0) * torch.tensor(cutoffs)
+    torch.testing.assert_close(hits.sums.double(), expected)
+    assert torch.equal(halves.sums, hits.sums)
+    assert hits.queries == halves.queries == 300
 
 
 def test_an_index_holds_each_document_once_within_its_radius() -> None:
@@ -76,17 +96,16 @@ def test_an_index_holds_each_document_once_within_its_radius() -> None:
         part = slice(index.starts[cluster], index.starts[cluster + 1])
         here = index.documents[part]
         x = unit(codes)[here[here >= 0]].numpy()
-        np.testing.assert_array_equal(index.codes[:, part].T[here >= 0], x)
+        laid = index.codes.transpose(0, 2, 1).reshape(-1, 5)[part]
+        np.testing.assert_array_equal(laid[here >= 0], x)
         assert (x @ index.centres[cluster] >= index.cos_radius[cluster] - 1e-6).all()
         assert (here[: (here >= 0).sum()] >= 0).all()  # those of no document come last
 
 
 def test_bad_input() -> None:
     index = build(torch.randn(20, 3, generator=torch.Generator().manual_seed(0)))
-    with pytest.raises(ValueError, match="cutoff 20: each of 20 documents has fewer others"):
-        nearest(index, 0, [1, 20])
-    for cutoffs in ([3, 1], [0, 1], [1, 1]):
-        with pytest.raises(ValueError, match="do not rise"):
-            nearest(index, 0, cutoffs)
+    for k in (0, 20):
+        with pytest.raises(ValueError, match=f"the {k} nearest: each of 20 documents has 19"):
+            nearest(index, 0, k)
     with pytest.raises(ValueError, match="not finite"):
         build(torch.tensor([[1.0, 2.0], [float("nan"), 0.0]]))

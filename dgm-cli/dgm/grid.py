@@ -7,7 +7,7 @@ from typing import Any
 
 from dgm.errors import BadInput
 from dgm.located import Items, Map, locate, merge, read
-from dgm.schema import COLLECTIONS, SETS, TrialSettings, did_you_mean, validate
+from dgm.schema import NAMES, TrialSettings, did_you_mean, validate
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Block:
     seeds: list[int] | None = None  # of the run's, those that it is for; None: every one
 
 
-def blocks_of(layer: Map, path: Path, sets: tuple[str, ...] = (*SETS, *COLLECTIONS)) -> list[Block]:
+def blocks_of(layer: Map, path: Path, sets: tuple[str, ...] = NAMES) -> list[Block]:
     """The grid of a recipe's top level or of that with a preset merged into it.
 
     `sets` are those that the experiment can take. A block whose `data` is a list stands for one of

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 PresetName = Literal["paper", "quick", "embedded", "scale"]
-# Data sets, a module of dgm.data each: of images, and of documents.
+# Data sets, a module of dgm.data each: of images, of documents, and of documents' codes.
 SETS = ("mnist", "frey_faces", "digits", "bars_and_stripes")
 COLLECTIONS = (
     "newsgroups",
@@ -26,6 +26,8 @@ COLLECTIONS = (
     "reuters",
     "synthetic_documents",
 )
+CODES = ("clustered_codes", "isotropic_codes")
+NAMES = (*SETS, *COLLECTIONS, *CODES)
 PRESETS: tuple[str, ...] = get_args(PresetName)
 Model = TypeVar("Model", bound=BaseModel)
 

@@ -1,7 +1,8 @@
 """The data sets: where their files lie, how they are verified, and how they are split.
 
-`load("mnist")` gives a `Dataset`, `load("reuters")` gives `Documents`. A module a set; what is
-common to the sets that are files (folders, mirrors, hashes) is in `dgm.data.files`.
+`load("mnist")` gives a `Dataset`, `load("reuters")` gives `Documents`, and generated codes of
+documents are `Codes`. A module a set; what is common to the sets that are files (folders, mirrors,
+hashes) is in `dgm.data.files`.
 """
 
 import hashlib
@@ -12,8 +13,9 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from dgm.errors import BadInput
-from dgm.schema import COLLECTIONS, did_you_mean
+from dgm.schema import NAMES as NAMES
 from dgm.schema import SETS as SETS
+from dgm.schema import did_you_mean
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -29,8 +31,9 @@ TITLES = {
     "newsgroups_bow": "20 Newsgroups, ready bags",
     "reuters": "Reuters-21578",
     "synthetic_documents": "Synthetic documents",
+    "clustered_codes": "Generated codes, clustered",
+    "isotropic_codes": "Generated codes, isotropic",
 }
-NAMES = (*SETS, *COLLECTIONS)
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,8 @@ def module(name: str) -> Any:
 
 @cache
 def load(name: str) -> Any:
-    """A set, read and verified: a Dataset, or the Documents of one of COLLECTIONS.
+    """A set, read and verified: a Dataset, or the Documents of one of COLLECTIONS, or
+    the Codes of one of CODES.
 
     MissingData when it is not on this machine, BadInput when altered. Downloads nothing:
     `dgm.data.files.fetch` does.

@@ -5,7 +5,8 @@ analysis. The net: `dgm.models.autoencoder`, whose first RBM has softmax units, 
 `dgm.inference.fit_autoencoder`; the score of a ranking: `dgm.inference.ranking`.
 
 Codes are fitted on training documents; each test document once is the query, and the others are
-ranked by the cosine of their codes to it. Topics are not learned from.
+ranked by the cosine of their codes to it. Topics are not learned from. At the paper's scale codes
+are generated, and the search is that of `dgm.inference.retrieval`.
 """
 
 from collections.abc import Iterator
@@ -22,12 +23,14 @@ from torch import Tensor
 
 from dgm import plotting
 from dgm.data import TITLES, synthetic_documents
+from dgm.data.codes import Codes
 from dgm.data.documents import Bags, Documents
 from dgm.errors import BadInput
 from dgm.inference.fit_autoencoder import AutoencoderSettings, fit_autoencoder
 from dgm.inference.ranking import mean_gains
+from dgm.inference.retrieval import Hits, build
 from dgm.results import Metric, by_cell, own_axes, read_label
-from dgm.schema import COLLECTIONS
+from dgm.schema import CODES, COLLECTIONS
 from dgm.trial import Artifacts, Trial
 
 REVISION = 1
@@ -50,6 +53,7 @@ COLORS = {
     "lsa50": plotting.RED,
     "tfidf": plotting.GREEN,
     "best": plotting.BLACK,
+    "codes10": plotting.BLUE,
 }
 CLOUDS = 2  # numbers of a code that is drawn as a point
 SHOWN = 6  # groups of topics with a colour of their own
@@ -59,13 +63,14 @@ QUERIES = 500  # ranked at once
 class Settings(AutoencoderSettings):
     """One row: a representation of documents and its size. Sizes of the net are the paper's."""
 
-    sets: ClassVar[tuple[str, ...]] = COLLECTIONS
+    sets: ClassVar[tuple[str, ...]] = (*COLLECTIONS, *CODES)
 
     row: str = Field("autoencoder", description="the row's name")
-    method: Literal["autoencoder", "lsa", "tfidf", "best"] = Field(
+    method: Literal["autoencoder", "lsa", "tfidf", "best", "codes"] = Field(
         "autoencoder",
         description="lsa: singular vectors of log(1 + count); tfidf: all words; "
-        "best: the topics' posterior, where the collection was drawn from a known model",
+        "best: the topics' posterior, where the collection was drawn from a known model; "
+        "codes: the data are codes already",
     )
     layers: list[Annotated[int, Field(gt=0)]] = Field(
         [500, 250, 125], description="logistic units between words and code"
@@ -80,15 +85,25 @@ class Settings(AutoencoderSettings):
         "test documents, for choosing settings",
     )
 
+    documents: int = Field(400_000, gt=1, description="method codes: the first so many of them")
+    parts: int = Field(1, gt=0, description="method codes: of the queries, a trial each")
+    part: int = Field(0, ge=0, description="method codes: which of the parts")
+
     @pydantic.model_validator(mode="after")
-    def _a_number_at_least(self) -> "Settings":
+    def _numbers_that_are_there(self) -> "Settings":
         if self.code == 0 and self.method in ("autoencoder", "lsa"):
             raise ValueError(f"{self.method} needs a code of 1 number or more")
+        if self.part >= self.parts:
+            raise ValueError(f"part {self.part}: the {self.parts} parts are counted from 0")
         return self
 
 
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     """Represent the documents, and rank them for each query."""
+    if isinstance(trial.data, Codes) != (settings.method == "codes"):
+        raise BadInput(f"{trial.data.name}: not for method {settings.method}")
+    if isinstance(trial.data, Codes):
+        return retrieve(settings, trial, trial.data)
     documents: Documents = trial.data  # type: ignore[assignment]
     train, judged = documents.train, documents.test
     if settings.judged == "validation":
@@ -164,6 +179,21 @@ def score(trial: Trial, codes: np.ndarray | csr_array, topics: Tensor, cosine: b
             trial.record("precision", measure=measure, retrieved=k, value=value)
 
 
+def retrieve(settings: Settings, trial: Trial, data: Codes) -> Artifacts:
+    """Record "hits" of one part's queries among all documents: exact, in memory for one cluster."""
+    codes, classes = data.codes[: settings.documents], data.classes[: settings.documents]
+    if settings.code != codes.shape[1]:
+        raise BadInput(f"{data.name}: codes are of {codes.shape[1]} numbers, not {settings.code}")
+    index = build(torch.from_numpy(codes), seed=trial.seed)
+    hits = Hits(index, classes, [k for k in CUTOFFS if k < len(codes)])
+    clusters = range(settings.part, index.clusters, settings.parts)
+    for step in trial.steps(len(clusters), "queries", hits=hits):
+        hits.add(clusters[step])
+    for k, found in zip(hits.cutoffs, hits.sums.tolist(), strict=True):
+        trial.record("hits", retrieved=k, hits=found, queries=int(hits.queries))
+    return Artifacts(trial.tables())
+
+
 def groups(topics: tuple[str, ...], of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Of each document its group, 0 for all that have no colour; and the names of the others.
 
@@ -184,7 +214,7 @@ def groups(topics: tuple[str, ...], of: np.ndarray) -> tuple[np.ndarray, np.ndar
 def summarise(artifacts: Artifacts) -> Iterator[Metric]:
     """Precision at every cutoff, and the Jaccard overlap where documents have several topics; and
     where the autoencoder's ten numbers are above latent semantic analysis."""
-    table = artifacts.tables["precision"]
+    table = precision_of(artifacts.tables)
     for cell, rows in by_cell(table):
         for measure, of in rows.groupby("measure", sort=False):
             for k, value in zip(of["retrieved"], of["value"], strict=True):
@@ -206,6 +236,18 @@ def summarise(artifacts: Artifacts) -> Iterator[Metric]:
                 yield Metric(name, seed, float((lead > 0).mean()))
 
 
+def precision_of(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """The table "precision", with the rows that the parts' hits add up to."""
+    parts = [tables["precision"]] if "precision" in tables else []
+    if "hits" in tables:
+        hits = tables["hits"].drop(columns=["part"], errors="ignore")
+        cells = [column for column in hits if column not in ("hits", "queries")]
+        sums = hits.groupby(cells, sort=False).sum().reset_index()
+        value = sums["hits"] / (sums["queries"] * sums["retrieved"])
+        parts.append(sums.assign(measure="precision", value=value)[[*cells, "measure", "value"]])
+    return pd.concat(parts)
+
+
 def ending(cell: dict[str, Any]) -> str:
     """A cell in a metric's name: "20news/autoencoder10", "reuters/tfidf"."""
     return f"{NAMES.get(cell['data'], cell['data'])}/{named(cell)}{own_axes(cell, AXES)}"
@@ -220,7 +262,7 @@ def named(cell: dict[str, Any]) -> str:
 
 def draw(artifacts: Artifacts) -> dict[str, Figure]:
     """Precision against how many are retrieved, a panel a collection; and clouds of documents."""
-    precision = artifacts.tables["precision"]
+    precision = precision_of(artifacts.tables)
     figures = {"figure4a": curves_figure(precision[precision["measure"] == "precision"])}
     clouds: dict[str, dict[str, dict[str, np.ndarray]]] = {}
     for label, cloud in artifacts.arrays.get("cloud", {}).items():
@@ -243,7 +285,7 @@ def curves_figure(precision: pd.DataFrame) -> Figure:
             rows = rows.assign(place=rows["retrieved"].map(CUTOFFS.index))
             color = COLORS.get(name, "grey")
             plotting.seeds_line(axes, rows, "place", "value", name, color, "train")
-        if data != "synthetic_documents":
+        if data != "synthetic_documents" and data not in CODES:
             for name, values in PAPER.items():
                 color = COLORS[name.lower().replace(", ", "")]
                 label = f"paper, RCV1: {name}"

@@ -24,13 +24,15 @@ from torch import Tensor
 
 CHUNK = 32  # documents whose cosines are compared with the threshold at once
 GROUP = 64  # queries that pass over a cluster one after another
+DOCUMENT = 2**31 - 1  # the bits of a key that tell the document
+LOWEST = -(2**63)  # a key that is none
 SLACK = 1e-5  # on bounds of cosines, for rounding in single precision
 
 
 class Index(NamedTuple):
     """Unit codes sorted into clusters; a cluster's places are filled up to whole chunks."""
 
-    codes: np.ndarray  # (dimensions, places), single precision
+    codes: np.ndarray  # (places / CHUNK, dimensions, CHUNK), single precision
     documents: np.ndarray  # (places,): the number of the document there, -1 where none is
     starts: np.ndarray  # (clusters + 1,): first place of each cluster, and the end
     centres: np.ndarray  # (clusters, dimensions), of length 1
@@ -73,8 +75,8 @@ def build(codes: Tensor, size: int = 800, rounds: int = 4, seed: int = 0) -> Ind
     places = starts[:-1][of[order]] + within
     documents = torch.full((int(starts[-1]),), -1, dtype=torch.int32)
     documents[places] = order.int()
-    laid = torch.zeros(x.shape[1], int(starts[-1]))
-    laid[:, places] = x[order].t()
+    laid = torch.zeros(int(starts[-1]) // CHUNK, x.shape[1], CHUNK)
+    laid[places // CHUNK, :, places % CHUNK] = x[order]
     cosine = (x * centres[of]).sum(1)
     radius = torch.full((clusters,), 1.0).scatter_reduce_(0, of, cosine, "amin")
     near = (centres @ centres.t()).argsort(dim=1, descending=True, stable=True).int()
@@ -86,31 +88,69 @@ def _nearest_centre(x: Tensor, centres: Tensor) -> Tensor:
     return torch.cat([(part @ centres.t()).argmax(1) for part in x.split(20_000)])
 
 
-def nearest(index: Index, cluster: int, cutoffs: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    """The documents of a cluster (n,), and of each those nearest to it, itself left out.
+def nearest(index: Index, cluster: int, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """The documents of a cluster (n,), and of each the k nearest to it, the nearest first (n, k).
 
-    Of these, (n, last cutoff), the first k are the k nearest for each k of the rising cutoffs, in
-    no particular order between one cutoff and the next.
+    A document is not among its own.
     """
-    if list(cutoffs) != sorted(set(cutoffs)) or cutoffs[0] < 1:
-        raise ValueError(f"cutoffs {list(cutoffs)} do not rise from 1 or more")
     documents = int((index.documents >= 0).sum())
-    if cutoffs[-1] >= documents:
-        raise ValueError(f"cutoff {cutoffs[-1]}: each of {documents} documents has fewer others")
-    kernel = _kernel(len(index.codes), cutoffs[-1])
+    if not 1 <= k < documents:
+        raise ValueError(
+            f"the {k} nearest: each of {documents} documents has {documents - 1} others"
+        )
+    search, room = _kernel(index.codes.shape[1], k)
     places = np.arange(index.starts[cluster], index.starts[cluster + 1])
     places = places[index.documents[places] >= 0]
-    found = np.empty((len(places), cutoffs[-1]), np.int32)
+    found = np.empty((len(places), k), np.int32)
+    keys = np.empty((GROUP, room), np.int64)
     for first in range(0, len(places), GROUP):
-        part = slice(first, first + GROUP)
-        near = index.near[cluster]
-        kernel(*index[:-1], near, places[part], np.array(cutoffs), found[part])
+        group = places[first : first + GROUP]
+        search(*index[:-1], index.near[cluster], group, keys)
+        best = np.partition(keys[: len(group)], room - k, axis=1)[:, room - k :]
+        best.sort(axis=1)
+        found[first : first + GROUP] = DOCUMENT - (best[:, ::-1] & DOCUMENT)
     return index.documents[places], found
 
 
+def hits(
+    classes: np.ndarray, queries: np.ndarray, found: np.ndarray, cutoffs: Sequence[int]
+) -> Tensor:
+    """Of the first k of `found` (queries, last cutoff), how many are of the query's class."""
+    by_rank = (classes[found] == classes[queries][:, None]).sum(0)
+    return torch.from_numpy(by_rank).cumsum(0)[torch.tensor(cutoffs) - 1]
+
+
+class Hits:
+    """How many of the first k retrieved are of the query's class, summed over queries.
+
+    `add` takes the documents of one cluster as queries; `sums` is (cutoffs,).
+    """
+
+    def __init__(self, index: Index, classes: np.ndarray, cutoffs: Sequence[int]) -> None:
+        self.index, self.classes, self.cutoffs = index, classes, cutoffs
+        self.sums = torch.zeros(len(cutoffs), dtype=torch.int64)
+        self.queries = torch.zeros((), dtype=torch.int64)
+
+    def add(self, cluster: int) -> None:
+        queries, found = nearest(self.index, cluster, self.cutoffs[-1])
+        self.sums += hits(self.classes, queries, found, self.cutoffs)
+        self.queries += len(queries)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"sums": self.sums, "queries": self.queries}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.sums.copy_(state["sums"])
+        self.queries.copy_(state["queries"])
+
+
 @cache
-def _kernel(dimensions: int, k: int) -> Callable[..., Any]:
-    """Compiled for codes of so many numbers, which its inner loop is unrolled for."""
+def _kernel(dimensions: int, k: int) -> tuple[Callable[..., None], int]:
+    """The search of a group of queries, and the candidates that it has room for.
+
+    It is compiled for codes of so many numbers, which its inner loop is unrolled for. A candidate's
+    key is a whole number: of two the larger has the higher cosine, or it and a lower document.
+    """
     from numba import njit
 
     room = 4 * k + CHUNK
@@ -118,25 +158,30 @@ def _kernel(dimensions: int, k: int) -> Callable[..., Any]:
 
     @njit(nogil=True)
     def select(keys: Any, n: int, k: int) -> None:
-        """Put the k largest of the first n keys first (Hoare's quickselect)."""
-        left, right = 0, n - 1
-        while left < right:
-            a, b, c = keys[left], keys[(left + right) // 2], keys[right]
-            pivot = max(min(a, b), min(max(a, b), c))
-            i, j = left, right
-            while i <= j:
-                while keys[i] > pivot:
-                    i += 1
-                while keys[j] < pivot:
-                    j -= 1
-                if i <= j:
-                    keys[i], keys[j] = keys[j], keys[i]
-                    i += 1
-                    j -= 1
-            if k - 1 <= j:
-                right = j
-            elif k - 1 >= i:
-                left = i
+        """Put the k largest of the first n keys first. Quickselect, without a branch that could be
+        mistaken in its inner loop; no two keys are equal."""
+        left, right = 0, n
+        while right - left > 1:
+            a, b, c = left, (left + right) // 2, right - 1
+            if keys[a] > keys[b]:
+                a, b = b, a
+            if keys[b] > keys[c]:
+                b = c
+            if keys[a] > keys[b]:
+                b = a
+            pivot = keys[b]  # the median of three
+            keys[b] = keys[right - 1]
+            middle = left
+            for i in range(left, right - 1):
+                key = keys[i]
+                keys[i] = keys[middle]
+                keys[middle] = key
+                middle += key > pivot
+            keys[right - 1], keys[middle] = keys[middle], pivot
+            if middle > k:
+                right = middle
+            elif middle < k - 1:
+                left = middle + 1
             else:
                 return
 
@@ -167,19 +212,17 @@ def _kernel(dimensions: int, k: int) -> Callable[..., Any]:
         cos_radius: Any,
         near: Any,
         places: Any,
-        cutoffs: Any,
-        found: Any,
+        keys: Any,
     ) -> None:
         queries = len(places)
         q = np.empty((queries, dimensions), np.float32)
-        keys = np.empty((queries, room), np.int64)
         held = np.zeros(queries, np.int64)
         least = np.full(queries, np.float32(-2.0))
         cosine = np.empty(CHUNK, np.float32)
         as_bits = cosine.view(np.int32)
         for i in range(queries):
             for d in range(dimensions):
-                q[i, d] = codes[d, places[i]]
+                q[i, d] = codes[places[i] // CHUNK, d, places[i] % CHUNK]
         for cluster in near:
             to = cos_radius[cluster]
             sin_radius = math.sqrt(max(0.0, one - to * to))
@@ -193,29 +236,36 @@ def _kernel(dimensions: int, k: int) -> Callable[..., Any]:
                 if bound + SLACK < least[i]:
                     continue
                 own = documents[places[i]]
+                query, mine = q[i], keys[i]
                 threshold = least[i]
+                reached = threshold - np.float32(SLACK)
                 n = held[i]
-                for start in range(starts[cluster], starts[cluster + 1], CHUNK):
-                    highest = np.float32(-2.0)
+                for c in range(starts[cluster] // CHUNK, starts[cluster + 1] // CHUNK):
+                    chunk = codes[c]
+                    some = False
                     for j in range(CHUNK):
                         product = np.float32(0.0)
                         for d in range(dimensions):
-                            product += q[i, d] * codes[d, start + j]
-                        cosine[j] = product
-                        highest = max(highest, product)
-                    if highest < threshold:
+                            product += query[d] * chunk[d, j]
+                        some |= product >= reached
+                    if not some:
                         continue
                     for j in range(CHUNK):
-                        document = documents[start + j]
-                        if cosine[j] >= threshold and document >= 0 and document != own:
-                            # Whole numbers in the order of the cosines, then of the documents.
-                            bits = np.int64(as_bits[j])
-                            if bits < 0:
-                                bits = np.int64(-2147483648) - bits
-                            keys[i, n] = (bits << 32) | (np.int64(0x7FFFFFFF) - document)
-                            n += 1
+                        product = np.float32(0.0)
+                        for d in range(dimensions):
+                            product += query[d] * chunk[d, j]
+                        cosine[j] = product
+                    for j in range(CHUNK):
+                        document = documents[CHUNK * c + j]
+                        # Whole numbers in the order of the cosines, then of the documents. Each is
+                        # written, and stays if it is one of those: no branch to be mistaken about.
+                        bits = np.int64(as_bits[j])
+                        bits = bits if bits >= 0 else np.int64(-2147483648) - bits
+                        mine[n] = (bits << 32) | np.int64(DOCUMENT - document)
+                        n += (cosine[j] >= threshold) & (document >= 0) & (document != own)
                     if n >= room - CHUNK:
-                        threshold = cut(keys[i], n, cosine, as_bits)
+                        threshold = cut(mine, n, cosine, as_bits)
+                        reached = threshold - np.float32(SLACK)
                         n = k
                 held[i] = n
                 least[i] = threshold
@@ -225,11 +275,6 @@ def _kernel(dimensions: int, k: int) -> Callable[..., Any]:
                     least[i] = cut(keys[i], held[i], cosine, as_bits)
                     held[i] = k
         for i in range(queries):
-            n = held[i]
-            for c in range(len(cutoffs) - 1, -1, -1):
-                select(keys[i], n, cutoffs[c])
-                n = cutoffs[c]
-            for j in range(k):
-                found[i, j] = np.int64(0x7FFFFFFF) - (keys[i, j] & np.int64(0x7FFFFFFF))
+            keys[i, held[i] :] = LOWEST
 
-    return search
+    return search, room
