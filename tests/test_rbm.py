@@ -275,6 +275,33 @@ def test_a_single_step_is_biased_towards_the_data() -> None:
     torch.testing.assert_close(rbm.parameters.grad["W"], expected, atol=0.015, rtol=0)
 
 
+def test_a_step_of_grey_data_has_no_noise_of_pixels() -> None:
+    """Oracle: the exact expectation over hidden states, each with its probabilities of pixels."""
+    rbm = small_rbm(std=0.7)
+    x = torch.tensor([[0.9, 0.5, 0.2, 0.0, 1.0]]).expand(40_000, 5).contiguous()
+    h = all_states(4)
+    mean = rbm.hidden_mean(x[:1])
+    p_h = torch.where(h > 0, mean, 1 - mean).prod(1)
+    v = rbm.visible_mean(h)
+    expected = x[0][:, None] * mean - (p_h[:, None] * v).T @ rbm.hidden_mean(v)
+    learner = ContrastiveDivergence(rbm, 1, 0.0, torch.Generator().manual_seed(1), grey=True)
+    learner.update(x, torch.empty(0))
+    torch.testing.assert_close(rbm.parameters.grad["W"], expected, atol=0.005, rtol=0)
+
+
+def test_a_perfect_reconstruction_of_grey_data_teaches_nothing() -> None:
+    """A code layer so sure of its codes that they come back as they were."""
+    rbm = LinearRBM(3, 2)
+    rbm.flat.zero_()
+    x = torch.tensor([[0.9, 0.5, 0.2]]).expand(50, 3).contiguous()
+    rbm.parameters["a"].copy_(torch.logit(x[0]))
+    rbm.parameters["W"][:, 0] = 1e-6
+    for k in (1, 3):
+        learner = ContrastiveDivergence(rbm, k, 0.0, torch.Generator().manual_seed(1), grey=True)
+        learner.update(x, torch.empty(0))
+        assert rbm.parameters.gradient.abs().max() < 1e-5
+
+
 def test_momentum_and_decay() -> None:
     """Oracle: the two recursions, with the gradients that the learner left."""
     generator = torch.Generator().manual_seed(0)

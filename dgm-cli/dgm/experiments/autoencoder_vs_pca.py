@@ -28,7 +28,7 @@ from dgm.models.pca import PCA
 from dgm.results import Metric, by_cell, own_axes, read_label
 from dgm.trial import Artifacts, Trial
 
-REVISION = 1
+REVISION = 2
 AXES = ["data", "row", "code"]
 PAPER_CODE = 30  # numbers, which go without saying in a metric's name
 BEST_CODES = "best_codes"  # a stage: the code of each test image improved on, the decoder as it was

@@ -27,7 +27,7 @@ from dgm.inference.fit_dbn import DBNSettings, fit_dbn
 from dgm.results import Metric, by_cell, own_axes, read_label
 from dgm.trial import Artifacts, Trial
 
-REVISION = 1
+REVISION = 2
 AXES = ["data", "row"]
 GENERATIVE = "dbn"  # the row whose learner is judged at three stages
 FINAL = "final"  # the stage of the others

@@ -33,7 +33,7 @@ from dgm.results import Metric, by_cell, own_axes, read_label
 from dgm.schema import CODES, COLLECTIONS
 from dgm.trial import Artifacts, Trial
 
-REVISION = 1
+REVISION = 2
 AXES = ["data", "row", "code"]
 CUTOFFS = [1, 3, 7, 15, 31, 63, 127, 255, 511, 1023]
 NAMES = {  # of the data in a metric's name

@@ -3,7 +3,9 @@
     d log p(v) / dW = <v h>_data - <v h>_model,   likewise for the biases.
 
 CD-k puts k Gibbs steps from the data in place of the model's distribution; PCD goes on with chains
-of its own. Hidden units enter the statistics as probabilities, visible ones as samples.
+of its own. Hidden units enter the statistics as probabilities, visible ones as samples; but where
+the data are probabilities themselves (grey), so are the visible units of the negative phase, or
+else its samples' variance would pull at the weights when every reconstruction is perfect.
 """
 
 import torch
@@ -17,7 +19,8 @@ from dgm.models.rbm import RBM
 class ContrastiveDivergence:
     """theta += velocity,  velocity = momentum velocity + rate (gradient - decay W).
 
-    `rate` and `momentum` may be set between updates. With `chains` the negative phase is PCD's.
+    `rate` and `momentum` may be set between updates. With `chains` the negative phase is PCD's;
+    `grey` says that the data are probabilities.
     """
 
     def __init__(
@@ -29,11 +32,12 @@ class ContrastiveDivergence:
         momentum: float = 0.0,
         decay: float = 0.0,
         chains: int = 0,
+        grey: bool = False,
     ) -> None:
         if k < 1:
             raise ValueError(f"CD-{k}: at least one Gibbs step leads away from the data")
         self.rbm, self.k, self.generator = rbm, k, generator
-        self.rate, self.momentum, self.decay = rate, momentum, decay
+        self.rate, self.momentum, self.decay, self.grey = rate, momentum, decay, grey
         self.velocity = torch.zeros_like(rbm.flat)
         half = torch.full((chains, rbm.config["hidden"]), 0.5, device=rbm.flat.device)
         self.chains = rbm.sample_visible(bernoulli(half, generator), generator)
@@ -50,6 +54,10 @@ class ContrastiveDivergence:
         if len(self.chains):
             v = gibbs(self.rbm, self.chains, self.k, self.generator)
             self.chains = v
+        elif self.grey:
+            v = reconstruction
+            for _ in range(self.k - 1):
+                v = self.rbm.reconstruct(v, self.rbm.sample_hidden(v, self.generator))
         else:
             v = self.rbm.draw_visible(reconstruction, self.generator)
             v = gibbs(self.rbm, v, self.k - 1, self.generator)

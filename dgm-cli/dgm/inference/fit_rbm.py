@@ -11,7 +11,7 @@ from dgm.data.minibatches import Minibatches
 from dgm.errors import Diverged
 from dgm.inference.contrastive_divergence import ContrastiveDivergence
 from dgm.inference.epochs import epochs
-from dgm.models.rbm import RBM, LabelRBM, LinearRBM, one_hot
+from dgm.models.rbm import RBM, LabelRBM, LinearRBM, SoftmaxRBM, one_hot
 from dgm.recipe import TrialSettings
 from dgm.trial import Trial
 
@@ -67,7 +67,7 @@ def greedy(
     decay: float = 0.0,
 ) -> None:
     """CD-1 layer by layer: each machine learns the hidden probabilities of the one below, `drawn`
-    anew at each visit or as they are; the first learns x (N, visible) as it is.
+    anew at each visit or as they are (grey); the first learns x (N, visible) as it is.
 
     Label units ask for half of the rate, and real hidden units for a hundredth. With `classes` (N,)
     minibatches are balanced, and a `LabelRBM` at the top sees them beside the layer below.
@@ -83,8 +83,9 @@ def greedy(
             rate = rate / 100
         rbm.initialise(settings.greedy_std, trial.generator, x)
         momentum = settings.greedy_momentum
-        learner = ContrastiveDivergence(rbm, 1, rate, trial.generator, momentum, decay)
         batches = Minibatches(x, settings.batch, trial.generator, drawn and number > 1, classes)
+        grey = not batches.dynamic and not isinstance(rbm, SoftmaxRBM)  # whose data are counts
+        learner = ContrastiveDivergence(rbm, 1, rate, trial.generator, momentum, decay, grey=grey)
         name = f"{phase}{number}"
         for epoch, error in fit_rbm(trial, name, learner, batches, settings.greedy_epochs):
             trial.record("greedy", phase=name, epoch=epoch, error=error)

@@ -5,10 +5,10 @@
 Outputs are logistic for pixels, r = sigmoid(out), or for a document of N words softmax, r = N
 softmax(out), x being counts; and what is learned is to lower the cross-entropy
 
-    -sum_i (x_i log r_i + (1 - x_i) log(1 - r_i))   or   -sum_i x_i log softmax(out)_i .
+    -sum_i (x_i log r_i + (1 - x_i) log(1 - r_i))   or   -sum_i (x_i / N) log softmax(out)_i ,
 
-With logistic outputs and no hidden layers this is what the paper calls logistic PCA. Units: nats
-per image or document.
+so that a long document has no more weight than a short one. With logistic outputs and no hidden
+layers this is what the paper calls logistic PCA. Units: nats per image, or of a document per word.
 """
 
 from collections.abc import Sequence
@@ -68,13 +68,13 @@ class Autoencoder:
     def mean(self, x: Tensor, logits: Tensor) -> Tensor:
         """r, given log odds; x tells how many words a document has."""
         if self.softmax:
-            return logits.softmax(1) * x.sum(1, keepdim=True)
+            return logits.softmax(1) * _words(x)
         return logits.sigmoid()
 
     def cross_entropy(self, x: Tensor, logits: Tensor) -> Tensor:
         """Of each image or document, (n,)."""
         if self.softmax:
-            return -(x * logits.log_softmax(1)).sum(1)
+            return -(x / _words(x).clamp_min(1e-30) * logits.log_softmax(1)).sum(1)
         return (softplus(logits) - x * logits).sum(1)
 
     def backward(self, x: Tensor) -> Tensor:
@@ -82,7 +82,7 @@ class Autoencoder:
         below, code = _linear(self.encoder, x)
         above, logits = _linear(self.decoder, code)
         loss = self.cross_entropy(x, logits).mean()
-        d_logits = (x - self.mean(x, logits)).div_(len(x))
+        d_logits = self._to_logits(x, logits).div_(len(x))
         d_code = self.decoder.to_input(self.decoder.backward(code, above, d_logits))
         self.encoder.backward(x, below, d_code)
         return loss
@@ -90,13 +90,22 @@ class Autoencoder:
     def code_gradient(self, x: Tensor, code: Tensor) -> Tensor:
         """The derivative of minus each image's cross-entropy by its code, (n, code)."""
         above, logits = _linear(self.decoder, code)
-        return self.decoder.to_input(self.decoder.to_first(above, x - self.mean(x, logits)))
+        return self.decoder.to_input(self.decoder.to_first(above, self._to_logits(x, logits)))
+
+    def _to_logits(self, x: Tensor, logits: Tensor) -> Tensor:
+        """The derivative of minus each row's cross-entropy by its logits."""
+        error = x - self.mean(x, logits)
+        return error / _words(x).clamp_min(1e-30) if self.softmax else error
 
     def state_dict(self) -> dict[str, Tensor]:
         return {"parameters": self.flat}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self.flat.copy_(state["parameters"])
+
+
+def _words(x: Tensor) -> Tensor:
+    return x.sum(1, keepdim=True)
 
 
 def _linear(mlp: MLP, x: Tensor) -> tuple[list[Tensor], Tensor]:
