@@ -291,9 +291,13 @@ def main() -> None:
     chosen = parser.parse_args()
     torch.set_num_threads(chosen.threads)
     torch.set_flush_denormal(True)
-    table = pd.DataFrame([ROWS[name]() for name in chosen.rows or ROWS])
+    path = chosen.out / "benchmarks.csv"
+    rows = {name: ROWS[name]() for name in chosen.rows or ROWS}
+    if path.exists():  # of which the rows that were not timed now are kept
+        rows = {of["name"]: of for of in pd.read_csv(path).to_dict("records")} | rows
+    table = pd.DataFrame([rows[name] for name in ROWS if name in rows])
     chosen.out.mkdir(exist_ok=True)
-    table.to_csv(chosen.out / "benchmarks.csv", index=False, float_format="%.4g")
+    table.to_csv(path, index=False, float_format="%.4g")
     print(table.to_string(index=False))
 
 

@@ -37,14 +37,13 @@ def results_table(root: Path, name: str) -> str:
             ends = ", ".join(row["metric"].removeprefix(series_of(row)) for row in of)
             name, measured = f"{series_of(of[0])}{ends}", ", ".join(number(r["mean"]) for r in of)
             seeds = measured_text(of[0]).rpartition("(")[2]
-            rows.append((f"`{name}`", f"{measured} ({seeds}", "", "", "info"))
+            rows.append((f"`{name}`", f"{measured} ({seeds}", of[0]["unit"], "", "", "info"))
             continue
-        rows += [
-            (f"`{row['metric']}`", measured_text(row), number(row["reported"]), band_text(row))
-            + (row["verdict"],)
-            for row in of
-        ]
-    return table(("metric", "measured", "reported", "band", "verdict"), rows)
+        for row in of:
+            measured, reported = measured_text(row), number(row["reported"])
+            told = (row["unit"], reported, band_text(row), row["verdict"])
+            rows.append((f"`{row['metric']}`", measured, *told))
+    return table(("metric", "measured", "unit", "reported", "band", "verdict"), rows)
 
 
 def series_of(row: dict[str, Any]) -> str:
@@ -65,12 +64,14 @@ def recipes_table(root: Path) -> str:
 
 
 def minutes(run: Path) -> str:
-    """The trials' minutes, one after another; blank when there was no such run."""
+    """The finished trials' minutes, one after another; blank when there was no such run."""
     if not run.exists():
         return ""
-    trials = json.loads(run.read_text(encoding="utf-8"))["trials"]
-    took = sum(trial.get("seconds") or 0 for trial in trials) / 60
-    return f"{took:.0f}" if took >= 10 else f"{took:.2g}"
+    about = json.loads(run.read_text(encoding="utf-8"))
+    finished, unfinished = len(about["trials"]), len(about.get("unfinished", []))
+    took = sum(trial.get("seconds") or 0 for trial in about["trials"]) / 60
+    part = f" ({finished} of {finished + unfinished} trials)" if unfinished else ""
+    return (f"{took:.0f}" if took >= 10 else f"{took:.2g}") + part
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -121,6 +121,8 @@ def test_where_the_autoencoder_is_above(tmp_path: Path) -> None:
     assert above == {
         ("above_lsa10_from1/reuters", 0): pytest.approx(3 / 5),
         ("above_lsa10_from1/reuters", 1): 1.0,
+        ("above_lsa50_from3/reuters", 0): pytest.approx(1 / 4),
+        ("above_lsa50_from3/reuters", 1): pytest.approx(1 / 2),
         ("above_lsa50_from15/reuters", 0): pytest.approx(1 / 2),
         ("above_lsa50_from15/reuters", 1): 1.0,
     }

@@ -35,20 +35,24 @@ GENERATED = r"""# A toy
 | recipe | reproduces | paper, min | quick, min | embedded, min |
 | --- | --- | --- | --- | --- |
 | `later` | Nobody (2024), p(x\|z) |  |  |  |
-| `toy` | Nobody (2024), p(x\|z) | 90 |  | 0.25 |
+| `toy` | Nobody (2024), p(x\|z) | 90 |  | 0.25 (2 of 3 trials) |
 <!-- end -->
 In between.
 <!-- results:toy -->
-| metric | measured | reported | band | verdict |
-| --- | --- | --- | --- | --- |
-| `score/aevb` | -133.5 ± 0.5 (2 seeds) | -130 | at least -134 | pass |
-| `gap` | 0.9 (1 seed) |  | at most 0.5 | fail |
+| metric | measured | unit | reported | band | verdict |
+| --- | --- | --- | --- | --- | --- |
+| `score/aevb` | -133.5 ± 0.5 (2 seeds) | nats | -130 | at least -134 | pass |
+| `gap` | 0.9 (1 seed) | nats |  | at most 0.5 | fail |
+| `share/at1, 3, 7, 15, 31` | 0.5, 0.25, 0.125, 0.0625, 0.03125 (1 seed) | share |  |  | info |
 <!-- end -->
 <!-- results:later -->
 Not run yet.
 <!-- end -->
 The end.
 """
+
+
+SERIES = (1, 3, 7, 15, 31)  # of metrics that one line tells
 
 
 def readme(root: Path, *arguments: str) -> tuple[int, str]:
@@ -66,9 +70,9 @@ def root(tmp_path: Path) -> Path:
         (tmp_path / "recipes" / f"{name}.yaml").write_text(RECIPE)
     metrics = pd.DataFrame(
         {
-            "metric": ["score/aevb", "score/aevb", "gap"],
-            "seed": [0, 1, 0],
-            "value": [-133.0, -134.0, 0.9],
+            "metric": ["score/aevb", "score/aevb", "gap", *(f"share/at{k}" for k in SERIES)],
+            "seed": [0, 1, 0, *[0] * 5],
+            "value": [-133.0, -134.0, 0.9, 0.5, 0.25, 0.125, 0.0625, 0.03125],
         }
     )
     expect = [
@@ -76,6 +80,7 @@ def root(tmp_path: Path) -> Path:
         for metric, keys in (
             ("score/aevb", {"reported": -130, "at_least": -134}),
             ("gap", {"at_most": 0.5}),
+            ("share/*", {"unit": "share"}),
         )
     ]
     write_csv(summary(metrics, expect, "paper"), tmp_path / "results/toy/paper/summary.csv")
@@ -83,7 +88,10 @@ def root(tmp_path: Path) -> Path:
     for preset, seconds in took.items():
         folder = tmp_path / "results" / "toy" / preset
         folder.mkdir(parents=True, exist_ok=True)
-        run = {"trials": [{"label": "seed=0", "seconds": s} for s in seconds]}
+        run: dict[str, list[object]] = {
+            "trials": [{"label": "seed=0", "seconds": s} for s in seconds],
+            "unfinished": ["seed=1"] * (preset == "embedded"),
+        }
         (folder / "run.json").write_text(json.dumps(run))
     return tmp_path
 
@@ -93,7 +101,7 @@ def test_blocks_are_made_from_results_and_then_agree(root: Path) -> None:
     assert code == 1
     assert said.startswith("README.md: stale: recipes, results:toy, results:later; run scripts/")
     assert "-stale" in said
-    assert "+| `score/aevb` | -133.5 ± 0.5 (2 seeds) | -130 | at least -134 | pass |" in said
+    assert "+| `score/aevb` | -133.5 ± 0.5 (2 seeds) | nats | -130 | at least -134 | pass |" in said
     assert (root / "README.md").read_text() == README  # --check writes nothing
 
     assert readme(root) == (0, "")

@@ -87,6 +87,21 @@ def test_hits_are_those_of_a_ranking_of_all_documents() -> None:
     assert hits.queries == halves.queries == 300
 
 
+def test_clusters_of_nearly_equal_codes_are_not_skipped() -> None:
+    """Documents in two tight bundles, whose radius is lost in a cosine's rounding."""
+    for seed in range(6):
+        generator = torch.Generator().manual_seed(seed)
+        near = 2e-4 * torch.randn(400, generator=generator)
+        angle = torch.cat([torch.zeros(10), 1 + near[:200], near[200:] - 1.00005])
+        assert_nearest(torch.stack([angle.cos(), angle.sin()], 1), 137)
+
+
+def test_lengths_of_codes_do_not_matter() -> None:
+    codes = torch.tensor([[3.0, 4.0], [3e-25, 4e-25], [3e19, 4e19], [0.0, 0.0]])
+    expected = torch.tensor([[0.6, 0.8]] * 3 + [[0.0, 0.0]])
+    torch.testing.assert_close(unit(codes), expected)
+
+
 def test_an_index_holds_each_document_once_within_its_radius() -> None:
     codes = torch.randn(257, 5, generator=torch.Generator().manual_seed(1))
     index = build(codes, 20)
@@ -109,3 +124,5 @@ def test_bad_input() -> None:
             nearest(index, 0, k)
     with pytest.raises(ValueError, match="not finite"):
         build(torch.tensor([[1.0, 2.0], [float("nan"), 0.0]]))
+    with pytest.raises(ValueError, match="no codes"):
+        build(torch.empty(0, 3))

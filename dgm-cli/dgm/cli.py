@@ -248,10 +248,11 @@ def list_(out: Path) -> None:
             found = earlier_run(_roots(out), head.name, preset)
             trials = found.get("trials", [])
             if trials:
-                seconds = sum(trial["seconds"] for trial in trials)
+                each = [trial["seconds"] for trial in trials]
+                seconds = max(sum(each) / found["jobs"], *each)
                 lacking = len(found.get("unfinished", []))
                 part = f" for {len(trials)} of {len(trials) + lacking} trials" if lacking else ""
-                times.append(f"{preset} {duration(seconds / found['jobs'])}{part}")
+                times.append(f"{preset} {duration(seconds)}{part}")
         click.echo(f"  time: {', '.join(times) or 'not measured'}\n")
 
 
@@ -293,8 +294,9 @@ def show(recipe: str, preset: str) -> None:
 @cli.command(short_help="Do the numbers meet their bands?")
 @recipes_argument
 @preset_option
+@click.option("--all", "every", is_flag=True, help="Also list metrics that have no band.")
 @out_option
-def check(names: tuple[str, ...], preset: str, out: Path) -> None:
+def check(names: tuple[str, ...], preset: str, every: bool, out: Path) -> None:
     """Compare results with the recipes' bands; exit with 1 when one is missed.
 
     Reads OUT/RECIPE/PRESET/metrics.csv; without RECIPE, of all that were run.
@@ -313,7 +315,7 @@ def check(names: tuple[str, ...], preset: str, out: Path) -> None:
         else:
             click.echo(f"{path.stem}: preset {preset} was not run yet")
     if frames:
-        click.echo(check_table(frames))
+        click.echo(check_table(frames, every))
     if any(frame["verdict"].isin(["fail", "missing"]).any() for frame in frames.values()):
         sys.exit(1)
 

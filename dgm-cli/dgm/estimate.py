@@ -20,6 +20,7 @@ class Estimate:
     """Seconds of work if one trial runs at a time; `unknown` trials were never run."""
 
     seconds: float
+    longest: float  # of these, a trial's
     unknown: int
     trials: int
     disk_mb: float | None
@@ -29,7 +30,8 @@ class Estimate:
         if self.unknown == self.trials:
             return "never timed"
         disk = f", {self.disk_mb:.0f} MB of disk" if self.disk_mb is not None else ""
-        said = f"about {duration(self.seconds / jobs)} with {jobs} jobs{disk}"
+        took = max(self.seconds / jobs, self.longest)
+        said = f"about {duration(took)} with {jobs} jobs{disk}"
         if self.unknown:
             said += f"; {self.unknown} of {self.trials} trials were never timed"
         return said
@@ -59,15 +61,14 @@ def estimate(recipe: Recipe, roots: Sequence[Path]) -> Estimate:
     for trial in run.get("trials", []):
         timed.setdefault(json.dumps(trial["axes"]), []).append(trial["seconds"])
     settings = [{**block["settings"], "data": block["data"]} for block in run.get("grid", [])]
-    total, unknown = 0.0, 0
+    known_seconds: list[float] = []
     for spec in recipe.trials:
         known = timed.get(json.dumps(spec.axes))
         own = spec.settings.model_dump(mode="json", exclude=set(spec.axes)) | {"data": spec.data}
         if known and own in settings:
-            total += sum(known) / len(known)
-        else:
-            unknown += 1
-    if run:
-        total *= machine.reference_seconds() / run["reference_seconds"]
+            known_seconds.append(sum(known) / len(known))
+    pace = machine.reference_seconds() / run["reference_seconds"] if run else 1.0
+    total, longest = pace * sum(known_seconds), pace * max(known_seconds, default=0.0)
+    unknown = len(recipe.trials) - len(known_seconds)
     disk = run["disk_mb"] / len(run["trials"]) * len(recipe.trials) if run.get("trials") else None
-    return Estimate(total, unknown, len(recipe.trials), disk)
+    return Estimate(total, longest, unknown, len(recipe.trials), disk)

@@ -61,7 +61,8 @@ def versions() -> dict[str, str]:
 
 @cache
 def commit() -> str | None:
-    """The commit of the package's checkout, with "+changes" when the tree differs from it."""
+    """The commit of the package's checkout, with "+changes" when the package or the recipes in the
+    tree differ from it."""
     here = Path(__file__).resolve().parent
 
     def git(*arguments: str) -> str:
@@ -69,7 +70,8 @@ def commit() -> str | None:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        changed = git("status", "--porcelain", "--untracked-files=no", "--", str(here))
+        recipes = str(Path(git("rev-parse", "--show-toplevel")) / "recipes")
+        changed = git("status", "--porcelain", "--", str(here), recipes)
         return git("rev-parse", "HEAD") + ("+changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return None

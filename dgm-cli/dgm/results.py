@@ -152,16 +152,17 @@ def number(value: float | None) -> str:
     return "" if value is None or pd.isna(value) else f"{value:.5g}"
 
 
-def check_table(summary_by_recipe: dict[str, pd.DataFrame]) -> str:
-    """Every metric with its band and verdict, aligned, then how many have which verdict."""
+def check_table(summary_by_recipe: dict[str, pd.DataFrame], every: bool = True) -> str:
+    """Every metric, or every one with a band, and its verdict; then how many have which verdict."""
     rows = [("recipe", "metric", "measured", "reported", "band", "verdict")]
     for recipe, frame in summary_by_recipe.items():
         for row in frame.to_dict("records"):
             texts = (measured_text(row), number(row["reported"]), band_text(row), row["verdict"])
             rows.append((recipe, row["metric"], *texts))
+    verdicts = [row[-1] for row in rows[1:]]
+    rows = [row for row in rows if every or row[-1] != "info"]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    verdicts = [row[-1] for row in rows[1:]]
     count = ", ".join(f"{verdicts.count(v)} {v}" for v in ("pass", "fail", "missing", "info"))
     return "\n".join([*lines, count])
 

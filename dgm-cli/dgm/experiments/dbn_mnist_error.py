@@ -110,7 +110,8 @@ def mcnemar(a_wrong: np.ndarray, b_wrong: np.ndarray) -> float:
 
 
 def summarise(artifacts: Artifacts) -> Iterator[Metric]:
-    """Errors of every row and stage, and McNemar's p of every two rows at their end."""
+    """Errors of every row and stage; and McNemar's p of every two rows at their end, the largest
+    over the seeds that both have, not corrected for how many pairs there are."""
     tables = artifacts.tables
     for cell, rows in by_cell(tables["errors"]):
         for of in rows.to_dict("records"):
@@ -124,11 +125,10 @@ def summarise(artifacts: Artifacts) -> Iterator[Metric]:
     names = [n for n in dict.fromkeys(name for name, _ in wrong) if not n.startswith(on_the_way)]
     for i, a in enumerate(names):
         for b in names[i + 1 :]:
-            for seed in sorted({seed for name, seed in wrong if name in (a, b)}):
-                # A learner without chance has one seed, and stands beside every seed of the other.
-                of_a, of_b = (wrong.get((name, seed), wrong.get((name, 0))) for name in (a, b))
-                if of_a is not None and of_b is not None:
-                    yield Metric(f"mcnemar_p/{a}/{b}", seed, mcnemar(of_a, of_b))
+            seeds = sorted({s for name, s in wrong if name == a and (b, s) in wrong})
+            if seeds:  # the least sure of them: a mean of probabilities is none
+                p = max(mcnemar(wrong[a, seed], wrong[b, seed]) for seed in seeds)
+                yield Metric(f"mcnemar_p/{a}/{b}", seeds[0], p)
 
 
 def wrongs(artifacts: Artifacts) -> dict[tuple[str, int], np.ndarray]:

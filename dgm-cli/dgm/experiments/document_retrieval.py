@@ -226,7 +226,7 @@ def summarise(artifacts: Artifacts) -> Iterator[Metric]:
             (row, code): of.set_index(["seed", "retrieved"])["value"]
             for (row, code), of in rows.groupby(["row", "code"])
         }
-        for code, first in ((10, 1), (50, 15)):
+        for code, first in ((10, 1), (50, 3), (50, 15)):
             ours, theirs = by_row.get(("autoencoder", 10)), by_row.get(("lsa", code))
             if ours is None or theirs is None:
                 continue

@@ -18,6 +18,7 @@ from torch import Tensor
 from dgm import plotting
 from dgm.data.binarise import binarise
 from dgm.data.minibatches import Minibatches
+from dgm.draws import bernoulli
 from dgm.errors import BadInput
 from dgm.inference.ais import AIS, schedule
 from dgm.inference.contrastive_divergence import ContrastiveDivergence, gibbs
@@ -105,7 +106,7 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     arrays = {
         "filters": filters(rbm)[:FILTERS_SHOWN].reshape(-1, *data.shape),
         "from_data": chain(rbm, evaluated["test"][:CHAINS_SHOWN], trial, data.shape),
-        "from_noise": chain(rbm, torch.rand_like(train[:CHAINS_SHOWN]).round(), trial, data.shape),
+        "from_noise": chain(rbm, noise(train[:CHAINS_SHOWN], trial), trial, data.shape),
     }
     return Artifacts(trial.tables(), arrays, {"rbm": rbm})
 
@@ -163,6 +164,11 @@ def filters(rbm: RBM) -> np.ndarray:
     return plotting.grey(0.5 + 0.5 * W / W.abs().amax(1, keepdim=True), (1, W.shape[1]))
 
 
+def noise(like: Tensor, trial: Trial) -> Tensor:
+    """Images whose pixels are on with a probability of one half."""
+    return bernoulli(torch.full_like(like, 0.5), trial.generator)
+
+
 def chain(rbm: RBM, v: Tensor, trial: Trial, shape: tuple[int, int]) -> np.ndarray:
     """Gibbs chains from v, a row each: the start, then p(v|h) after so many steps."""
     shown = [v]
@@ -181,10 +187,12 @@ def summarise(artifacts: Artifacts) -> Iterator[Metric]:
     """Likelihoods of the epochs best on validation images, AIS's errors, and CD's."""
     tables = artifacts.tables
     chosen: dict[int, Any] = {}  # by seed: (validation, test, cell)
+    epochs: dict[str, int] = {}  # by cell: the one chosen
     for cell, rows in by_cell(tables["likelihood"]):
         seed, name = cell["seed"], ending(cell)
         by_split = rows.pivot(index="epoch", columns="split", values="log_likelihood")
         best = by_split.loc[by_split["validation"].idxmax()]
+        epochs[repr(cell)] = best.name
         for split in ("test", "train"):
             yield Metric(f"{split}_log_likelihood/{name}", seed, best[split])
         at_best = rows[(rows["epoch"] == best.name) & (rows["split"] == "test")]
@@ -204,10 +212,11 @@ def summarise(artifacts: Artifacts) -> Iterator[Metric]:
         return
     partition = {repr(cell): rows for cell, rows in by_cell(tables["partition"])}
     for cell, rows in by_cell(tables["exact"]):
-        at_end = rows.iloc[-1]
-        yield Metric(f"exact_log_likelihood/{ending(cell)}", cell["seed"], at_end["log_likelihood"])
+        by_epoch = rows.set_index("epoch")
+        exact = by_epoch.loc[epochs[repr(cell)], "log_likelihood"]
+        yield Metric(f"exact_log_likelihood/{ending(cell)}", cell["seed"], exact)
         by_ais = partition[repr(cell)].set_index("epoch")["log_partition"]
-        error = (by_ais - rows.set_index("epoch")["log_partition"]).abs().max()
+        error = (by_ais - by_epoch["log_partition"]).abs().max()
         yield Metric(f"ais_error/{ending(cell)}", cell["seed"], error)
     for cell, rows in by_cell(tables["gradient"]):
         for k, of_k in rows[rows["epoch"] == rows["epoch"].max()].groupby("cd_steps"):
@@ -226,7 +235,8 @@ def ending(cell: dict[str, Any]) -> str:
 
 def title(cell: dict[str, Any]) -> str:
     """A cell in a figure: "CD-1", "PCD"."""
-    name = f"{cell['method'].upper()}-{cell['k']}".replace("PCD-1", "PCD")
+    persistent = cell["method"] == "pcd" and cell["k"] == 1
+    name = "PCD" if persistent else f"{cell['method'].upper()}-{cell['k']}"
     variant = "" if cell["variant"] in (PAPER, SMALL) else f", {cell['variant']}"
     return name + variant + own_axes(cell, AXES).replace("/", ", ")
 

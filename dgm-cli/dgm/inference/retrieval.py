@@ -26,6 +26,7 @@ CHUNK = 32  # documents whose cosines are compared with the threshold at once
 GROUP = 64  # queries that pass over a cluster one after another
 DOCUMENT = 2**31 - 1  # the bits of a key that tell the document
 LOWEST = -(2**63)  # a key that is none
+ROUNDING = 1e-6  # of a cosine
 SLACK = 1e-5  # on bounds of cosines, for rounding in single precision
 
 
@@ -46,7 +47,9 @@ class Index(NamedTuple):
 
 def unit(codes: Tensor) -> Tensor:
     """Codes (N, dimensions) at length 1; one of length 0 stays there, its cosines all 0."""
-    return codes / codes.norm(dim=1, keepdim=True).clamp_min(1e-30)
+    largest = codes.abs().amax(1, keepdim=True)  # whose square may be too large or small a number
+    codes = codes / largest.masked_fill(largest == 0, 1.0)
+    return codes / codes.norm(dim=1, keepdim=True).clamp_min(1.0)
 
 
 def build(codes: Tensor, size: int = 800, rounds: int = 4, seed: int = 0) -> Index:
@@ -54,9 +57,11 @@ def build(codes: Tensor, size: int = 800, rounds: int = 4, seed: int = 0) -> Ind
 
     Equal cosines go by document number: where numbers tell of topics, shuffle documents first.
     """
+    if not len(codes):
+        raise ValueError("no codes")
     if not torch.isfinite(codes).all():
         raise ValueError("codes are not finite")
-    x = unit(codes.float())
+    x = unit(codes).float()
     generator = torch.Generator().manual_seed(seed)
     clusters = max(1, len(x) // size)
     centres = x[torch.randperm(len(x), generator=generator)[:clusters]].clone()
@@ -79,6 +84,7 @@ def build(codes: Tensor, size: int = 800, rounds: int = 4, seed: int = 0) -> Ind
     laid[places // CHUNK, :, places % CHUNK] = x[order]
     cosine = (x * centres[of]).sum(1)
     radius = torch.full((clusters,), 1.0).scatter_reduce_(0, of, cosine, "amin")
+    radius -= ROUNDING  # or else a cluster of nearly equal codes would have none
     near = (centres @ centres.t()).argsort(dim=1, descending=True, stable=True).int()
     arrays = (laid, documents, starts, centres, radius, near)
     return Index(*(array.contiguous().numpy() for array in arrays))
