@@ -302,6 +302,25 @@ def test_a_perfect_reconstruction_of_grey_data_teaches_nothing() -> None:
         assert rbm.parameters.gradient.abs().max() < 1e-5
 
 
+def test_a_long_document_has_no_more_say_than_a_short_one() -> None:
+    """Documents of the same words: ten times as many teach the same, but for noise, and none none.
+
+    Without weights p(word) is that of the biases, and a code says nothing of its document.
+    """
+    rbm = SoftmaxRBM(3, 2)
+    rbm.flat.zero_()
+    one = torch.tensor([[4.0, 0.0, 6.0]])
+    for x in (one, 10 * one):
+        learner = ContrastiveDivergence(rbm, 1, 0.0, torch.Generator().manual_seed(0))
+        learner.update(x.expand(20_000, 3).contiguous(), torch.empty(0))
+        expected = (torch.tensor([0.4, 0.0, 0.6]) - 1 / 3)[:, None] * 0.5
+        torch.testing.assert_close(
+            rbm.parameters.grad["W"], expected.expand(3, 2), atol=0.003, rtol=0
+        )
+    learner.update(torch.zeros(5, 3), torch.empty(0))
+    assert (rbm.parameters.grad["W"] == 0).all()
+
+
 def test_momentum_and_decay() -> None:
     """Oracle: the two recursions, with the gradients that the learner left."""
     generator = torch.Generator().manual_seed(0)

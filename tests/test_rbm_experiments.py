@@ -181,12 +181,11 @@ def test_a_rising_reconstruction_error_is_divergence(tmp_path: Path) -> None:
 
 
 def test_hardly_learning_is_no_divergence(tmp_path: Path) -> None:
-    """Nor is the noise of units drawn at each visit."""
     trial = a_trial(tmp_path)
     rbm = RBM(64, 20)
     rbm.initialise(0.01, trial.generator, trial.data.train)
     learner = ContrastiveDivergence(rbm, 1, 1e-9, trial.generator)
-    batches = Minibatches(trial.data.train, 20, trial.generator, dynamic=True)
+    batches = Minibatches(trial.data.train, 20, trial.generator)
     assert len(list(fit_rbm(trial, "train", learner, batches, 2))) == 2
 
 

@@ -168,6 +168,11 @@ def draw(artifacts: Artifacts) -> dict[str, Figure]:
     return figures
 
 
+def short(name: str) -> str:
+    """A row's name above a panel."""
+    return name.replace("_", " ").replace("dbn", "DBN").replace("up down", "up-down")
+
+
 def named(table: pd.DataFrame) -> pd.DataFrame:
     """A table with the name of each row and stage in a column of its own."""
     parts = [
@@ -228,7 +233,7 @@ def confusion_figure(confusion: pd.DataFrame, names: list[str]) -> Figure:
         classes = [str(c) for c in range(len(counts))]
         axes.set_xticks(range(len(counts)), classes, fontsize=7)
         axes.set_yticks(range(len(counts)), classes, fontsize=7)
-        axes.set_title(f"{name}: {counts.sum()}", fontsize=9)
+        axes.set_title(f"{short(name)}: {counts.sum()} errors", fontsize=9)
         axes.grid(visible=False)
     for axes in figure.axes[len(names) :]:
         axes.set_axis_off()
@@ -259,7 +264,7 @@ def curves_figure(curves: pd.DataFrame) -> Figure:
         top = 2 * of_row.loc[of_row["split"] == "validation", "error"].min()
         if top > 0:
             axes.set_ylim(0, 2 * top)
-        axes.set(title=name, xlabel="epochs")
+        axes.set(title=short(name), xlabel="epochs")
     figure.axes[0].set_ylabel("error (percent)")
     plotting.legend_below(figure, columns=2)
     return figure

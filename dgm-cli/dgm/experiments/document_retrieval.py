@@ -277,24 +277,36 @@ def draw(artifacts: Artifacts) -> dict[str, Figure]:
 def curves_figure(precision: pd.DataFrame) -> Figure:
     """As Figure 4A; the paper's own curves, of another collection, are dashed."""
     sets = list(precision["data"].unique())
-    figure = plotting.panels(columns=len(sets), width=3.6 * len(sets) + 1.0, height=4.2)
-    for axes, data in zip(figure.axes, sets, strict=True):
+    columns, rows = min(2, len(sets)), -(-len(sets) // 2)
+    figure = plotting.panels(columns, rows, width=4.2 * columns, height=3.6)
+    for axes in figure.axes[len(sets) :]:
+        axes.set_axis_off()
+    for axes, data in zip(figure.axes, sets, strict=False):
         panel = precision[(precision["data"] == data) & (precision["code"] != CLOUDS)]
         for cell, rows in by_cell(panel, without=["seed"]):
             name = named(cell)
             rows = rows.assign(place=rows["retrieved"].map(CUTOFFS.index))
             color = COLORS.get(name, "grey")
-            plotting.seeds_line(axes, rows, "place", "value", name, color, "train")
+            plotting.seeds_line(axes, rows, "place", "value", look(cell), color, "train")
         if data != "synthetic_documents" and data not in CODES:
             for name, values in PAPER.items():
                 color = COLORS[name.lower().replace(", ", "")]
                 label = f"paper, RCV1: {name}"
                 axes.plot(range(len(CUTOFFS)), values, "--", color=color, linewidth=1, label=label)
         axes.set_xticks(range(len(CUTOFFS)), [str(k) for k in CUTOFFS], rotation=60)
-        axes.set(title=TITLES[data], xlabel="retrieved documents", ylim=(0, None))
-    figure.axes[0].set_ylabel("share of the query's topic")
-    plotting.legend_below(figure, columns=4)
+        axes.set(title=TITLES[data], ylim=(0, None))
+    for axes in figure.axes[max(0, len(sets) - columns) : len(sets)]:
+        axes.set_xlabel("retrieved documents")
+    for axes in figure.axes[::columns]:
+        axes.set_ylabel("share of the query's topic")
+    plotting.legend_below(figure, columns=3)
     return figure
+
+
+def look(cell: dict[str, Any]) -> str:
+    """A row in the legend: "LSA, 10"."""
+    title = {"lsa": "LSA", "tfidf": "TF-IDF"}.get(cell["row"], cell["row"])
+    return f"{title}, {cell['code']}" if cell["code"] else title
 
 
 def clouds_figure(by_row: dict[str, dict[str, np.ndarray]]) -> Figure:
@@ -313,6 +325,7 @@ def clouds_figure(by_row: dict[str, dict[str, np.ndarray]]) -> Figure:
         margin = 0.05 * (high - low)
         axes.set_xlim(low[0] - margin[0], high[0] + margin[0])
         axes.set_ylim(low[1] - margin[1], high[1] + margin[1])
-        axes.set(title=f"{row}, two numbers", xticks=[], yticks=[])
+        axes.set(title=look({"row": row, "code": CLOUDS}), xticks=[], yticks=[])
+        axes.set(xlabel="first number of the code", ylabel="second")
     plotting.legend_below(figure, columns=4, markers=4)
     return figure

@@ -61,7 +61,8 @@ class ContrastiveDivergence:
         else:
             v = self.rbm.draw_visible(reconstruction, self.generator)
             v = gibbs(self.rbm, v, self.k - 1, self.generator)
-        statistics(p, x, h_data, v, self.rbm.hidden_mean(v))
+        of_data, of_model = self.rbm.statistic(x), self.rbm.statistic(v)
+        statistics(p, of_data, h_data, of_model, self.rbm.hidden_mean(v))
         p.grad["W"].add_(p["W"], alpha=-self.decay)
         self.velocity.mul_(self.momentum).add_(p.gradient, alpha=self.rate)
         self.rbm.flat.add_(self.velocity)

@@ -72,6 +72,10 @@ class RBM:
         """E[v'|h] where v' is of the same size as v, which matters to documents alone."""
         return self.visible_mean(h)
 
+    def statistic(self, v: Tensor) -> Tensor:
+        """What of v multiplies h where weights are learned, which matters to documents alone."""
+        return v
+
     def draw_hidden(self, mean: Tensor, generator: torch.Generator) -> Tensor:
         """h ~ p(h|v) from its mean, which is all that these distributions depend on."""
         return bernoulli(mean, generator)
@@ -208,7 +212,11 @@ class SoftmaxRBM(RBM):
     Each word is a softmax unit with the same weights: -E(v, h) = v W h + a v + b h,
     p(v|h) multinomial of N words with probabilities softmax(a + h W^T). The hidden biases are not
     times N as in Salakhutdinov & Hinton's (2009) replicated softmax: an encoder has none such.
+    Weights learn from v / N, as in the paper, so that a long document has no more say than a short.
     """
+
+    def statistic(self, v: Tensor) -> Tensor:
+        return v / v.sum(1, keepdim=True).clamp_min(1e-30)
 
     def biases_of(self, data: Tensor) -> Tensor:
         counts = data.sum(0) + 1
