@@ -169,6 +169,19 @@ def test_results_whose_trials_are_gone_are_extended(
     assert "one or the other" in here("run", R, *ONE, "--extend", "--fresh", code=2)
 
 
+def test_status_knows_trials_of_which_only_results_are_left(
+    here: Callable[..., str], tmp_path: Path
+) -> None:
+    of = ("infinite_dbn", "--preset", "embedded", "--out", tmp_path)
+    here("run", *of)
+    shutil.rmtree(tmp_path / "infinite_dbn" / "embedded" / "trials")
+    said = here("status", *of).splitlines()
+    assert len(said) == 2
+    assert all(line.endswith(": in the results, which --extend keeps") for line in said)
+    said = here("status", *of, "--threads", 2).splitlines()
+    assert all(line.endswith(": not started") for line in said)
+
+
 def test_jobs_give_the_same_tables(done: Path, tmp_path: Path) -> None:
     ran = dgm("run", R, *TINY, "--jobs", 2, "--out", tmp_path)
     assert ran.returncode == 0, ran.stderr

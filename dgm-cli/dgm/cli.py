@@ -328,7 +328,7 @@ def check(names: tuple[str, ...], preset: str, every: bool, out: Path) -> None:
 @click.option("--device", default="cpu", show_default=True, help="As given to `dgm run`.")
 def status(names: tuple[str, ...], preset: str, out: Path, threads: int, device: str) -> None:
     """Say of each trial whether it is finished, running, failed, or stale and why."""
-    from dgm import runner, store
+    from dgm import gather, runner, store
     from dgm.recipe import all_recipes, find, load
 
     options = runner.Options(out=out, threads=threads, device=device)
@@ -344,7 +344,8 @@ def status(names: tuple[str, ...], preset: str, out: Path, threads: int, device:
             about = store.about(planned.directory)
             changes = store.changes(planned.directory, planned.identity)
             if not about:
-                said = "not started"
+                kept = gather.is_held(planned, runner.folder(recipe, out))
+                said = "in the results, which --extend keeps" if kept else "not started"
             elif changes:
                 said = f"stale: {'; '.join(changes)}"
             elif about["state"] == "finished":

@@ -80,13 +80,14 @@ def restore(planned: list[Planned], axes: Sequence[str], target: Path) -> int:
     BadInput when the results hold a trial of the same name that is another one. Models are not
     among the results.
     """
-    held = {trial["label"]: trial for trial in manifest(target).get("trials", [])}
+    held = _held(target)
     lacking = [p for p in planned if p.spec.label in held and not store.about(p.directory)]
     for p in lacking:
-        if held[p.spec.label].get("identity") != digest(p.identity):
+        if not is_held(p, target):
             raise BadInput(
                 f"{target}: the trial {p.spec.label} in these results was made with other "
-                f"settings, data, versions, device or threads, and cannot be kept; "
+                f"settings, data, versions, device or threads (it had "
+                f"{held[p.spec.label].get('threads')} of these), and cannot be kept; "
                 f"without --extend it runs anew"
             )
     results = saved(target) if lacking else Artifacts({})
@@ -103,6 +104,15 @@ def restore(planned: list[Planned], axes: Sequence[str], target: Path) -> int:
             {key: held[p.spec.label][key] for key in TOLD},
         )
     return len(lacking)
+
+
+def _held(target: Path) -> dict[str, dict[str, Any]]:
+    return {trial["label"]: trial for trial in manifest(target).get("trials", [])}
+
+
+def is_held(p: Planned, target: Path) -> bool:
+    """Whether the results hold this very trial, of which `restore` can make the folder again."""
+    return _held(target).get(p.spec.label, {}).get("identity") == digest(p.identity)
 
 
 def rows_of(table: pd.DataFrame, cell: dict[str, Any]) -> pd.DataFrame:

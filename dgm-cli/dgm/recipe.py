@@ -142,7 +142,11 @@ def load(
             "preset": preset,
             "seeds": seeds,
             "grid": [grid.plain(block, grid.cells_of(block, model, path)) for block in blocks],
-            "expect": [entry.model_dump(exclude_none=True) for entry in file.expect],
+            "expect": [
+                entry.model_dump(exclude_none=True)
+                for entry in file.expect
+                if entry.applies_to(preset)
+            ],
             **({"uses": file.uses} if file.uses else {}),
         },
         uses=uses,
