@@ -117,6 +117,26 @@ def test_the_top_has_a_rate_of_its_own() -> None:
     torch.testing.assert_close(4 * moved[0][1], moved[1][1])
 
 
+def test_weights_decay_and_biases_do_not() -> None:
+    moved = []
+    for decay in (0.0, 0.01):
+        dbn, generator = small_dbn()
+        before = dbn.flat.clone()
+        labels = cases(9, generator)[1]
+        learner = UpDown(dbn, labels, 2, 0.1, generator, top_factor=4.0, decay=decay)
+        learner.update(cases(9, torch.Generator().manual_seed(3))[0], torch.arange(9))
+        moved.append(dbn.flat - before)
+    dbn, _ = small_dbn()
+    weights = torch.zeros_like(dbn.flat)
+    start = 0
+    for part in (*dbn.recognition, *dbn.generative, dbn.top.parameters):
+        rate = 0.4 if part is dbn.top.parameters else 0.1
+        n = part["W"].numel()  # which come first
+        weights[start : start + n] = rate * part["W"].flatten()
+        start += len(part.flat)
+    torch.testing.assert_close(moved[0] - moved[1], 0.01 * weights)
+
+
 def test_learning_goes_on_from_its_state() -> None:
     dbn, generator = small_dbn()
     x, labels = cases(9, generator)

@@ -38,6 +38,7 @@ class DBNSettings(GreedySettings):
     up_down_epochs: int = Field(100, gt=0, description="of each phase")
     up_down_rate: float = Field(0.1, gt=0, description="of the directed layers; does not fall")
     up_down_top_rate: float = Field(0.4, gt=0, description="of the top; does not fall")
+    up_down_decay: float = Field(0.0, ge=0, description="of the weights, times the rate")
     fresh: float = Field(
         0.1, gt=0, le=1, description="share that each epoch's end has in the averaged net"
     )
@@ -75,7 +76,8 @@ def fit_dbn(settings: DBNSettings, trial: Trial, images: Labelled) -> tuple[DBN,
     ) -> Iterator[tuple[int, float]]:
         """Up-down on x for n epochs; the averaged net's error on the images that judge it."""
         labels = one_hot(classes, trial.data.classes)
-        learner = UpDown(net, labels, k, rate, trial.generator, top_factor=top_factor)
+        decay = settings.up_down_decay
+        learner = UpDown(net, labels, k, rate, trial.generator, top_factor=top_factor, decay=decay)
         batches = Minibatches(
             x, settings.batch, trial.generator, classes=classes if balanced else None
         )

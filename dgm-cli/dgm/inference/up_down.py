@@ -18,10 +18,10 @@ from dgm.models.parameters import Parameters
 
 
 class UpDown:
-    """theta += velocity,  velocity = momentum velocity + rate gradient.
+    """theta += velocity,  velocity = momentum velocity + rate (gradient - decay W).
 
     The top's rate is `top_factor` times that of the directed layers. `k`, `rate` and `momentum` may
-    be set between updates. Gradients are means over the minibatch.
+    be set between updates. Gradients are means over the minibatch; weights decay, biases do not.
     """
 
     def __init__(
@@ -33,12 +33,14 @@ class UpDown:
         generator: torch.Generator,
         momentum: float = 0.0,
         top_factor: float = 1.0,
+        decay: float = 0.0,
     ) -> None:
         """`labels` (N, labels) are those of the images that `update` gets minibatches of."""
         if k < 1:
             raise ValueError(f"up-down with {k} Gibbs steps: at least one leads away from the data")
         self.dbn, self.labels, self.generator = dbn, labels, generator
-        self.k, self.rate, self.momentum, self.top_factor = k, rate, momentum, top_factor
+        self.k, self.rate, self.momentum = k, rate, momentum
+        self.top_factor, self.decay = top_factor, decay
         self.velocity = torch.zeros_like(dbn.flat)
 
     def update(self, x: Tensor, indices: Tensor) -> Tensor:
@@ -61,7 +63,6 @@ class UpDown:
             dreamed = top.sample_visible(bernoulli(h, generator), generator)
             h = top.hidden_mean(dreamed)
         statistics(top.parameters, v, start, dreamed, h)
-        top.parameters.gradient.mul_(self.top_factor)
 
         pen = dreamed[:, : -top.labels]
         sleep = [pen, *dbn.down(pen, generator)][::-1]  # from the image up
@@ -69,6 +70,10 @@ class UpDown:
             dbn.recognition, zip(sleep, sleep[1:], strict=False), strict=True
         ):
             delta_rule(layer, given=below, target=above)
+        if self.decay:
+            for layer in (*dbn.recognition, *dbn.generative, top.parameters):
+                layer.grad["W"].add_(layer["W"], alpha=-self.decay)
+        top.parameters.gradient.mul_(self.top_factor)
         self.velocity.mul_(self.momentum).add_(dbn.gradient, alpha=self.rate)
         dbn.flat.add_(self.velocity)
         return (pen - wake[-1]).square().sum() / len(x)
