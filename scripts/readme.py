@@ -2,6 +2,7 @@
 
 <!-- results:NAME --> ... <!-- end -->   the summary of results/NAME/paper
 <!-- recipes --> ... <!-- end -->        one row a recipe, with its minutes per preset
+<!-- benchmarks --> ... <!-- end -->     results/benchmarks.csv
 """
 
 import argparse
@@ -18,9 +19,9 @@ from dgm.errors import DgmError
 from dgm.recipe import header
 from dgm.results import atomic_write, band_text, measured_text, number, read_csv
 
-BLOCK = re.compile(r"(<!-- (recipes|results:(\S+)) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+BLOCK = re.compile(r"(<!-- (recipes|benchmarks|results:(\S+)) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 LONG = 5  # metrics in a series that one line tells
-OPENING = re.compile(r"<!-- (recipes|results:\S+) -->")
+OPENING = re.compile(r"<!-- (recipes|benchmarks|results:\S+) -->")
 
 
 def results_table(root: Path, name: str) -> str:
@@ -63,6 +64,20 @@ def recipes_table(root: Path) -> str:
     return table(("recipe", "reproduces", *(f"{preset}, min" for preset in presets)), rows)
 
 
+def benchmarks_table(root: Path) -> str:
+    """What was timed against what, in seconds."""
+    path = root / "results" / "benchmarks.csv"
+    if not path.exists():
+        return "Not run yet.\n"
+    names = ("ours", "peer", "ratio", "limit", "share")
+    rows = [
+        (f"`{row['name']}`", *(number(row[name]) for name in names), str(row["threads"]))
+        for row in read_csv(path).to_dict("records")
+    ]
+    head = ("row", "ours, s", "peer, s", "ratio", "limit, s", "share", "threads")
+    return table(head, rows)
+
+
 def minutes(run: Path) -> str:
     """The finished trials' minutes, one after another; blank when there was no such run."""
     if not run.exists():
@@ -87,7 +102,10 @@ def regenerate(text: str, root: Path) -> str:
         raise DgmError("README.md: a block lacks its <!-- end -->")
 
     def anew(block: re.Match[str]) -> str:
-        content = results_table(root, block[3]) if block[3] else recipes_table(root)
+        if block[3]:
+            content = results_table(root, block[3])
+        else:
+            content = recipes_table(root) if block[2] == "recipes" else benchmarks_table(root)
         return block[1] + content + block[5]
 
     return BLOCK.sub(anew, text)

@@ -22,6 +22,8 @@ stale
 <!-- end -->
 <!-- results:later -->
 <!-- end -->
+<!-- benchmarks -->
+<!-- end -->
 The end.
 """
 RECIPE = """\
@@ -47,6 +49,12 @@ In between.
 <!-- end -->
 <!-- results:later -->
 Not run yet.
+<!-- end -->
+<!-- benchmarks -->
+| row | ours, s | peer, s | ratio | limit, s | share | threads |
+| --- | --- | --- | --- | --- | --- | --- |
+| `toy_step` | 0.5 | 1.5 | 3 | 0.25 | 0.5 | 2 |
+| `alone` | 0.125 |  |  |  |  | 1 |
 <!-- end -->
 The end.
 """
@@ -84,6 +92,10 @@ def root(tmp_path: Path) -> Path:
         )
     ]
     write_csv(summary(metrics, expect, "paper"), tmp_path / "results/toy/paper/summary.csv")
+    (tmp_path / "results" / "benchmarks.csv").write_text(
+        "name,ours,peer,unit,ratio,limit,share,threads\n"
+        "toy_step,0.5,1.5,s,3,0.25,0.5,2\nalone,0.125,,s,,,,1\n"
+    )
     took: dict[str, list[float | None]] = {"paper": [3600.0, 1800.0], "embedded": [15.0, None]}
     for preset, seconds in took.items():
         folder = tmp_path / "results" / "toy" / preset
@@ -99,7 +111,7 @@ def root(tmp_path: Path) -> Path:
 def test_blocks_are_made_from_results_and_then_agree(root: Path) -> None:
     code, said = readme(root, "--check")
     assert code == 1
-    assert said.startswith("README.md: stale: recipes, results:toy, results:later; run scripts/")
+    assert said.startswith("README.md: stale: recipes, results:toy, results:later, benchmarks; run")
     assert "-stale" in said
     assert "+| `score/aevb` | -133.5 ± 0.5 (2 seeds) | nats | -130 | at least -134 | pass |" in said
     assert (root / "README.md").read_text() == README  # --check writes nothing
