@@ -181,12 +181,33 @@ def test_a_rising_reconstruction_error_is_divergence(tmp_path: Path) -> None:
 
 
 def test_hardly_learning_is_no_divergence(tmp_path: Path) -> None:
+    """Nor is the noise of units drawn at each visit."""
     trial = a_trial(tmp_path)
     rbm = RBM(64, 20)
     rbm.initialise(0.01, trial.generator, trial.data.train)
     learner = ContrastiveDivergence(rbm, 1, 1e-9, trial.generator)
-    batches = Minibatches(trial.data.train, 20, trial.generator)
+    batches = Minibatches(trial.data.train, 20, trial.generator, dynamic=True)
     assert len(list(fit_rbm(trial, "train", learner, batches, 2))) == 2
+
+
+@pytest.mark.parametrize("drawn", [False, True])
+def test_data_and_reconstructions_are_both_drawn_or_both_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drawn: bool
+) -> None:
+    """A reconstruction's own variance beside data without it would pull at all weights."""
+    seen = []
+
+    class Watched(ContrastiveDivergence):
+        def update(self, x: Tensor, indices: Tensor) -> Tensor:
+            seen.append((bool(((x == 0) | (x == 1)).all()), self.grey))
+            return super().update(x, indices)
+
+    monkeypatch.setattr("dgm.inference.fit_rbm.ContrastiveDivergence", Watched)
+    trial = a_trial(tmp_path)
+    settings = GreedySettings.model_validate({"batch": 20, "greedy_epochs": 1})
+    rbms = [RBM(64, 10), LabelRBM(10, 10, 5)]
+    greedy(settings, trial, trial.data.train, rbms, trial.data.labels["train"], drawn=drawn)
+    assert set(seen) == {(drawn, not drawn)}
 
 
 def test_greedy_layers_see_the_layer_below_and_the_labels(tmp_path: Path) -> None:

@@ -31,6 +31,9 @@ class DBNSettings(GreedySettings):
     hidden: list[Annotated[int, Field(gt=0)]] = Field(
         [500, 500, 2000], min_length=1, description="units of the hidden layers, the lowest first"
     )
+    greedy_drawn: bool = Field(
+        True, description="whether greedy layers see states drawn from pixels and probabilities"
+    )
     train_size: int = Field(44_000, gt=0, description="images learned from before the last phase")
     gibbs_steps: list[Annotated[int, Field(ge=1)]] = Field(
         [3, 6, 10], min_length=1, description="at the top, in each phase of up-down"
@@ -58,7 +61,7 @@ def fit_dbn(settings: DBNSettings, trial: Trial, images: Labelled) -> tuple[DBN,
         DBN(x.shape[1], hidden, top, trial.data.classes, trial.device) for _ in range(2)
     )
     rbms = [*stack_of([x.shape[1], *hidden], trial.device), net.top]
-    greedy(settings, trial, x, rbms, classes)
+    greedy(settings, trial, x, rbms, classes, drawn=settings.greedy_drawn)
     net.stack(rbms)
     predicted = {"greedy": net.classify(images.x["test"])}
 

@@ -33,8 +33,10 @@ def fit_rbm(
     """
     rbm, rate = learner.rbm, learner.rate
     x = batches.x[:LOOKED_AT]
+    # Grey pixels that are drawn at each visit add their own variance to any error.
+    drawn = (x * (1 - x)).sum(1).mean().item() if batches.dynamic else 0.0
     h = rbm.sample_hidden(x, torch.Generator(x.device).manual_seed(0))  # leaving the trial's alone
-    start = (x - rbm.reconstruct(x, h)).square().sum(1).mean().item()
+    start = drawn + (x - rbm.reconstruct(x, h)).square().sum(1).mean().item()
     for epoch, error in epochs(trial, phase, learner, batches, n, rbm=rbm, **state):
         if not error <= SLACK * start:
             raise Diverged(
@@ -61,10 +63,12 @@ def greedy(
     rbms: Sequence[RBM],
     classes: Tensor | None = None,
     phase: str = "layer",
+    drawn: bool = False,
     decay: float = 0.0,
 ) -> None:
     """CD-1 layer by layer: the first machine learns x (N, visible), each other the hidden
-    probabilities of the one below.
+    probabilities of the one below. Data and reconstructions are both `drawn` from such
+    probabilities, data anew at each visit, or both are these themselves: never one so and one so.
 
     Label units ask for half of the rate, and real hidden units for a hundredth. With `classes` (N,)
     minibatches are balanced, and a `LabelRBM` at the top sees them beside the layer below.
@@ -80,8 +84,8 @@ def greedy(
             rate = rate / 100
         rbm.initialise(settings.greedy_std, trial.generator, x)
         momentum = settings.greedy_momentum
-        batches = Minibatches(x, settings.batch, trial.generator, classes=classes)
-        grey = not isinstance(rbm, SoftmaxRBM)  # whose data are counts
+        batches = Minibatches(x, settings.batch, trial.generator, drawn, classes)
+        grey = not drawn and not isinstance(rbm, SoftmaxRBM)  # whose data are counts
         learner = ContrastiveDivergence(rbm, 1, rate, trial.generator, momentum, decay, grey=grey)
         name = f"{phase}{number}"
         for epoch, error in fit_rbm(trial, name, learner, batches, settings.greedy_epochs):
