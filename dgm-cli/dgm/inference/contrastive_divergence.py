@@ -63,7 +63,8 @@ class ContrastiveDivergence:
             v = gibbs(self.rbm, v, self.k - 1, self.generator)
         of_data, of_model = self.rbm.statistic(x), self.rbm.statistic(v)
         statistics(p, of_data, h_data, of_model, self.rbm.hidden_mean(v))
-        p.grad["W"].add_(p["W"], alpha=-self.decay)
+        if self.decay:  # or else a pass over all weights for nothing
+            p.grad["W"].add_(p["W"], alpha=-self.decay)
         self.velocity.mul_(self.momentum).add_(p.gradient, alpha=self.rate)
         self.rbm.flat.add_(self.velocity)
         return (x - reconstruction).square().sum() / len(x)
