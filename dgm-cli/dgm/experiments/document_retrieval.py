@@ -294,7 +294,7 @@ def curves_figure(precision: pd.DataFrame) -> Figure:
                 label = f"paper, RCV1: {name}"
                 axes.plot(range(len(CUTOFFS)), values, "--", color=color, linewidth=1, label=label)
         axes.set_xticks(range(len(CUTOFFS)), [str(k) for k in CUTOFFS], rotation=60)
-        axes.set(title=TITLES[data], ylim=(0, None))
+        axes.set(title=TITLES[data], ylim=(0, 1.05 * axes.get_ylim()[1]))
     for axes in figure.axes[max(0, len(sets) - columns) : len(sets)]:
         axes.set_xlabel("retrieved documents")
     for axes in figure.axes[::columns]:
