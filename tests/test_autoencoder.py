@@ -108,39 +108,6 @@ def test_both_optimisers_lower_the_cross_entropy() -> None:
         assert net.backward(x).item() < 0.85 * start
 
 
-def test_three_line_searches_are_scipys() -> None:
-    """Oracle: the same minimiser on a function written with autograd."""
-    from scipy.optimize import minimize
-
-    net, generator = small_net(6, 4, 2)
-    x = torch.rand(9, 6, generator=generator)
-    start = net.flat.double().numpy().copy()
-
-    def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
-        other = Autoencoder([6, 4, 2])
-        other.flat.copy_(torch.from_numpy(theta))
-        leaves = [t.clone().requires_grad_() for t in other.flat.split(len(other.flat))]
-        parts = leaves[0].split([24, 4, 8, 2, 8, 4, 24, 6])
-        W = [part.view(shape) for part, shape in zip(parts[::2], [(6, 4), (4, 2), (2, 4), (4, 6)])]  # noqa: B905
-        b = parts[1::2]
-        with torch.enable_grad():
-            h = torch.sigmoid(x @ W[0] + b[0]) @ W[1] + b[1]
-            logits = torch.sigmoid(h @ W[2] + b[2]) @ W[3] + b[3]
-            value = torch.nn.functional.binary_cross_entropy_with_logits(
-                logits, x, reduction="none"
-            )
-            mean = value.sum(1).mean()
-            mean.backward()
-        assert leaves[0].grad is not None
-        return mean.item(), leaves[0].grad.double().numpy()
-
-    expected = minimize(loss, start, jac=True, method="CG", options={"maxiter": 3})
-    ConjugateGradients(net, 3).update(x, 1.0)
-    assert expected.nit == 3
-    apart = np.linalg.norm(net.flat.numpy() - expected.x)  # single precision, in a line search
-    assert apart < 0.02 * np.linalg.norm(expected.x - start)
-
-
 def test_best_codes_are_stationary_and_no_worse() -> None:
     net, generator = small_net(6, 2)
     x = torch.rand(5, 6, generator=generator)

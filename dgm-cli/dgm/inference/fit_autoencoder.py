@@ -7,13 +7,13 @@ searches on each large minibatch; or Adam, its rate falling to 0, which is not t
 from collections.abc import Callable
 from typing import Annotated, Literal
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
 
 from dgm.data.minibatches import Minibatches
 from dgm.inference.adam import Adam
+from dgm.inference.conjugate_gradients import descend
 from dgm.inference.fit_rbm import GreedySettings, greedy, stack_of
 from dgm.models.autoencoder import Autoencoder
 from dgm.models.rbm import LinearRBM, SoftmaxRBM
@@ -44,24 +44,19 @@ class AutoencoderSettings(GreedySettings):
 
 
 class ConjugateGradients:
-    """Nonlinear conjugate gradients by SciPy, begun anew on each minibatch."""
+    """Begun anew on each minibatch."""
 
     def __init__(self, net: Autoencoder, line_searches: int) -> None:
         self.net, self.line_searches = net, line_searches
 
     def update(self, x: Tensor, left: float) -> None:
         """So many line searches on the mean cross-entropy of x (batch, visible)."""
-        from scipy.optimize import minimize
 
-        def loss(theta: np.ndarray) -> tuple[float, np.ndarray]:
-            self.net.flat.copy_(torch.from_numpy(theta))
+        def loss() -> tuple[float, Tensor]:
             value = self.net.backward(x).item()
-            return value, -self.net.gradient.double().cpu().numpy()
+            return value, self.net.gradient.neg_()
 
-        start = self.net.flat.double().cpu().numpy()
-        options = {"maxiter": self.line_searches}
-        found = minimize(loss, start, jac=True, method="CG", options=options)
-        self.net.flat.copy_(torch.from_numpy(found.x))
+        descend(self.net.flat, loss, self.line_searches)
 
     def state_dict(self) -> dict[str, Tensor]:
         return {}
