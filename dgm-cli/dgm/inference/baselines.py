@@ -37,12 +37,11 @@ def fit_svm(settings: BaselineSettings, trial: Trial, images: Labelled) -> Tenso
 
     def machine(kernel: str, value: float, cost: float) -> SVC:
         if kernel == "poly":
-            # (x y / pixels + 1)^degree
-            return SVC(C=cost, kernel="poly", degree=int(value), gamma=1 / pixels, coef0=1.0)
+            # (x y / (pixels var) + 1)^degree, var that of all pixels of all images
+            return SVC(C=cost, kernel="poly", degree=int(value), gamma="scale", coef0=1.0)
         return SVC(C=cost, kernel="rbf", gamma=value, cache_size=1000)
 
     x, classes = (of["train"][: settings.choice_size].cpu().numpy() for of in images)
-    pixels = x.shape[1]
     tried = [(*kernel, cost) for kernel in settings.kernels for cost in settings.costs]
     for i in trial.steps(len(tried), "choice"):
         predicted = machine(*tried[i]).fit(x, classes).predict(images.x["validation"].cpu().numpy())
