@@ -192,6 +192,7 @@ LITTLE: dict[str, dict[str, object]] = {
         "greedy_epochs": 2,
         "gibbs_steps": [1, 2],
         "up_down_epochs": 2,
+        "up_down_persistent": True,
         "last_epochs": 3,
     },
     "backprop": {

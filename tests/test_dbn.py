@@ -89,6 +89,36 @@ def test_an_update_is_wake_and_contrast_and_sleep(monkeypatch: pytest.MonkeyPatc
     torch.testing.assert_close(grad["W"][4:].sum(0), grad["b"])
 
 
+def test_persistent_chains_go_on_where_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    dbn, generator = small_dbn()
+    x, labels = cases(9, generator)
+    begun = torch.cat([torch.ones(5, 4), torch.eye(3)[torch.arange(5) % 3]], 1)
+    learner = UpDown(dbn, labels, 2, 0.1, generator, chains=begun)
+    ends: list[Tensor] = [begun]
+    seen: list[Tensor] = []
+    hidden_mean = dbn.top.hidden_mean
+
+    def note(v: Tensor) -> Tensor:
+        seen.append(v.clone())
+        return hidden_mean(v)
+
+    monkeypatch.setattr(dbn.top, "hidden_mean", note)
+    for _ in range(3):
+        seen.clear()
+        before = dbn.top.flat.clone()
+        learner.update(x, torch.arange(len(x)))
+        after = dbn.top.flat.clone()
+        dbn.top.flat.copy_(before)
+        wake, end = seen[0], seen[-1]
+        assert len(seen) == 1 + 1 + 2
+        assert torch.equal(seen[1], ends[-1])
+        of_data, of_model = (v.t() @ hidden_mean(v) / len(v) for v in (wake, end))
+        dbn.top.flat.copy_(after)
+        moved = dbn.top.parameters["W"] - before[: of_data.numel()].view_as(of_data)
+        torch.testing.assert_close(moved, 0.1 * (of_data - of_model))
+        ends.append(end)
+
+
 def test_rate_and_momentum() -> None:
     dbn, generator = small_dbn()
     x, labels = cases(9, generator)
@@ -137,17 +167,19 @@ def test_weights_decay_and_biases_do_not() -> None:
     torch.testing.assert_close(moved[0] - moved[1], 0.01 * weights)
 
 
-def test_learning_goes_on_from_its_state() -> None:
+@pytest.mark.parametrize("persistent", [False, True])
+def test_learning_goes_on_from_its_state(persistent: bool) -> None:
+    chains = torch.eye(7)[3:] if persistent else None
     dbn, generator = small_dbn()
     x, labels = cases(9, generator)
-    learner = UpDown(dbn, labels, 2, 0.1, generator, momentum=0.5)
+    learner = UpDown(dbn, labels, 2, 0.1, generator, momentum=0.5, chains=chains)
     learner.update(x, torch.arange(len(x)))
     other = DBN(6, [5, 4], 7, 3)
     other.load_state_dict({"parameters": dbn.flat.clone()})
     twin = torch.Generator()
     twin.set_state(generator.get_state())
-    again = UpDown(other, labels, 2, 0.1, twin, momentum=0.5)
-    again.load_state_dict({"velocity": learner.velocity.clone()})
+    again = UpDown(other, labels, 2, 0.1, twin, momentum=0.5, chains=chains)
+    again.load_state_dict({name: t.clone() for name, t in learner.state_dict().items()})
     for one in (learner, again):
         one.update(x, torch.arange(len(x)))
     assert torch.equal(other.flat, dbn.flat)

@@ -29,12 +29,15 @@ from dgm.trial import Artifacts, Trial
 
 REVISION = 2
 AXES = ["data", "row"]
-GENERATIVE = "dbn"  # the row whose learner is judged at three stages
-FINAL = "final"  # the stage of the others
+FINAL = "final"  # the stage of learners that are judged but once
+ON_THE_WAY = "greedy", "selected"  # stages of the generative net before its last
 REPORTED = {  # the rows' names in the figure, and the lecture's table in percent
     "dbn_up_down": ("generative DBN, up-down", 1.25),
     "dbn_selected": ("the same before the last phase", 1.39),
     "dbn_greedy": ("the same after greedy learning", 2.49),
+    "dbn_contrastive_up_down": ("the same, chains begun at images", 1.25),
+    "dbn_contrastive_selected": ("that before the last phase", 1.39),
+    "dbn_contrastive_greedy": ("that after greedy learning", 2.49),
     "dbn_backprop": ("pre-training, then backprop", 1.2),
     "svm": ("support vector machine", 1.4),
     "backprop_1000": ("backprop 784-1000-10", 1.6),
@@ -46,7 +49,7 @@ REPORTED = {  # the rows' names in the figure, and the lecture's table in percen
 class Settings(DBNSettings, ClassifierSettings, BaselineSettings):
     """One row of the table; of the settings, those of its learner matter."""
 
-    row: str = Field(GENERATIVE, description="the row's name in the table")
+    row: str = Field("dbn", description="the row's name in the table")
     learner: Literal["generative", "backprop", "svm", "knn"] = Field(
         "generative", description="what is trained"
     )
@@ -113,16 +116,18 @@ def summarise(artifacts: Artifacts) -> Iterator[Metric]:
     """Errors of every row and stage; and McNemar's p of every two rows at their end, the largest
     over the seeds that both have, not corrected for how many pairs there are."""
     tables = artifacts.tables
+    generative = set()
     for cell, rows in by_cell(tables["errors"]):
+        if len(rows) > 1:
+            generative.add(cell["row"])
         for of in rows.to_dict("records"):
             yield Metric(f"test_error/{ending(cell, of['stage'])}", cell["seed"], of["error"])
     for cell, rows in by_cell(tables["curves"]) if "curves" in tables else []:
-        if cell["row"] == GENERATIVE:
+        if cell["row"] in generative:
             best = rows.loc[rows["split"] == "validation", "error"].min()
             yield Metric(f"validation_error/{ending(cell, FINAL)}", cell["seed"], best)
     wrong = wrongs(artifacts)
-    on_the_way = tuple(f"{GENERATIVE}_{stage}" for stage in ("greedy", "selected"))
-    names = [n for n in dict.fromkeys(name for name, _ in wrong) if not n.startswith(on_the_way)]
+    names = [n for n in dict.fromkeys(name for name, _ in wrong) if not n.endswith(ON_THE_WAY)]
     for i, a in enumerate(names):
         for b in names[i + 1 :]:
             seeds = sorted({s for name, s in wrong if name == a and (b, s) in wrong})

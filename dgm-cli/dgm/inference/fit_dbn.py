@@ -3,12 +3,13 @@
 Greedy layers on the first training images, then up-down; the net of the epoch best on validation
 images goes on with all images that are not for testing, until its training error there is what it
 was on the images that it had been trained on. Beside the paper: the net that is judged is a running
-average over epochs of the one that learns.
+average over epochs of the one that learns; and the top's Gibbs chains may persist.
 """
 
 from collections.abc import Iterator
 from typing import Annotated
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -42,6 +43,9 @@ class DBNSettings(GreedySettings):
     up_down_rate: float = Field(0.1, gt=0, description="of the directed layers; does not fall")
     up_down_top_rate: float = Field(0.4, gt=0, description="of the top; does not fall")
     up_down_decay: float = Field(0.0, ge=0, description="of the weights, times the rate")
+    up_down_persistent: bool = Field(
+        False, description="whether Gibbs chains at the top go on from update to update"
+    )
     fresh: float = Field(
         0.1, gt=0, le=1, description="share that each epoch's end has in the averaged net"
     )
@@ -79,8 +83,20 @@ def fit_dbn(settings: DBNSettings, trial: Trial, images: Labelled) -> tuple[DBN,
     ) -> Iterator[tuple[int, float]]:
         """Up-down on x for n epochs; the averaged net's error on the images that judge it."""
         labels = one_hot(classes, trial.data.classes)
-        decay = settings.up_down_decay
-        learner = UpDown(net, labels, k, rate, trial.generator, top_factor=top_factor, decay=decay)
+        chains = None
+        if settings.up_down_persistent:
+            below = net.up(x[: settings.batch], trial.generator)[-1]
+            chains = torch.cat([below, labels[: settings.batch]], 1)
+        learner = UpDown(
+            net,
+            labels,
+            k,
+            rate,
+            trial.generator,
+            top_factor=top_factor,
+            decay=settings.up_down_decay,
+            chains=chains,
+        )
         batches = Minibatches(
             x, settings.batch, trial.generator, classes=classes if balanced else None
         )

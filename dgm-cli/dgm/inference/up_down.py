@@ -5,7 +5,9 @@ Gibbs steps lead away from the wake sample, and its RBM learns by contrastive di
 (sleep): a pass from the chain's end to the image teaches the recognition weights likewise.
 
 Beside the paper: at the top, hidden units enter the statistics as probabilities. The expectation is
-the same and there is less noise, so that a larger rate can be borne.
+the same and there is less noise, so that a larger rate can be borne. And chains may persist
+(Tieleman 2008): they go on from where the last update left them, so that what the net dreams, and
+learns to recognise, is what it would generate.
 """
 
 import torch
@@ -22,6 +24,7 @@ class UpDown:
 
     The top's rate is `top_factor` times that of the directed layers. `k`, `rate` and `momentum` may
     be set between updates. Gradients are means over the minibatch; weights decay, biases do not.
+    Chains that persist begin at `chains` (n, units below the top + labels).
     """
 
     def __init__(
@@ -34,6 +37,7 @@ class UpDown:
         momentum: float = 0.0,
         top_factor: float = 1.0,
         decay: float = 0.0,
+        chains: Tensor | None = None,
     ) -> None:
         """`labels` (N, labels) are those of the images that `update` gets minibatches of."""
         if k < 1:
@@ -42,12 +46,13 @@ class UpDown:
         self.k, self.rate, self.momentum = k, rate, momentum
         self.top_factor, self.decay = top_factor, decay
         self.velocity = torch.zeros_like(dbn.flat)
+        self.chains = chains
 
     def update(self, x: Tensor, indices: Tensor) -> Tensor:
         """One step on a minibatch x (batch, visible), of these rows' numbers.
 
-        Returns how far the chain went: the squared distance of its end from the wake state it
-        began at, in the layer below the top, mean over the minibatch.
+        Returns how far the chains went: the squared distance of their ends from where they began,
+        in the layer below the top, mean over chains.
         """
         dbn, generator = self.dbn, self.generator
         wake = [x, *dbn.up(x, generator)]
@@ -58,10 +63,15 @@ class UpDown:
 
         top = dbn.top
         v = torch.cat([wake[-1], self.labels[indices]], 1)
-        h = start = top.hidden_mean(v)
+        start = top.hidden_mean(v)
+        began, h = v, start
+        if self.chains is not None:
+            began, h = self.chains, top.hidden_mean(self.chains)
         for _ in range(self.k):
             dreamed = top.sample_visible(bernoulli(h, generator), generator)
             h = top.hidden_mean(dreamed)
+        if self.chains is not None:
+            self.chains = dreamed
         statistics(top.parameters, v, start, dreamed, h)
 
         pen = dreamed[:, : -top.labels]
@@ -76,13 +86,16 @@ class UpDown:
         top.parameters.gradient.mul_(self.top_factor)
         self.velocity.mul_(self.momentum).add_(dbn.gradient, alpha=self.rate)
         dbn.flat.add_(self.velocity)
-        return (pen - wake[-1]).square().sum() / len(x)
+        return (pen - began[:, : -top.labels]).square().sum() / len(pen)
 
     def state_dict(self) -> dict[str, Tensor]:
-        return {"velocity": self.velocity}
+        chains = {} if self.chains is None else {"chains": self.chains}
+        return {"velocity": self.velocity} | chains
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self.velocity.copy_(state["velocity"])
+        if self.chains is not None:
+            self.chains = state["chains"].to(self.chains)
 
 
 def delta_rule(layer: Parameters, given: Tensor, target: Tensor) -> None:
