@@ -101,12 +101,8 @@ class MLP:
             below = hidden[i - 1] if i else x
             if i:
                 d = self._through(below, above @ layer.Wt)
-            if scale != 1.0:
-                below = below * scale
-            if layer.turned:
-                torch.mm(above.t(), below, out=layer.dW)
-            else:
-                torch.mm(below.t(), above, out=layer.dW)
+            left, right = (above, below) if layer.turned else (below, above)
+            torch.addmm(layer.dW, left.t(), right, beta=0, alpha=scale, out=layer.dW)
             torch.sum(above, 0, out=layer.db)
             if scale != 1.0:
                 layer.db.mul_(scale)
@@ -117,23 +113,17 @@ class MLP:
         return d_first @ self.layers[0].Wt
 
 
-def _tanh(pre: Tensor) -> Tensor:
-    """tanh, in place, as 2 sigmoid(2 x) - 1, which is faster than torch's own on a CPU."""
-    return pre.mul_(2.0).sigmoid_().mul_(2.0).sub_(1.0)
-
-
 def _through_tanh(hidden: Tensor, d_hidden: Tensor) -> Tensor:
-    """d/dinput = d/dhidden * (1 - hidden^2), in place."""
-    return d_hidden.addcmul_(d_hidden * hidden, hidden, value=-1)
+    """d/dinput = d/dhidden * (1 - hidden^2), in place, in one pass."""
+    return torch.ops.aten.tanh_backward.grad_input(d_hidden, hidden, grad_input=d_hidden)
 
 
 def _through_logistic(hidden: Tensor, d_hidden: Tensor) -> Tensor:
-    """d/dinput = d/dhidden * hidden (1 - hidden), in place."""
-    d_hidden = d_hidden.mul_(hidden)
-    return d_hidden.addcmul_(d_hidden, hidden, value=-1)
+    """d/dinput = d/dhidden * hidden (1 - hidden), in place, in one pass."""
+    return torch.ops.aten.sigmoid_backward.grad_input(d_hidden, hidden, grad_input=d_hidden)
 
 
 UNITS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]] = {
-    "tanh": (_tanh, _through_tanh),
+    "tanh": (torch.tanh_, _through_tanh),
     "logistic": (torch.sigmoid_, _through_logistic),
 }
