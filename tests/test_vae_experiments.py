@@ -419,6 +419,14 @@ def test_the_summary_of_the_bounds() -> None:
     )
 
 
+def test_no_cost_of_superfluous_dimensions_before_both_are_measured() -> None:
+    rows = [("mnist", "bernoulli", "static", "aevb", d, 0, -100.0 - d) for d in (3, 20)]
+    artifacts = bounds(rows)
+    artifacts.tables["curves"] = artifacts.tables["bounds"]
+    names = {metric for metric, _, _ in aevb_lower_bound.summarise(artifacts)}
+    assert names == {f"{split}_elbo/aevb/latent{d}" for split in ("test", "train") for d in (3, 20)}
+
+
 def test_the_summary_of_the_samples() -> None:
     def table(**columns: list[Any]) -> pd.DataFrame:
         n = len(next(iter(columns.values())))
