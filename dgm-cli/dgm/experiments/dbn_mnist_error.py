@@ -118,7 +118,7 @@ def summarise(artifacts: Artifacts) -> Iterator[Metric]:
     tables = artifacts.tables
     generative = set()
     for cell, rows in by_cell(tables["errors"]):
-        if len(rows) > 1:
+        if set(ON_THE_WAY) <= set(rows["stage"]):
             generative.add(cell["row"])
         for of in rows.to_dict("records"):
             yield Metric(f"test_error/{ending(cell, of['stage'])}", cell["seed"], of["error"])

@@ -37,7 +37,7 @@ def fit_svm(settings: BaselineSettings, trial: Trial, images: Labelled) -> Tenso
 
     def machine(kernel: str, value: float, cost: float) -> SVC:
         if kernel == "poly":
-            # (x y / (pixels var) + 1)^degree, var that of all pixels of all images
+            # (x y / (pixels * their variance over all images) + 1)^degree
             return SVC(C=cost, kernel="poly", degree=int(value), gamma="scale", coef0=1.0)
         return SVC(C=cost, kernel="rbf", gamma=value, cache_size=1000)
 

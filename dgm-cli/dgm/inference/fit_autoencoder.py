@@ -44,7 +44,7 @@ class AutoencoderSettings(GreedySettings):
 
 
 class ConjugateGradients:
-    """Begun anew on each minibatch."""
+    """Nonlinear conjugate gradients, begun anew on each minibatch."""
 
     def __init__(self, net: Autoencoder, line_searches: int) -> None:
         self.net, self.line_searches = net, line_searches
