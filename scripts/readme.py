@@ -25,33 +25,49 @@ OPENING = re.compile(r"<!-- (recipes|benchmarks|results:\S+) -->")
 
 
 def results_table(root: Path, name: str) -> str:
-    """The summary of a recipe's paper preset, as Markdown."""
+    """The summary of a recipe's paper preset, as Markdown: what is judged or was reported, and
+    folded below it the rest."""
     path = root / "results" / name / "paper" / "summary.csv"
     if not (root / "recipes" / f"{name}.yaml").exists():
         raise DgmError(f"results:{name}: there is no recipes/{name}.yaml")
     if not path.exists():
         return "Not run yet.\n"
-    rows = []
+    rows, rest = [], []
     for _, series in groupby(read_csv(path).to_dict("records"), key=series_of):
         of = list(series)
         if len(of) >= LONG:
             ends = ", ".join(row["metric"].removeprefix(series_of(row)) for row in of)
             name, measured = f"{series_of(of[0])}{ends}", ", ".join(number(r["mean"]) for r in of)
             seeds = measured_text(of[0]).rpartition("(")[2]
-            rows.append((f"`{name}`", f"{measured} ({seeds}", of[0]["unit"], "", "", "info"))
+            rest.append((f"`{name}`", f"{measured} ({seeds}", of[0]["unit"]))
             continue
         for row in of:
-            measured, reported = measured_text(row), number(row["reported"])
-            told = (row["unit"], reported, band_text(row), row["verdict"])
-            rows.append((f"`{row['metric']}`", measured, *told))
-    return table(("metric", "measured", "unit", "reported", "band", "verdict"), rows)
+            told = (f"`{row['metric']}`", measured_text(row), row["unit"])
+            if judged(row):
+                rows.append((*told, number(row["reported"]), band_text(row), row["verdict"]))
+            else:
+                rest.append(told)
+    head = ("metric", "measured", "unit", "reported", "band", "verdict")
+    return (table(head, rows) if rows else "") + folded(table(head[:3], rest), len(rest))
+
+
+def judged(row: dict[str, Any]) -> bool:
+    """Whether a metric has a band or a reported value."""
+    return row["verdict"] != "info" or bool(number(row["reported"]))
 
 
 def series_of(row: dict[str, Any]) -> str:
     """What a metric shares with those that differ from it in a last number only, which one line of
     the table tells; of one with a band or a reported value, its whole name."""
-    judged = row["verdict"] != "info" or number(row["reported"])
-    return row["metric"] if judged else row["metric"].rstrip("0123456789")
+    return row["metric"] if judged(row) else row["metric"].rstrip("0123456789")
+
+
+def folded(content: str, rows: int) -> str:
+    """A table that a reader opens; nothing where it has no rows."""
+    if not rows:
+        return ""
+    said = f"{rows} more line" + ("s" if rows > 1 else "")
+    return f"\n<details>\n<summary>{said}</summary>\n\n{content}\n</details>\n"
 
 
 def recipes_table(root: Path) -> str:

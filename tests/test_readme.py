@@ -45,7 +45,15 @@ In between.
 | --- | --- | --- | --- | --- | --- |
 | `score/aevb` | -133.5 ± 0.5 (2 seeds) | nats | -130 | at least -134 | pass |
 | `gap` | 0.9 (1 seed) | nats |  | at most 0.5 | fail |
-| `share/at1, 3, 7, 15, 31` | 0.5, 0.25, 0.125, 0.0625, 0.03125 (1 seed) | share |  |  | info |
+
+<details>
+<summary>1 more line</summary>
+
+| metric | measured | unit |
+| --- | --- | --- |
+| `share/at1, 3, 7, 15, 31` | 0.5, 0.25, 0.125, 0.0625, 0.03125 (1 seed) | share |
+
+</details>
 <!-- end -->
 <!-- results:later -->
 Not run yet.
