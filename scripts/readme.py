@@ -1,7 +1,7 @@
 """Write README.md's generated blocks from the committed results, or `--check` that they agree.
 
 <!-- results:NAME --> ... <!-- end -->   the summary of results/NAME/paper
-<!-- recipes --> ... <!-- end -->        one row a recipe, with its minutes per preset
+<!-- recipes --> ... <!-- end -->        one row a recipe: bands met, and minutes per preset
 <!-- benchmarks --> ... <!-- end -->     results/benchmarks.csv
 """
 
@@ -10,6 +10,7 @@ import difflib
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -71,13 +72,26 @@ def folded(content: str, rows: int) -> str:
 
 
 def recipes_table(root: Path) -> str:
-    """What each recipe reproduces and how long it took, where it was run."""
+    """What each recipe reproduces, how many bands it meets, and how long it took."""
     presets = ("paper", "quick", "embedded")
     rows = []
     for path in sorted((root / "recipes").glob("*.yaml")):
-        runs = [root / "results" / path.stem / preset / "run.json" for preset in presets]
-        rows.append((f"`{path.stem}`", header(path).source, *map(minutes, runs)))
-    return table(("recipe", "reproduces", *(f"{preset}, min" for preset in presets)), rows)
+        results = root / "results" / path.stem
+        took = (minutes(results / preset / "run.json") for preset in presets)
+        met = bands_met(results / "paper" / "summary.csv")
+        recipe = f"[`{path.stem}`](recipes/{path.name})"
+        rows.append((recipe, header(path).source, met, *took))
+    return table(("recipe", "reproduces", "bands met", *(f"{p}, min" for p in presets)), rows)
+
+
+def bands_met(path: Path) -> str:
+    """How many of a summary's bands pass, and of those that do not, how many are not measured."""
+    if not path.exists():
+        return ""
+    verdicts = Counter(row["verdict"] for row in read_csv(path).to_dict("records"))
+    bands = sum(verdicts[verdict] for verdict in ("pass", "fail", "missing"))
+    missing = f", {verdicts['missing']} not measured" if verdicts["missing"] else ""
+    return f"{verdicts['pass']} of {bands}{missing}"
 
 
 def benchmarks_table(root: Path) -> str:

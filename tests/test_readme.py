@@ -34,10 +34,10 @@ data: digits
 """
 GENERATED = r"""# A toy
 <!-- recipes -->
-| recipe | reproduces | paper, min | quick, min | embedded, min |
-| --- | --- | --- | --- | --- |
-| `later` | Nobody (2024), p(x\|z) |  |  |  |
-| `toy` | Nobody (2024), p(x\|z) | 90 |  | 0.25 (2 of 3 trials) |
+| recipe | reproduces | bands met | paper, min | quick, min | embedded, min |
+| --- | --- | --- | --- | --- | --- |
+| [`later`](recipes/later.yaml) | Nobody (2024), p(x\|z) |  |  |  |  |
+| [`toy`](recipes/toy.yaml) | Nobody (2024), p(x\|z) | 1 of 2 | 90 |  | 0.25 (2 of 3 trials) |
 <!-- end -->
 In between.
 <!-- results:toy -->
