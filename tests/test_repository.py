@@ -28,7 +28,7 @@ def test_a_recipe_is_whole(name: str) -> None:
         assert load(head.path, preset).trials
     for public in ("Settings", "run_trial", "summarise", "draw", "AXES", "REVISION"):
         assert hasattr(experiment(head.experiment), public)
-    assert f"| `{name}` |" in (ROOT / "README.md").read_text()
+    assert f"| [`{name}`](recipes/{name}.yaml) |" in (ROOT / "README.md").read_text()
 
 
 @pytest.mark.parametrize("name", RECIPES)
