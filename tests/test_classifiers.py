@@ -1,6 +1,7 @@
 """Learners of classes: gradients, minibatches, nearest neighbours, and the counting of errors."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,8 +17,11 @@ from dgm.data.minibatches import Minibatches
 from dgm.errors import BadInput
 from dgm.experiments import dbn_mnist_error
 from dgm.experiments.dbn_mnist_error import count, mcnemar
+from dgm.inference import fit_classifier, fit_dbn
 from dgm.inference.backprop import Backprop
+from dgm.inference.up_down import UpDown
 from dgm.models.classifier import Classifier
+from dgm.models.dbn import DBN
 from dgm.models.neighbours import classify, neighbours, vote
 from dgm.models.rbm import RBM, one_hot
 from dgm.trial import Artifacts, Trial
@@ -203,6 +207,92 @@ LITTLE: dict[str, dict[str, object]] = {
         "backprop_epochs": 2,
     },
 }
+
+
+@pytest.mark.parametrize(("on_all", "last"), [([1.5, 1.0, 0.5], 2), ([1.5, 1.4, 1.3], 3)])
+@pytest.mark.parametrize("fresh", [0.3, 1.0])
+def test_the_generative_nets_protocol(
+    on_all: list[float], last: int, fresh: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With errors that are made up: the epoch best on validation images goes on, as the average
+    that it was, and stops where the training error is what it had been, or at the cap."""
+    on_validation, aim = [5.0, 4.0, 2.0, 3.0, 2.5], 1.0  # before up-down and after its 4 epochs
+    made_up = iter([*on_validation, aim, *on_all])
+    judged: list[Tensor] = []  # each net that classified something
+    learned: list[Tensor] = []  # the net that learns, at each epoch's end
+    classify, update = DBN.classify, UpDown.update
+
+    def classified(net: DBN, x: Tensor) -> Tensor:
+        judged.append(net.flat.clone())
+        return classify(net, x)
+
+    def updated(learner: UpDown, x: Tensor, indices: Tensor) -> Tensor:
+        error = update(learner, x, indices)
+        learned.append(learner.dbn.flat.clone())
+        return error
+
+    monkeypatch.setattr(DBN, "classify", classified)
+    monkeypatch.setattr(UpDown, "update", updated)
+    monkeypatch.setattr(fit_dbn, "percent_wrong", lambda *_: next(made_up))
+    images = labelled(data.load("digits"), torch.device("cpu"))
+    size, everything = 300, len(images.all[0])
+    values = LITTLE["generative"] | {"batch": 150, "fresh": fresh}
+    settings = dbn_mnist_error.Settings.model_validate(values)
+    trial = Trial("t", data.load("digits"), 3, tmp_path)
+    net, predicted = fit_dbn.fit_dbn(settings, trial, images)
+
+    _, start, *averages = judged[:6]
+    ends = learned[size // 150 - 1 :: size // 150][:4]
+    for before, after, end in zip([start, *averages], averages, ends, strict=False):
+        torch.testing.assert_close(after, before.lerp(end, fresh))
+    selected, of_aim, *last_averages, final = judged[6:]
+    assert torch.equal(selected, averages[1])
+    assert torch.equal(of_aim, selected)
+    assert len(last_averages) == last
+    updates = everything // 150
+    first_end = learned[4 * (size // 150) + updates - 1]
+    torch.testing.assert_close(last_averages[0], selected.lerp(first_end, fresh))
+    assert torch.equal(final, last_averages[-1])
+    assert torch.equal(net.flat, final)
+    assert set(predicted) == {"greedy", "selected", "up_down"}
+    assert trial.chosen == {"chosen_epoch": 2, "training_error": aim, "last_epochs": last}
+    curves = trial.tables()["curves"]
+    assert list(curves["error"]) == [*on_validation, *on_all[:last]]
+
+
+def test_rate_and_decay_are_chosen_by_the_last_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With errors that are made up; and a stack's layers see what `greedy_drawn` says."""
+    by_choice = [[9.0, 4.0], [1.0, 3.0], [2.0, 2.5], [8.0, 5.0]]  # of two epochs each
+    made_up = iter([e for first, end in by_choice for e in (first, end, end)] + [0.5, 0.4])
+    monkeypatch.setattr(fit_classifier, "percent_wrong", lambda *_: next(made_up))
+    drawn = []
+    greedy = fit_classifier.greedy
+
+    def seen(*args: Any, **options: Any) -> None:
+        drawn.append(options["drawn"])
+        greedy(*args, **options)
+
+    monkeypatch.setattr(fit_classifier, "greedy", seen)
+    learned = []
+
+    class Seen(Backprop):
+        def __init__(self, net: Classifier, labels: Tensor, *settings: float) -> None:
+            learned.append((len(labels), settings[0], settings[2]))
+            super().__init__(net, labels, *settings)
+
+    monkeypatch.setattr(fit_classifier, "Backprop", Seen)
+    values = LITTLE["backprop"] | {"batch": 50, "decays": [0.0, 1e-3], "greedy_drawn": False}
+    settings = dbn_mnist_error.Settings.model_validate(values)
+    images = labelled(data.load("digits"), torch.device("cpu"))
+    trial = Trial("t", data.load("digits"), 3, tmp_path)
+    fit_classifier.fit_classifier(settings, trial, images)
+    assert trial.chosen == {"rate": 0.2, "decay": 0.0}  # the third, though the second had 1
+    assert drawn == [False, False]
+    train, every = len(images.x["train"]), len(images.all[0])
+    tried = [(0.05, 0.0), (0.05, 1e-3), (0.2, 0.0), (0.2, 1e-3)]
+    assert learned == [(train, *each) for each in tried] + [(every, 0.2, 0.0)]
 
 
 @pytest.mark.parametrize("learner", list(LITTLE))

@@ -324,3 +324,12 @@ def test_the_best_of_all_is_chosen_on_validation_images() -> None:
     assert found["rising_in_k"] == 1
     assert found["ais_interval/cd3"] == pytest.approx(0.3)
     assert found["reconstruction_error/cd1"] == 7
+
+    falling = [*likelihood, *rows(25, "cd", [-3.6], [-3.1])]
+    found = {
+        m: v
+        for m, _, v in rbm_contrastive_divergence.summarise(
+            Artifacts(tables | {"likelihood": pd.DataFrame(falling)})
+        )
+    }
+    assert found["rising_in_k"] == 0  # cd25 is below cd3

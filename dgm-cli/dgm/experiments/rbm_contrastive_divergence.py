@@ -270,7 +270,10 @@ def draw(artifacts: Artifacts) -> dict[str, Figure]:
 
 
 def learning_figure(likelihood: pd.DataFrame, reconstruction: pd.DataFrame) -> Figure:
-    """Test log-likelihood with AIS's 95 % interval, and reconstruction error, against epochs."""
+    """Test log-likelihood with AIS's 95 % interval, and reconstruction error, against epochs.
+
+    Where a few chains carry all of AIS's weight, the interval has no end.
+    """
     figure = plotting.panels(columns=2, width=9.0, height=3.7)
     left, right = figure.axes
     shown = [
@@ -290,7 +293,7 @@ def learning_figure(likelihood: pd.DataFrame, reconstruction: pd.DataFrame) -> F
                     axes.fill_between(
                         of_seed["epoch"],
                         of_seed["low"].clip(lower=-1e4),
-                        of_seed["high"],
+                        of_seed["high"].clip(upper=1e4),
                         color=colors[name],
                         alpha=0.2,
                         linewidth=0,

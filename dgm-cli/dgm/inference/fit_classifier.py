@@ -14,13 +14,13 @@ from dgm.data.labelled import Labelled, percent_wrong
 from dgm.data.minibatches import Minibatches
 from dgm.inference.backprop import Backprop
 from dgm.inference.epochs import epochs
-from dgm.inference.fit_rbm import GreedySettings, greedy, stack_of
+from dgm.inference.fit_rbm import DrawnGreedySettings, greedy, stack_of
 from dgm.models.classifier import Classifier
 from dgm.models.mlp import Units
 from dgm.trial import Trial
 
 
-class ClassifierSettings(GreedySettings):
+class ClassifierSettings(DrawnGreedySettings):
     """Of a net and its learning by backpropagation."""
 
     layers: list[Annotated[int, Field(gt=0)]] = Field(
@@ -80,7 +80,7 @@ def _start(settings: ClassifierSettings, trial: Trial, x: Tensor, phase: str) ->
     net.initialise(trial.generator)
     if settings.pretrained:
         rbms = stack_of([x.shape[1], *settings.layers], trial.device)
-        greedy(settings, trial, x, rbms, phase=f"{phase}_layer")
+        greedy(settings, trial, x, rbms, phase=f"{phase}_layer", drawn=settings.greedy_drawn)
         net.stack(rbms)
     return net
 

@@ -2,8 +2,9 @@
 
 Greedy layers on the first training images, then up-down; the net of the epoch best on validation
 images goes on with all images that are not for testing, until its training error there is what it
-was on the images that it had been trained on. Beside the paper: the net that is judged is a running
-average over epochs of the one that learns; and the top's Gibbs chains may persist.
+was on the images that it had been trained on, or for `last_epochs`. Beside the paper: the net that
+is judged is a running average over epochs of the one that learns; and the top's Gibbs chains may
+persist.
 """
 
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from dgm.data.labelled import Labelled, percent_wrong
 from dgm.data.minibatches import Minibatches
 from dgm.errors import BadInput
 from dgm.inference.epochs import epochs
-from dgm.inference.fit_rbm import GreedySettings, greedy, stack_of
+from dgm.inference.fit_rbm import DrawnGreedySettings, greedy, stack_of
 from dgm.inference.up_down import UpDown
 from dgm.models.dbn import DBN
 from dgm.models.rbm import one_hot
@@ -26,14 +27,11 @@ from dgm.trial import Best, Trial
 Judges = tuple[Tensor, Tensor]  # images and their classes
 
 
-class DBNSettings(GreedySettings):
+class DBNSettings(DrawnGreedySettings):
     """Sizes and schedule are the paper's; rates were never published."""
 
     hidden: list[Annotated[int, Field(gt=0)]] = Field(
         [500, 500, 2000], min_length=1, description="units of the hidden layers, the lowest first"
-    )
-    greedy_drawn: bool = Field(
-        True, description="whether greedy layers see states drawn from pixels and probabilities"
     )
     train_size: int = Field(44_000, gt=0, description="images learned from before the last phase")
     gibbs_steps: list[Annotated[int, Field(ge=1)]] = Field(

@@ -56,6 +56,14 @@ class GreedySettings(TrialSettings):
     greedy_std: float = Field(0.01, gt=0, description="of the weights at first")
 
 
+class DrawnGreedySettings(GreedySettings):
+    """Of a stack below a net that classifies."""
+
+    greedy_drawn: bool = Field(
+        True, description="whether greedy layers see states drawn from pixels and probabilities"
+    )
+
+
 def greedy(
     settings: GreedySettings,
     trial: Trial,
