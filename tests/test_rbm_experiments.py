@@ -316,7 +316,18 @@ def test_the_best_of_all_is_chosen_on_validation_images() -> None:
         *rows(1, "pcd", [-3.0], [-3.2]),
     ]
     reconstruction = pd.DataFrame(likelihood[:1]).assign(error=7.0)
-    tables = {"likelihood": pd.DataFrame(likelihood), "reconstruction": reconstruction}
+    partition = pd.DataFrame(
+        [
+            {**row, "effective_chains": 10.0 * row["epoch"]}
+            for row in likelihood
+            if row["split"] == "test"
+        ]
+    )
+    tables = {
+        "likelihood": pd.DataFrame(likelihood),
+        "reconstruction": reconstruction,
+        "partition": partition,
+    }
     found = {m: v for m, _, v in rbm_contrastive_divergence.summarise(Artifacts(tables))}
     assert found["test_log_likelihood/cd1"] == -4.5
     assert found["test_log_likelihood/pcd"] == -3.2
@@ -325,11 +336,9 @@ def test_the_best_of_all_is_chosen_on_validation_images() -> None:
     assert found["ais_interval/cd3"] == pytest.approx(0.3)
     assert found["reconstruction_error/cd1"] == 7
 
-    falling = [*likelihood, *rows(25, "cd", [-3.6], [-3.1])]
-    found = {
-        m: v
-        for m, _, v in rbm_contrastive_divergence.summarise(
-            Artifacts(tables | {"likelihood": pd.DataFrame(falling)})
-        )
-    }
-    assert found["rising_in_k"] == 0  # cd25 is below cd3
+    assert found["ais_effective_chains/cd3"] == 20  # of the second epoch
+
+    likelihood = [*rows(1, "cd", [-3.4], [-2.9]), *rows(3, "cd", [-3.5], [-3.0])]
+    tables["likelihood"] = pd.DataFrame(likelihood)
+    found = {m: v for m, _, v in rbm_contrastive_divergence.summarise(Artifacts(tables))}
+    assert found["rising_in_k"] == 0

@@ -188,6 +188,7 @@ def summarise(artifacts: Artifacts) -> Iterator[Metric]:
     tables = artifacts.tables
     chosen: dict[int, Any] = {}  # by seed: (validation, test, cell)
     epochs: dict[str, int] = {}  # by cell: the one chosen
+    partition = {repr(cell): rows.set_index("epoch") for cell, rows in by_cell(tables["partition"])}
     for cell, rows in by_cell(tables["likelihood"]):
         seed, name = cell["seed"], ending(cell)
         by_split = rows.pivot(index="epoch", columns="split", values="log_likelihood")
@@ -197,6 +198,8 @@ def summarise(artifacts: Artifacts) -> Iterator[Metric]:
             yield Metric(f"{split}_log_likelihood/{name}", seed, best[split])
         at_best = rows[(rows["epoch"] == best.name) & (rows["split"] == "test")]
         yield Metric(f"ais_interval/{name}", seed, (at_best["high"] - at_best["low"]).item())
+        effective = partition[repr(cell)].loc[best.name, "effective_chains"]
+        yield Metric(f"ais_effective_chains/{name}", seed, effective)
         if cell["variant"] != SMALL:
             chosen.setdefault(seed, []).append((best["validation"], best["test"], cell))
     for seed, found in chosen.items():
@@ -210,12 +213,11 @@ def summarise(artifacts: Artifacts) -> Iterator[Metric]:
         yield Metric(f"reconstruction_error/{ending(cell)}", cell["seed"], error)
     if "exact" not in tables:
         return
-    partition = {repr(cell): rows for cell, rows in by_cell(tables["partition"])}
     for cell, rows in by_cell(tables["exact"]):
         by_epoch = rows.set_index("epoch")
         exact = by_epoch.loc[epochs[repr(cell)], "log_likelihood"]
         yield Metric(f"exact_log_likelihood/{ending(cell)}", cell["seed"], exact)
-        by_ais = partition[repr(cell)].set_index("epoch")["log_partition"]
+        by_ais = partition[repr(cell)]["log_partition"]
         error = (by_ais - by_epoch["log_partition"]).abs().max()
         yield Metric(f"ais_error/{ending(cell)}", cell["seed"], error)
     for cell, rows in by_cell(tables["gradient"]):
