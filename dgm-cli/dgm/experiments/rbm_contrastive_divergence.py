@@ -274,7 +274,7 @@ def draw(artifacts: Artifacts) -> dict[str, Figure]:
 def learning_figure(likelihood: pd.DataFrame, reconstruction: pd.DataFrame) -> Figure:
     """Test log-likelihood with AIS's 95 % interval, and reconstruction error, against epochs.
 
-    Where a few chains carry all of AIS's weight, the interval has no end.
+    Where a few chains carry all of AIS's weight, its interval has no end: a point is hollow there.
     """
     figure = plotting.panels(columns=2, width=9.0, height=3.7)
     left, right = figure.axes
@@ -295,16 +295,26 @@ def learning_figure(likelihood: pd.DataFrame, reconstruction: pd.DataFrame) -> F
                     axes.fill_between(
                         of_seed["epoch"],
                         of_seed["low"].clip(lower=-1e4),
-                        of_seed["high"].clip(upper=1e4),
+                        of_seed["high"],
                         color=colors[name],
                         alpha=0.2,
                         linewidth=0,
                     )
+                endless = rows[np.isinf(rows["high"])]
+                axes.plot(
+                    endless["epoch"],
+                    endless[value],
+                    "o",
+                    color=colors[name],
+                    markerfacecolor="white",
+                )
         axes.set(xlabel="epochs", xscale="log")
     best = likelihood["log_likelihood"].max()
     spread = best - likelihood["log_likelihood"].quantile(0.1)
     left.set_ylim(best - max(1.5 * spread, 1.0), best + 0.1 * max(spread, 1.0))
     left.set(ylabel="test log-likelihood (nats per image)", title="What is wanted")
+    if np.isinf(likelihood["high"]).any():
+        left.plot([], [], "ok", markerfacecolor="white", label="AIS unsure")
     right.set(ylabel="squared error, summed over pixels", title="One-step reconstruction error")
     plotting.legend_below(figure, columns=5)
     return figure
