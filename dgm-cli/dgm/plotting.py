@@ -127,7 +127,8 @@ def tile(images: np.ndarray, columns: int) -> np.ndarray:
 
 def show_images(axes: Axes, images: np.ndarray, columns: int) -> None:
     """Grey images, 0 black and 255 white, as one picture without axes."""
-    axes.imshow(tile(images, columns), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    # Without interpolation an SVG holds the pixels as they are, not those of the figure's size.
+    axes.imshow(tile(images, columns), cmap="gray", vmin=0, vmax=255, interpolation="none")
     axes.set_axis_off()
 
 
