@@ -17,7 +17,7 @@ from dgm.data.minibatches import Minibatches
 from dgm.errors import BadInput
 from dgm.experiments import dbn_mnist_error
 from dgm.experiments.dbn_mnist_error import count, mcnemar
-from dgm.inference import fit_classifier, fit_dbn
+from dgm.inference import fit_classifier, fit_dbn, fit_rbm
 from dgm.inference.backprop import Backprop
 from dgm.inference.up_down import UpDown
 from dgm.models.classifier import Classifier
@@ -268,7 +268,7 @@ def test_rate_and_decay_are_chosen_by_the_last_epoch(
     made_up = iter([e for first, end in by_choice for e in (first, end, end)] + [0.5, 0.4])
     monkeypatch.setattr(fit_classifier, "percent_wrong", lambda *_: next(made_up))
     drawn = []
-    greedy = fit_classifier.greedy
+    greedy = fit_rbm.greedy
 
     def seen(*args: Any, **options: Any) -> None:
         drawn.append(options["drawn"])
