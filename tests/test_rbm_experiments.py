@@ -334,9 +334,8 @@ def test_the_best_of_all_is_chosen_on_validation_images() -> None:
     assert found["test_log_likelihood/best"] == -3.2  # though cd3 has -3.0
     assert found["rising_in_k"] == 1
     assert found["ais_interval/cd3"] == pytest.approx(0.3)
-    assert found["reconstruction_error/cd1"] == 7
-
     assert found["ais_effective_chains/cd3"] == 20  # of the second epoch
+    assert found["reconstruction_error/cd1"] == 7
 
     likelihood = [*rows(1, "cd", [-3.4], [-2.9]), *rows(3, "cd", [-3.5], [-3.0])]
     tables["likelihood"] = pd.DataFrame(likelihood)

@@ -31,7 +31,7 @@ REVISION = 2
 AXES = ["data", "row"]
 FINAL = "final"  # the stage of learners that are judged but once
 ON_THE_WAY = "greedy", "selected"  # stages of the generative net before its last
-REPORTED = {  # the rows' names in the figure, and the paper's errors in percent
+REPORTED = {  # the rows' names in the figure, and percent as in the recipe's `reported`
     "dbn_up_down": ("generative DBN, persistent chains", 1.25),
     "dbn_selected": ("the same before the last phase", 1.39),
     "dbn_greedy": ("the same after greedy learning", 2.49),
