@@ -165,7 +165,7 @@ def test_results_whose_trials_are_gone_are_extended(
     said = here(
         "run", R, *ONE, "--seeds", "0:3", "hidden=11", "--extend", "--out", tmp_path, code=2
     )
-    assert "was made with other settings, data, versions, device or threads" in said
+    assert "was made with other settings or data" in said
     assert "one or the other" in here("run", R, *ONE, "--extend", "--fresh", code=2)
 
 
@@ -179,7 +179,33 @@ def test_status_knows_trials_of_which_only_results_are_left(
     assert len(said) == 2
     assert all(line.endswith(": in the results, which --extend keeps") for line in said)
     said = here("status", *of, "--threads", 2).splitlines()
-    assert all(line.endswith(": not started") for line in said)
+    assert all(line.endswith(": in the results, which --extend keeps") for line in said)
+
+
+@pytest.mark.parametrize("trials", [True, False], ids=["folders", "results"])
+def test_trials_of_another_machine_are_kept(
+    here: Callable[..., str], tmp_path: Path, trials: bool
+) -> None:
+    """Trials of two threads stand for those of another device; the manifest tells them apart."""
+    folder = tmp_path / R / "embedded"
+    of = ("run", R, "--out", tmp_path)
+    here(*of, *ONE, "--threads", 2)
+    theirs = json.loads((folder / "run.json").read_text())["trials"]
+    if not trials:
+        shutil.rmtree(folder / "trials")
+    else:
+        assert "threads was 2, is 1" in here(*of, *ONE, code=2)
+    said = here(*of, *ONE, "--seeds", "0:2", "--extend")
+    assert "1 of 2 trials are finished already" in said
+    both = json.loads((folder / "run.json").read_text())["trials"]
+    assert both[0] == theirs[0]
+    assert [trial["threads"] for trial in both] == [2, 1]
+    own = both[1]
+    assert own["torch"] and own["device"].startswith("cpu: ")
+
+    # What they are of still counts.
+    line = here(*of, *ONE, "--seeds", "0:2", "--extend", "hidden=11", code=2)
+    assert "other" in line
 
 
 def test_jobs_give_the_same_tables(done: Path, tmp_path: Path) -> None:

@@ -101,7 +101,9 @@ def cli() -> None:
 @out_option
 @click.option("--fresh", is_flag=True, help="Run finished trials again, replace earlier results.")
 @click.option(
-    "--extend", is_flag=True, help="Keep the trials of results whose folders are gone; add others."
+    "--extend",
+    is_flag=True,
+    help="Keep trials that the results hold, or another machine's in their place; add others.",
 )
 @click.option(
     "--checkpoint-every",
@@ -344,7 +346,8 @@ def status(names: tuple[str, ...], preset: str, out: Path, threads: int, device:
             about = store.about(planned.directory)
             changes = store.changes(planned.directory, planned.identity)
             if not about:
-                kept = gather.is_held(planned, runner.folder(recipe, out))
+                folder = runner.folder(recipe, out)
+                kept = gather.is_held(gather.adopt(planned, folder), folder)
                 said = "in the results, which --extend keeps" if kept else "not started"
             elif changes:
                 said = f"stale: {'; '.join(changes)}"

@@ -4,12 +4,13 @@ In front of each table's columns stand what the experiment calls its axes (setti
 set's name), then those that only this grid has, then the seed: a trial's cell. The rows of all
 trials lie one below the other, an array is kept under its trial's cell. A repository keeps these
 results and not the trials' folders; `restore` makes the folders again, so that a grid or a list of
-seeds can grow on another machine, or on another day.
+seeds can grow on another day, and with `adopt` on another machine.
 """
 
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from dgm.store import Planned
 from dgm.trial import Artifacts
 
 KEPT = ("metrics", "summary")  # tables of the run, not of its trials
+MACHINE = ("torch", "device", "threads")  # of an identity: by what a trial was run, not which it is
 TOLD = ("seconds", "device", "commit", "chosen", "peak_memory_mb", "restored_steps")
 
 
@@ -74,6 +76,22 @@ def saved(target: Path) -> Artifacts:
     )
 
 
+def adopt(p: Planned, target: Path) -> Planned:
+    """The same trial as it was run by another machine, torch or number of threads, if its folder
+    holds it finished so or the results do; else the one asked for."""
+    done = store.about(p.directory)
+    if done.get("state") == "finished":
+        theirs = done["identity"]
+    else:
+        held = _held(target).get(p.spec.label, {})
+        versions = manifest(target).get("versions", {})
+        device = str(held.get("device")).partition(":")[0]
+        theirs = {"torch": versions.get("torch"), **held, "device": device}
+    run_so = {key: theirs[key] for key in MACHINE if key in theirs}
+    adopted = replace(p, identity=p.identity | run_so)
+    return adopted if adopted.finished or is_held(adopted, target) else p
+
+
 def restore(planned: list[Planned], axes: Sequence[str], target: Path) -> int:
     """Make the folders again of trials that the results hold; how many there were.
 
@@ -86,8 +104,7 @@ def restore(planned: list[Planned], axes: Sequence[str], target: Path) -> int:
         if not is_held(p, target):
             raise BadInput(
                 f"{target}: the trial {p.spec.label} in these results was made with other "
-                f"settings, data, versions, device or threads (it had "
-                f"{held[p.spec.label].get('threads')} of these), and cannot be kept; "
+                f"settings or data, or before its experiment was revised, and cannot be kept; "
                 f"without --extend it runs anew"
             )
     results = saved(target) if lacking else Artifacts({})

@@ -19,7 +19,7 @@ from dgm import data, launch, machine, store
 from dgm import recipe as recipes
 from dgm.errors import BadInput, DgmError, MissingData
 from dgm.estimate import duration, manifest
-from dgm.gather import TOLD, digest, draw, gather, restore
+from dgm.gather import MACHINE, TOLD, adopt, digest, draw, gather, restore
 from dgm.progress import Display
 from dgm.recipe import Recipe
 from dgm.results import (
@@ -45,7 +45,7 @@ class Options:
     device: str = "cpu"
     checkpoint_every: float = 30.0
     fresh: bool = False
-    extend: bool = False  # take trials that the results hold as finished
+    extend: bool = False  # take trials that are there or in the results, whatever ran them
     train: bool = True  # False: only write the results of what is finished
     fallback: bool = True
     overrides: tuple[str, ...] = ()
@@ -174,6 +174,7 @@ def run(recipe: Recipe, options: Options, say: Any = print) -> Report:
         planned = plan(recipe, options)
         if options.extend:
             axes = recipes.experiment(recipe.experiment).AXES
+            planned = [adopt(p, report.folder) for p in planned]
             say(f"{restore(planned, axes, report.folder)} trials are taken from the results")
         pending = [p for p in planned if options.fresh or not p.finished]
         if not options.fresh:
@@ -349,8 +350,8 @@ def _manifest(
                 "label": p.spec.label,
                 "axes": p.spec.axes,
                 "seed": p.spec.seed,
-                **{key: about.get(key) for key in TOLD},
-                "threads": p.identity["threads"],
+                **{key: p.identity[key] for key in MACHINE},
+                **{key: about.get(key) for key in TOLD},  # the device by its name
                 "identity": digest(p.identity),
             }
         )

@@ -62,7 +62,7 @@ def fit_knn(settings: BaselineSettings, trial: Trial, images: Labelled) -> Tenso
     classes, truth = images.classes["train"].cpu(), images.classes["validation"].cpu()
     for i in trial.steps(len(settings.powers), "choice"):
         power = settings.powers[i]
-        near = neighbours(images.x["train"], images.x["validation"], max(ks), power)
+        near = neighbours(images.x["train"], images.x["validation"], max(ks), power).cpu()
         for k in ks:
             error = percent_wrong(vote(classes[near[:, :k]], trial.data.classes), truth)
             trial.record("choice", power=power, k=k, error=error)
@@ -71,5 +71,5 @@ def fit_knn(settings: BaselineSettings, trial: Trial, images: Labelled) -> Tenso
     power, k = int(best["power"]), int(best["k"])
     trial.choose(power=power, k=k)
     every, every_class = images.all
-    near = neighbours(every, images.x["test"], k, power)
+    near = neighbours(every, images.x["test"], k, power).cpu()
     return vote(every_class.cpu()[near], trial.data.classes)

@@ -1,12 +1,13 @@
 """Passes over minibatches by a learner with a rate and a momentum."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
 from dgm.data.minibatches import Minibatches
+from dgm.inference.replay import replayed
 from dgm.trial import Trial
 
 SLOW = 5  # epochs in which momentum is 0.5 at most (Hinton 2010, section 9)
@@ -50,11 +51,14 @@ def epochs(
     """
     rate, momentum, total = learner.rate, learner.momentum, Sum(trial.device)
     state |= {"learner": learner, "batches": batches, "total": total}
+    update: Callable[[Tensor, Tensor], Tensor] = learner.update
+    if not falling and momentum <= 0.5:  # or else what an update does changes
+        update = replayed(update, trial.generator)
     for step in trial.steps(n * batches.per_epoch, phase, **state):
         epoch, inside = divmod(step, batches.per_epoch)
         learner.rate = rate * (1 - step / (n * batches.per_epoch)) if falling else rate
         learner.momentum = min(momentum, 0.5) if epoch < SLOW else momentum
-        total.value += learner.update(*batches.draw())
+        total.value += update(*batches.draw())
         if inside == batches.per_epoch - 1:
             mean = total.value.item() / batches.per_epoch
             total.value.zero_()

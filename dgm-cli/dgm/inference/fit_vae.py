@@ -17,6 +17,7 @@ from dgm.inference.adagrad import Adagrad
 from dgm.inference.adam import Adam
 from dgm.inference.aevb import AEVB, mean_elbo
 from dgm.inference.pilot import Learning, choose_rate
+from dgm.inference.replay import replayed
 from dgm.inference.wake_sleep import WakeSleep
 from dgm.models.vae import VAE
 from dgm.recipe import TrialSettings
@@ -131,8 +132,9 @@ def fit(settings: VAESettings, trial: Trial, train: Tensor, evaluated: dict[str,
     model, batches, learner = learning
     best, points = Best(model.flat), set(settings.evaluation_steps())
     steps = settings.samples // settings.batch
+    update = replayed(learner.update, trial.generator)
     for step in trial.steps(steps, best=best, **learning._asdict()):
-        learner.update(*batches.draw())
+        update(*batches.draw())
         if step + 1 in points:
             bounds = {split: bound(model, x) for split, x in evaluated.items()}
             for split, elbo in bounds.items():

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from dgm.data.minibatches import Minibatches
 from dgm.errors import Diverged
+from dgm.inference.replay import replayed
 from dgm.models.vae import VAE
 from dgm.trial import Trial
 
@@ -34,9 +35,10 @@ def choose_rate(
     for rate in rates if len(rates) > 1 else []:
         before = trial.generator.get_state()
         learning = start(rate)
+        update = replayed(learning.learner.update, trial.generator)
         try:
             for _ in trial.steps(steps, f"pilot_rate_{rate:g}", **learning._asdict()):
-                learning.learner.update(*learning.batches.draw())
+                update(*learning.batches.draw())
         except Diverged as error:
             said = str(error)
             # How far it went before this was seen depends on the clock; what follows must not.

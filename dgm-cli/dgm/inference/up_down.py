@@ -46,7 +46,7 @@ class UpDown:
         self.k, self.rate, self.momentum = k, rate, momentum
         self.top_factor, self.decay = top_factor, decay
         self.velocity = torch.zeros_like(dbn.flat)
-        self.chains = chains
+        self.chains = None if chains is None else chains.clone()
 
     def update(self, x: Tensor, indices: Tensor) -> Tensor:
         """One step on a minibatch x (batch, visible), of these rows' numbers.
@@ -70,8 +70,6 @@ class UpDown:
         for _ in range(self.k):
             dreamed = top.sample_visible(bernoulli(h, generator), generator)
             h = top.hidden_mean(dreamed)
-        if self.chains is not None:
-            self.chains = dreamed
         statistics(top.parameters, v, start, dreamed, h)
 
         pen = dreamed[:, : -top.labels]
@@ -86,7 +84,10 @@ class UpDown:
         top.parameters.gradient.mul_(self.top_factor)
         self.velocity.mul_(self.momentum).add_(dbn.gradient, alpha=self.rate)
         dbn.flat.add_(self.velocity)
-        return (pen - began[:, : -top.labels]).square().sum() / len(pen)
+        distance = (pen - began[:, : -top.labels]).square().sum() / len(pen)
+        if self.chains is not None:
+            self.chains.copy_(dreamed)
+        return distance
 
     def state_dict(self) -> dict[str, Tensor]:
         chains = {} if self.chains is None else {"chains": self.chains}
@@ -95,7 +96,7 @@ class UpDown:
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self.velocity.copy_(state["velocity"])
         if self.chains is not None:
-            self.chains = state["chains"].to(self.chains)
+            self.chains.copy_(state["chains"])
 
 
 def delta_rule(layer: Parameters, given: Tensor, target: Tensor) -> None:

@@ -41,7 +41,8 @@ def classify(train: Tensor, labels: Tensor, x: Tensor, k: int = 3) -> Tensor:
 
     By Euclidean distance: the judge of generated digits.
     """
-    return vote(labels.cpu()[neighbours(train, x, k).cpu()], int(labels.max()) + 1)
+    near = neighbours(train.to(x.device), x, k)
+    return vote(labels.cpu()[near.cpu()], int(labels.max()) + 1)
 
 
 def nearest_distance(train: Tensor, x: Tensor) -> Tensor:
