@@ -15,6 +15,7 @@ from torch import Tensor
 from dgm.data.minibatches import Minibatches
 from dgm.inference.adam import Adam
 from dgm.inference.aevb import AEVB
+from dgm.inference.monte_carlo_em import MonteCarloEM
 from dgm.inference.replay import replayed
 from dgm.inference.up_down import UpDown
 from dgm.inference.wake_sleep import WakeSleep
@@ -49,6 +50,11 @@ def by_wake_sleep(generator: torch.Generator) -> tuple[Tensor, WakeSleep]:
     return model.flat, WakeSleep(model, N, 0.02, generator)
 
 
+def by_monte_carlo_em(generator: torch.Generator) -> tuple[Tensor, MonteCarloEM]:
+    model = vae(generator)
+    return model.flat, MonteCarloEM(model, N, 0.02, generator)
+
+
 def by_up_down(generator: torch.Generator) -> tuple[Tensor, UpDown]:
     dbn = DBN(VISIBLE, [40, 30], 60, 10, "cuda")
     dbn.flat.normal_(0, 0.1, generator=generator)
@@ -58,7 +64,7 @@ def by_up_down(generator: torch.Generator) -> tuple[Tensor, UpDown]:
     return dbn.flat, learner
 
 
-@pytest.mark.parametrize("start", [by_aevb, by_adam, by_wake_sleep, by_up_down])
+@pytest.mark.parametrize("start", [by_aevb, by_adam, by_wake_sleep, by_monte_carlo_em, by_up_down])
 @pytest.mark.parametrize("dynamic", [False, True])
 def test_replayed_updates_are_the_updates(
     start: Callable[[torch.Generator], tuple[Tensor, AEVB]], dynamic: bool

@@ -27,6 +27,7 @@ from dgm.inference.fit_vae import LearningSettings
 from dgm.inference.likelihood import Estimate, hmc_estimator, importance_sampling
 from dgm.inference.monte_carlo_em import MonteCarloEM
 from dgm.inference.pilot import Learning, choose_rate
+from dgm.inference.replay import replayed
 from dgm.inference.wake_sleep import WakeSleep
 from dgm.models.vae import VAE
 from dgm.results import Metric
@@ -94,8 +95,9 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     model, batches, learner = learning
     path = Snapshots(model.flat, settings.evaluation_steps())
     steps = settings.samples // settings.batch
+    update = replayed(learner.update, trial.generator)
     for step in trial.steps(steps, path=path, **learning._asdict()):
-        learner.update(*batches.draw())
+        update(*batches.draw())
         path.keep(step + 1, trial.seconds)
 
     for i in trial.steps(len(path.steps), phase="evaluate"):
