@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from dgm.errors import DgmError
+from dgm.estimate import timed
 from dgm.recipe import header
 from dgm.results import atomic_write, band_text, measured_text, number, read_csv
 
@@ -109,13 +110,13 @@ def benchmarks_table(root: Path) -> str:
 
 
 def minutes(run: Path) -> str:
-    """The finished trials' minutes, one after another; blank when there was no such run."""
+    """The minutes of the trials that a CPU finished, one after another; blank without a run."""
     if not run.exists():
         return ""
     about = json.loads(run.read_text(encoding="utf-8"))
-    finished, unfinished = len(about["trials"]), len(about.get("unfinished", []))
-    took = sum(trial.get("seconds") or 0 for trial in about["trials"]) / 60
-    part = f" ({finished} of {finished + unfinished} trials)" if unfinished else ""
+    trials, of = timed(about), len(about["trials"]) + len(about.get("unfinished", []))
+    took = sum(trial.get("seconds") or 0 for trial in trials) / 60
+    part = f" ({len(trials)} of {of} trials)" if len(trials) < of else ""
     return (f"{took:.0f}" if took >= 10 else f"{took:.2g}") + part
 
 

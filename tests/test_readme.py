@@ -37,7 +37,7 @@ GENERATED = r"""# A toy
 | recipe | reproduces | bands met | paper, min | quick, min | embedded, min |
 | --- | --- | --- | --- | --- | --- |
 | [`later`](recipes/later.yaml) | Nobody (2024), p(x\|z) |  |  |  |  |
-| [`toy`](recipes/toy.yaml) | Nobody (2024), p(x\|z) | 1 of 2 | 90 |  | 0.25 (2 of 3 trials) |
+| [`toy`](recipes/toy.yaml) | Nobody (2024), p(x\|z) | 1 of 2 | 90 | 2 (1 of 3 trials) | 0.25 |
 <!-- end -->
 In between.
 <!-- results:toy -->
@@ -104,14 +104,21 @@ def root(tmp_path: Path) -> Path:
         "name,ours,peer,unit,ratio,limit,share,threads\n"
         "toy_step,0.5,1.5,s,3,0.25,0.5,2\nalone,0.125,,s,,,,1\n"
     )
-    took: dict[str, list[float | None]] = {"paper": [3600.0, 1800.0], "embedded": [15.0, None]}
+    took: dict[str, list[float | None]] = {
+        "paper": [3600.0, 1800.0],
+        "quick": [120.0],  # and what a GPU took
+        "embedded": [15.0, None],
+    }
     for preset, seconds in took.items():
         folder = tmp_path / "results" / "toy" / preset
         folder.mkdir(parents=True, exist_ok=True)
         run: dict[str, list[object]] = {
-            "trials": [{"label": "seed=0", "seconds": s} for s in seconds],
-            "unfinished": ["seed=1"] * (preset == "embedded"),
+            "trials": [{"seconds": s, "device": "cpu: any"} for s in seconds],
+            "unfinished": [],
         }
+        if preset == "quick":
+            run["trials"].append({"seconds": 9.0, "device": "cuda: any"})
+            run["unfinished"].append("seed=2")
         (folder / "run.json").write_text(json.dumps(run))
     return tmp_path
 

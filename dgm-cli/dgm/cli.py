@@ -227,7 +227,7 @@ def _dry_run(recipe: "Recipe", out: Path, jobs: int) -> None:
 @out_option
 def list_(out: Path) -> None:
     """Say what each recipe reproduces, what was reported and measured, and how long it takes."""
-    from dgm.estimate import duration, earlier_run
+    from dgm.estimate import duration, earlier_run, timed
     from dgm.recipe import all_recipes, header
     from dgm.results import band_text, measured_text, number
 
@@ -248,12 +248,12 @@ def list_(out: Path) -> None:
         times = []
         for preset in head.presets:
             found = earlier_run(_roots(out), head.name, preset)
-            trials = found.get("trials", [])
+            trials = timed(found)
             if trials:
                 each = [trial["seconds"] for trial in trials]
                 seconds = max(sum(each) / found["jobs"], *each)
-                lacking = len(found.get("unfinished", []))
-                part = f" for {len(trials)} of {len(trials) + lacking} trials" if lacking else ""
+                of = len(found["trials"]) + len(found.get("unfinished", []))
+                part = f" for {len(trials)} of {of} trials" if len(trials) < of else ""
                 times.append(f"{preset} {duration(seconds)}{part}")
         click.echo(f"  time: {', '.join(times) or 'not measured'}\n")
 

@@ -1,7 +1,8 @@
 """How long a recipe takes here and what disk it needs, from the manifests of earlier runs.
 
 A trial is expected to take as long as one with the same axes did, times the ratio of this
-machine's `reference_seconds` to that machine's. Nothing is guessed for what was never run.
+machine's `reference_seconds` to that machine's. Nothing is guessed for what was never run, and what
+a GPU took tells nothing of a CPU.
 """
 
 import json
@@ -54,16 +55,21 @@ def earlier_run(roots: Sequence[Path], recipe: str, preset: str) -> dict[str, An
     return next(filter(None, map(manifest, folders)), {})
 
 
+def timed(run: dict[str, Any]) -> list[dict[str, Any]]:
+    """A manifest's trials that a CPU ran."""
+    return [trial for trial in run.get("trials", []) if trial["device"].startswith("cpu")]
+
+
 def estimate(recipe: Recipe, roots: Sequence[Path]) -> Estimate:
     """For all trials of the recipe as resolved, from the first root that has its manifest."""
     run = earlier_run(roots, recipe.name, recipe.preset)
-    timed: dict[str, list[float]] = {}
-    for trial in run.get("trials", []):
-        timed.setdefault(json.dumps(trial["axes"]), []).append(trial["seconds"])
+    by_axes: dict[str, list[float]] = {}
+    for trial in timed(run):
+        by_axes.setdefault(json.dumps(trial["axes"]), []).append(trial["seconds"])
     settings = [{**block["settings"], "data": block["data"]} for block in run.get("grid", [])]
     known_seconds: list[float] = []
     for spec in recipe.trials:
-        known = timed.get(json.dumps(spec.axes))
+        known = by_axes.get(json.dumps(spec.axes))
         own = spec.settings.model_dump(mode="json", exclude=set(spec.axes)) | {"data": spec.data}
         if known and own in settings:
             known_seconds.append(sum(known) / len(known))
