@@ -15,6 +15,7 @@ from dgm.data.minibatches import Minibatches
 from dgm.inference.adam import Adam
 from dgm.inference.conjugate_gradients import descend
 from dgm.inference.fit_rbm import GreedySettings, greedy, stack_of
+from dgm.inference.replay import replayed
 from dgm.models.autoencoder import Autoencoder
 from dgm.models.rbm import LinearRBM, SoftmaxRBM
 from dgm.trial import Trial, log_spaced
@@ -46,14 +47,15 @@ class AutoencoderSettings(GreedySettings):
 class ConjugateGradients:
     """Nonlinear conjugate gradients, begun anew on each minibatch."""
 
-    def __init__(self, net: Autoencoder, line_searches: int) -> None:
+    def __init__(self, net: Autoencoder, line_searches: int, generator: torch.Generator) -> None:
         self.net, self.line_searches = net, line_searches
+        self._backward = replayed(lambda x, _: net.backward(x), generator)
 
-    def update(self, x: Tensor, left: float) -> None:
+    def update(self, x: Tensor, indices: Tensor, left: float) -> None:
         """So many line searches on the mean cross-entropy of x (batch, visible)."""
 
         def loss() -> tuple[float, Tensor]:
-            value = self.net.backward(x).item()
+            value = self._backward(x, indices).item()
             return value, self.net.gradient.neg_()
 
         descend(self.net.flat, loss, self.line_searches)
@@ -68,12 +70,13 @@ class ConjugateGradients:
 class FallingAdam:
     """Adam whose rate falls to 0 in a straight line."""
 
-    def __init__(self, net: Autoencoder, rate: float) -> None:
-        self.net, self.rate, self.adam = net, rate, Adam(net.flat, rate)
+    def __init__(self, net: Autoencoder, rate: float, generator: torch.Generator) -> None:
+        self.rate, self.net, self.adam = rate, net, Adam(net.flat, rate)
+        self._backward = replayed(lambda x, _: net.backward(x), generator)
 
-    def update(self, x: Tensor, left: float) -> None:
+    def update(self, x: Tensor, indices: Tensor, left: float) -> None:
         """A step on x (batch, visible); `left` is the share of the training that is to come."""
-        self.net.backward(x)
+        self._backward(x, indices)
         self.adam.rate = self.rate * left
         self.adam.ascend(self.net.gradient)
 
@@ -106,15 +109,15 @@ def fit_autoencoder(
             rbms[0] = SoftmaxRBM(sizes[0], sizes[1], trial.device)
         greedy(settings, trial, x, rbms, decay=settings.greedy_decay)
         net.unroll(rbms)
-    learner: ConjugateGradients | FallingAdam = FallingAdam(net, settings.rate)
+    learner: ConjugateGradients | FallingAdam = FallingAdam(net, settings.rate, trial.generator)
     if settings.optimiser == "conjugate_gradients":
-        learner = ConjugateGradients(net, settings.line_searches)
+        learner = ConjugateGradients(net, settings.line_searches, trial.generator)
     batches = Minibatches(x, settings.tuning_batch, trial.generator)
     steps = settings.tuning_epochs * batches.per_epoch
     told = set(log_spaced(1, settings.tuning_epochs, settings.evaluations))
     _tell(trial, 0, net, judged)
     for step in trial.steps(steps, "tuning", net=net, learner=learner, batches=batches):
-        learner.update(batches.draw()[0], 1 - step / steps)
+        learner.update(*batches.draw(), 1 - step / steps)
         epoch, inside = divmod(step + 1, batches.per_epoch)
         if inside == 0 and epoch in told:
             _tell(trial, epoch, net, judged)
