@@ -7,8 +7,14 @@ import pytest
 import torch
 from torch import Tensor
 
+from dgm.draws import bernoulli
 from dgm.inference.ais import AIS, schedule
-from dgm.inference.contrastive_divergence import ContrastiveDivergence, gibbs
+from dgm.inference.contrastive_divergence import (
+    ContrastiveDivergence,
+    centre,
+    gibbs,
+    statistics,
+)
 from dgm.models.rbm import RBM, GaussianRBM, LabelRBM, LinearRBM, SoftmaxRBM, log_odds
 
 
@@ -344,12 +350,52 @@ def test_momentum_and_decay() -> None:
         torch.testing.assert_close(rbm.flat, theta)
 
 
+def negative(rbm: RBM) -> RBM:
+    """The machine that calls a visible unit on where the other one calls it off."""
+    p, other = rbm.parameters, RBM(rbm.config["visible"], rbm.config["hidden"])
+    other.parameters["W"].copy_(-p["W"])
+    other.parameters["a"].copy_(-p["a"])
+    other.parameters["b"].copy_(p["b"] + p["W"].sum(0))
+    return other
+
+
+def test_centred_learning_is_the_same_of_negatives() -> None:
+    """Cho, Raiko & Ilin (2013); and without centring it is not. Grey, so that no pixel is drawn."""
+    x = torch.rand(50, 6, generator=torch.Generator().manual_seed(1))
+    for centred in (True, False):
+        positive = small_rbm(6, 4, std=0.7)
+        rbms = [positive, negative(positive)]
+        for rbm, images in zip(rbms, (x, 1 - x), strict=True):
+            generator = torch.Generator().manual_seed(2)
+            learner = ContrastiveDivergence(rbm, 2, 0.5, generator, grey=True, centred=centred)
+            for _ in range(3):
+                learner.update(images, torch.empty(0))
+        difference = (negative(rbms[0]).flat - rbms[1].flat).abs().max()
+        assert difference < 1e-5 if centred else difference > 0.1
+
+
+def test_a_centred_gradient_is_of_differences_from_the_means() -> None:
+    generator = torch.Generator().manual_seed(0)
+    v, v_model = (bernoulli(torch.full((8, 3), 0.5), generator) for _ in range(2))
+    h, h_model = (torch.rand(8, 2, generator=generator) for _ in range(2))
+    p, of_v, of_h = RBM(3, 2).parameters, torch.rand(3), torch.rand(2)
+    statistics(p, v, h, v_model, h_model)
+    a, b = p.grad["a"].clone(), p.grad["b"].clone()
+    centre(p, of_v, of_h)
+    W = ((v - of_v).T @ (h - of_h) - (v_model - of_v).T @ (h_model - of_h)) / 8
+    torch.testing.assert_close(p.grad["W"], W)
+    torch.testing.assert_close(p.grad["a"], a - W @ of_h)
+    torch.testing.assert_close(p.grad["b"], b - of_v @ W)
+
+
 @pytest.mark.parametrize("chains", [0, 12])
 def test_learning_goes_on_from_its_state(chains: int) -> None:
     def start() -> tuple[RBM, ContrastiveDivergence, torch.Generator]:
         generator = torch.Generator().manual_seed(0)
         rbm = small_rbm(9, 5, std=0.1)
-        learner = ContrastiveDivergence(rbm, 2, 0.1, generator, momentum=0.5, chains=chains)
+        learner = ContrastiveDivergence(
+            rbm, 2, 0.1, generator, momentum=0.5, chains=chains, centred=True
+        )
         return rbm, learner, generator
 
     x = bars_and_stripes(3)

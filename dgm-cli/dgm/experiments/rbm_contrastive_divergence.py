@@ -53,6 +53,9 @@ class Settings(TrialSettings):
     rate: float = Field(0.05, gt=0, description="learning rate, falling to 0 in a straight line")
     momentum: float = Field(0.0, ge=0, lt=1, description="at most 0.5 in the first five epochs")
     decay: float = Field(0.0, ge=0, description="of the weights, times the rate")
+    centred: bool = Field(
+        False, description="whether weights learn from what units differ by from their means"
+    )
     initial_std: float = Field(0.01, gt=0, description="of the weights")
     evaluations: int = Field(10, gt=0, description="log-spaced epochs at which log Z is estimated")
     ais_chains: int = Field(100, gt=1, description="annealed chains")
@@ -84,6 +87,7 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
         settings.momentum,
         settings.decay,
         chains,
+        centred=settings.centred,
     )
     kept = Snapshots(rbm.flat, log_spaced(1, settings.epochs, settings.evaluations))
     batches = Minibatches(train, settings.batch, trial.generator)

@@ -6,6 +6,14 @@ CD-k puts k Gibbs steps from the data in place of the model's distribution; PCD 
 of its own. Hidden units enter the statistics as probabilities, visible ones as samples; but where
 the data are probabilities themselves (grey), so are the visible units of the negative phase, or
 else its samples' variance would pull at the weights when every reconstruction is perfect.
+
+Centred (Cho, Raiko & Ilin 2013; Melchior, Fischer & Wiskott 2016), W learns from products of what v
+and h differ by from their means m and l, and biases from what is left:
+
+    dW = <(v - m) (h - l)>_data - <(v - m) (h - l)>_model
+    da = <v>_data - <v>_model - dW l,   db = <h>_data - <h>_model - m dW .
+
+Then it makes no difference whether a pixel is called on where there is ink or where there is none.
 """
 
 import torch
@@ -15,12 +23,14 @@ from dgm.draws import bernoulli
 from dgm.models.parameters import Parameters
 from dgm.models.rbm import RBM
 
+SLIDE = 0.01  # share of each minibatch in the running means that centred units differ from
+
 
 class ContrastiveDivergence:
     """theta += velocity,  velocity = momentum velocity + rate (gradient - decay W).
 
     `rate` and `momentum` may be set between updates. With `chains` the negative phase is PCD's;
-    `grey` says that the data are probabilities.
+    `grey` says that the data are probabilities; `centred` is for machines of binary units.
     """
 
     def __init__(
@@ -33,6 +43,7 @@ class ContrastiveDivergence:
         decay: float = 0.0,
         chains: int = 0,
         grey: bool = False,
+        centred: bool = False,
     ) -> None:
         if k < 1:
             raise ValueError(f"CD-{k}: at least one Gibbs step leads away from the data")
@@ -41,6 +52,8 @@ class ContrastiveDivergence:
         self.velocity = torch.zeros_like(rbm.flat)
         half = torch.full((chains, rbm.config["hidden"]), 0.5, device=rbm.flat.device)
         self.chains = rbm.sample_visible(bernoulli(half, generator), generator)
+        of_v = rbm.parameters["a"].sigmoid()
+        self.means = (of_v, rbm.hidden_mean(of_v[None])[0]) if centred else None
 
     def update(self, x: Tensor, indices: Tensor) -> Tensor:
         """One step on a minibatch x (batch, visible).
@@ -63,6 +76,11 @@ class ContrastiveDivergence:
             v = gibbs(self.rbm, v, self.k - 1, self.generator)
         of_data, of_model = self.rbm.statistic(x), self.rbm.statistic(v)
         statistics(p, of_data, h_data, of_model, self.rbm.hidden_mean(v))
+        if self.means:
+            of_v, of_h = self.means
+            of_v.lerp_(of_data.mean(0), SLIDE)
+            of_h.lerp_(h_data.mean(0), SLIDE)
+            centre(p, of_v, of_h)
         if self.decay:  # or else a pass over all weights for nothing
             p.grad["W"].add_(p["W"], alpha=-self.decay)
         self.velocity.mul_(self.momentum).add_(p.gradient, alpha=self.rate)
@@ -70,11 +88,14 @@ class ContrastiveDivergence:
         return (x - reconstruction).square().sum() / len(x)
 
     def state_dict(self) -> dict[str, Tensor]:
-        return {"velocity": self.velocity, "chains": self.chains}
+        means = dict(zip(("of_v", "of_h"), self.means or (), strict=False))
+        return {"velocity": self.velocity, "chains": self.chains, **means}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self.velocity.copy_(state["velocity"])
         self.chains = state["chains"].to(self.chains)
+        for name, mean in zip(("of_v", "of_h"), self.means or (), strict=False):
+            mean.copy_(state[name])
 
 
 def gibbs(rbm: RBM, v: Tensor, steps: int, generator: torch.Generator) -> Tensor:
@@ -94,3 +115,11 @@ def statistics(p: Parameters, v: Tensor, h: Tensor, v_model: Tensor, h_model: Te
     torch.mm(both.t(), torch.cat([h, h_model]), out=p.grad["W"])
     torch.sum(both, 0, out=p.grad["a"])
     torch.sub(h.mean(0), h_model.mean(0), out=p.grad["b"])
+
+
+def centre(p: Parameters, of_v: Tensor, of_h: Tensor) -> None:
+    """Make of the gradient that `statistics` wrote the centred one, for these means."""
+    W, a, b = p.grad["W"], p.grad["a"], p.grad["b"]
+    W.addmm_(torch.stack([of_v, a], 1), torch.stack([b, of_h]), alpha=-1)
+    a.addmv_(W, of_h, alpha=-1)
+    b.addmv_(W.t(), of_v, alpha=-1)
