@@ -27,6 +27,7 @@ from dgm.data import Dataset, digits, files, frey_faces, mnist
 from dgm.data.binarise import Binarization, binarise, static_binarise
 from dgm.data.files import File
 from dgm.data.minibatches import Minibatches
+from dgm.data.shifted import shifted
 from dgm.errors import BadInput, DgmError, MissingData
 
 CONTENT = bytes(range(256)) * 400  # 100 kB, more than what a socket takes at once
@@ -728,3 +729,21 @@ def test_dynamic_minibatches_are_drawn_anew_from_the_pixels() -> None:
     assert total[5, 0] == n
     z = (total / n - grey) / (grey * (1 - grey) / n).sqrt()
     assert z[grey.remainder(1) != 0].abs().max() < 3.5
+
+
+def test_images_are_moved_and_lose_what_goes_over_the_edge() -> None:
+    """Oracle: slices of a padded image. Every one of the nine moves is as frequent."""
+    image = torch.arange(1.0, 13.0)
+    n = 9000
+    moved = shifted(image.repeat(n, 1), (3, 4), 1, torch.Generator().manual_seed(0))
+    padded = np.pad(image.view(3, 4).numpy(), 1)
+    seen = 0
+    for up, aside in np.ndindex(3, 3):
+        expected = torch.from_numpy(padded[up : up + 3, aside : aside + 4].copy()).flatten()
+        count = int((moved == expected).all(1).sum())
+        assert count == pytest.approx(1000, abs=4 * 1000**0.5)
+        seen += count
+    assert seen == n
+    assert torch.equal(
+        shifted(image[None], (3, 4), 0, torch.Generator().manual_seed(0)), image[None]
+    )

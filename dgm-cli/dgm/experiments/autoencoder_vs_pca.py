@@ -8,6 +8,7 @@ test images: settings were, with `judged: validation`, on validation images that
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch import Tensor
 
 from dgm import plotting
 from dgm.data.labelled import labelled
+from dgm.data.shifted import shifted
 from dgm.inference.fit_autoencoder import (
     AutoencoderSettings,
     best_codes,
@@ -35,6 +37,7 @@ BEST_CODES = "best_codes"  # a stage: the code of each test image improved on, t
 ROWS = {  # as the figures name and colour them, in their order
     "autoencoder": ("autoencoder", plotting.BLUE),
     "autoencoder_adam": ("autoencoder, Adam", plotting.GREEN),
+    "autoencoder_shifted": ("autoencoder, Adam, shifted images", plotting.SKY),
     "not_pretrained": ("without pre-training", plotting.PURPLE),
     "logistic_pca": ("logistic PCA", plotting.ORANGE),
     "logistic_pca_best_codes": ("logistic PCA, best codes", plotting.RED),
@@ -47,6 +50,9 @@ class Settings(AutoencoderSettings):
 
     row: str = Field("autoencoder", description="the row's name")
     learner: Literal["autoencoder", "pca"] = Field("autoencoder", description="what is fitted")
+    shift: int = Field(
+        0, ge=0, description="pixels by which images are moved at most, anew at each visit"
+    )
     code_steps: int = Field(
         0, ge=0, description="steps by which test images' codes are improved on, as a row more"
     )
@@ -68,7 +74,12 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
         model = PCA(x.shape[1], settings.code, trial.device)
         model.fit(x)
     else:
-        model = fit_autoencoder(settings, trial, x, {"train": x, settings.judged: judged})
+        judges = {"train": x, settings.judged: judged}
+        varied = None
+        if settings.shift:
+            shape, generator = trial.data.shape, trial.generator
+            varied = partial(shifted, shape=shape, most=settings.shift, generator=generator)
+        model = fit_autoencoder(settings, trial, x, judges, varied=varied)
     reconstruct[""] = model.reconstruct
     if settings.code_steps:
         reconstruct[BEST_CODES] = lambda part: model.decode(

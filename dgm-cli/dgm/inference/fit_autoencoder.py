@@ -93,8 +93,11 @@ def fit_autoencoder(
     x: Tensor,
     judged: dict[str, Tensor],
     outputs: Literal["logistic", "softmax"] = "logistic",
+    varied: Callable[[Tensor], Tensor] | None = None,
 ) -> Autoencoder:
     """Pre-train and fine-tune on x (N, visible): pixels, or with softmax outputs counts of words.
+
+    Fine-tuning sees what `varied`, if given, makes of each minibatch.
 
     Records "greedy" (phase, epoch, error) and, on what is `judged` by split and chooses nothing,
     "curves" (epoch, split, cross_entropy, and of pixels squared_error): after epoch 0, which is the
@@ -117,7 +120,8 @@ def fit_autoencoder(
     told = set(log_spaced(1, settings.tuning_epochs, settings.evaluations))
     _tell(trial, 0, net, judged)
     for step in trial.steps(steps, "tuning", net=net, learner=learner, batches=batches):
-        learner.update(*batches.draw(), 1 - step / steps)
+        seen, indices = batches.draw()
+        learner.update(varied(seen) if varied else seen, indices, 1 - step / steps)
         epoch, inside = divmod(step + 1, batches.per_epoch)
         if inside == 0 and epoch in told:
             _tell(trial, epoch, net, judged)

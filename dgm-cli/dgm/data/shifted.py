@@ -1,0 +1,20 @@
+"""Images moved by a few pixels, so that no training image is seen twice alike."""
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+
+def shifted(x: Tensor, shape: tuple[int, int], most: int, generator: torch.Generator) -> Tensor:
+    """Each image of x (n, height * width) moved by -most .. most pixels up and to the side.
+
+    Both are drawn evenly for each image; what is uncovered is 0, what goes over the edge is lost.
+    """
+    height, width = shape
+    padded = pad(x.view(-1, height, width), (most,) * 4)
+    moves = torch.randint(0, 2 * most + 1, (2, len(x), 1), generator=generator, device=x.device)
+    up, aside = moves
+    rows = up + torch.arange(height, device=x.device)
+    columns = aside + torch.arange(width, device=x.device)
+    images = torch.arange(len(x), device=x.device)
+    return padded[images[:, None, None], rows[:, :, None], columns[:, None]].view_as(x)
