@@ -162,9 +162,11 @@ def test_validation_images_are_left_out_where_they_judge(
 ) -> None:
     seen = []
 
-    def note(settings: Any, trial: Any, x: torch.Tensor, judged: dict[str, torch.Tensor]) -> Any:
+    def note(
+        settings: Any, trial: Any, x: torch.Tensor, judged: dict[str, torch.Tensor], **more: Any
+    ) -> Any:
         seen.append((len(x), {name: len(of) for name, of in judged.items()}))
-        return fit_autoencoder(settings, trial, x, judged)
+        return fit_autoencoder(settings, trial, x, judged, **more)
 
     monkeypatch.setattr(autoencoder_vs_pca, "fit_autoencoder", note)
     for judged in ("test", "validation"):
@@ -172,6 +174,27 @@ def test_validation_images_are_left_out_where_they_judge(
         found = autoencoder_vs_pca.run_trial(settings_of(judged=judged), trial)
         assert set(found.tables["errors"]["split"]) == {"train", judged}
     assert seen == [(1497, {"train": 1497, "test": 300}), (1400, {"train": 1400, "validation": 97})]
+
+
+def test_images_are_moved_where_a_shift_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And fine-tuning sees what they are made into: of nothing but black it learns black."""
+    seen: list[Any] = []
+
+    def black(x: torch.Tensor, **how: Any) -> torch.Tensor:
+        seen.append(how)
+        return torch.zeros_like(x)
+
+    monkeypatch.setattr(autoencoder_vs_pca, "shifted", black)
+    means = []
+    for shift in (0, 2):
+        trial = Trial("t", data.load("digits"), 0, tmp_path / str(shift))
+        settings = settings_of(shift=shift, optimiser="adam", rate=0.01, tuning_epochs=3)
+        means.append(autoencoder_vs_pca.run_trial(settings, trial).arrays["reconstructed"].mean())
+        assert bool(seen) == bool(shift)
+    assert seen[0] == {"shape": (8, 8), "most": 2, "generator": trial.generator}
+    assert means[1] < 0.5 * means[0]
 
 
 def test_other_code_sizes_carry_theirs_in_the_name() -> None:
