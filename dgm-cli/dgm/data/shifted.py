@@ -13,8 +13,7 @@ def shifted(x: Tensor, shape: tuple[int, int], most: int, generator: torch.Gener
     height, width = shape
     padded = pad(x.view(-1, height, width), (most,) * 4)
     moves = torch.randint(0, 2 * most + 1, (2, len(x), 1), generator=generator, device=x.device)
-    up, aside = moves
-    rows = up + torch.arange(height, device=x.device)
-    columns = aside + torch.arange(width, device=x.device)
+    rows = moves[0] + torch.arange(height, device=x.device)
+    columns = moves[1] + torch.arange(width, device=x.device)
     images = torch.arange(len(x), device=x.device)
     return padded[images[:, None, None], rows[:, :, None], columns[:, None]].view_as(x)

@@ -52,8 +52,10 @@ class ContrastiveDivergence:
         self.velocity = torch.zeros_like(rbm.flat)
         half = torch.full((chains, rbm.config["hidden"]), 0.5, device=rbm.flat.device)
         self.chains = rbm.sample_visible(bernoulli(half, generator), generator)
-        of_v = rbm.parameters["a"].sigmoid()
-        self.means = (of_v, rbm.hidden_mean(of_v[None])[0]) if centred else None
+        self.means: dict[str, Tensor] = {}
+        if centred:
+            of_v = rbm.parameters["a"].sigmoid()
+            self.means = {"of_v": of_v, "of_h": rbm.hidden_mean(of_v[None])[0]}
 
     def update(self, x: Tensor, indices: Tensor) -> Tensor:
         """One step on a minibatch x (batch, visible).
@@ -77,10 +79,9 @@ class ContrastiveDivergence:
         of_data, of_model = self.rbm.statistic(x), self.rbm.statistic(v)
         statistics(p, of_data, h_data, of_model, self.rbm.hidden_mean(v))
         if self.means:
-            of_v, of_h = self.means
-            of_v.lerp_(of_data.mean(0), SLIDE)
-            of_h.lerp_(h_data.mean(0), SLIDE)
-            centre(p, of_v, of_h)
+            self.means["of_v"].lerp_(of_data.mean(0), SLIDE)
+            self.means["of_h"].lerp_(h_data.mean(0), SLIDE)
+            centre(p, **self.means)
         if self.decay:  # or else a pass over all weights for nothing
             p.grad["W"].add_(p["W"], alpha=-self.decay)
         self.velocity.mul_(self.momentum).add_(p.gradient, alpha=self.rate)
@@ -88,13 +89,12 @@ class ContrastiveDivergence:
         return (x - reconstruction).square().sum() / len(x)
 
     def state_dict(self) -> dict[str, Tensor]:
-        means = dict(zip(("of_v", "of_h"), self.means or (), strict=False))
-        return {"velocity": self.velocity, "chains": self.chains, **means}
+        return {"velocity": self.velocity, "chains": self.chains, **self.means}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self.velocity.copy_(state["velocity"])
         self.chains = state["chains"].to(self.chains)
-        for name, mean in zip(("of_v", "of_h"), self.means or (), strict=False):
+        for name, mean in self.means.items():
             mean.copy_(state[name])
 
 
