@@ -37,7 +37,7 @@ BEST_CODES = "best_codes"  # a stage: the code of each test image improved on, t
 ROWS = {  # as the figures name and colour them, in their order
     "autoencoder": ("autoencoder", plotting.BLUE),
     "autoencoder_adam": ("autoencoder, Adam", plotting.GREEN),
-    "autoencoder_shifted": ("autoencoder, Adam, shifted images", plotting.SKY),
+    "autoencoder_shifted": ("Adam, shifted images", plotting.SKY),
     "not_pretrained": ("without pre-training", plotting.PURPLE),
     "logistic_pca": ("logistic PCA", plotting.ORANGE),
     "logistic_pca_best_codes": ("logistic PCA, best codes", plotting.RED),
@@ -185,7 +185,7 @@ def codes_figure(errors: pd.DataFrame) -> Figure:
 
 def tuning_figure(curves: pd.DataFrame) -> Figure:
     """Squared error against epochs of fine-tuning, training and judged images."""
-    figure = plotting.panels(columns=1, width=6.0, height=3.9)
+    figure = plotting.panels(columns=1, width=6.6, height=4.8)
     (axes,) = figure.axes
     for name in curves["row"].unique():
         title, color = look(name)
