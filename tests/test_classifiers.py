@@ -19,6 +19,7 @@ from dgm.experiments import dbn_mnist_error
 from dgm.experiments.dbn_mnist_error import count, mcnemar
 from dgm.inference import fit_classifier, fit_dbn, fit_rbm
 from dgm.inference.backprop import Backprop
+from dgm.inference.baselines import support_vectors
 from dgm.inference.up_down import UpDown
 from dgm.models.classifier import Classifier
 from dgm.models.dbn import DBN
@@ -129,6 +130,28 @@ def test_the_judge_votes_as_scikit_learns() -> None:
     ours = classify(digits.train, labels, digits.test)
     assert np.array_equal(ours.numpy(), theirs.predict(digits.test.numpy()))
     assert vote(torch.tensor([[2, 1, 1], [2, 0, 1]]), 3).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("kernel, value", [("rbf", 0.5), ("poly", 4), ("unit_poly", 9)])
+def test_support_vectors_are_of_the_stated_kernel(kernel: str, value: float) -> None:
+    """Oracle: scikit-learn's machine, given the matrix of the kernel's equation."""
+    from sklearn.svm import SVC
+
+    digits = data.load("digits")
+    train, test = (x.numpy().astype(float) for x in (digits.train[:300], digits.test))
+    classes = digits.labels["train"][:300].numpy()
+
+    def matrix(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        if kernel == "rbf":
+            return np.exp(-value * ((x[:, None] - y) ** 2).sum(2))
+        if kernel == "poly":
+            return (x @ y.T / (train.shape[1] * train.var()) + 1) ** value
+        lengths = [np.sqrt((of**2).sum(1)) for of in (x, y)]
+        return ((x @ y.T / np.outer(*lengths) + 1) / 2) ** value
+
+    ours = support_vectors(kernel, value, 3.0).fit(train, classes).decision_function(test)
+    theirs = SVC(C=3.0, kernel="precomputed").fit(matrix(train, train), classes)
+    np.testing.assert_allclose(ours, theirs.decision_function(matrix(test, train)), atol=5e-3)
 
 
 def test_counting() -> None:

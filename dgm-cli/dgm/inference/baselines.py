@@ -1,6 +1,6 @@
 """Support vectors and nearest neighbours from scikit-learn, their settings chosen on validation."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 from torch import Tensor, from_numpy
@@ -10,14 +10,19 @@ from dgm.models.neighbours import neighbours, vote
 from dgm.recipe import TrialSettings
 from dgm.trial import Trial
 
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
+    from sklearn.svm import SVC
+
 
 class BaselineSettings(TrialSettings):
     """What there is to choose from."""
 
-    kernels: list[tuple[Literal["rbf", "poly"], float]] = Field(
+    kernels: list[tuple[Literal["rbf", "poly", "unit_poly"], float]] = Field(
         [("rbf", 0.02), ("rbf", 0.03), ("poly", 4)],
         min_length=1,
-        description="svm: rbf with its gamma, or poly with its degree",
+        description="svm: rbf with its gamma; poly, or unit_poly of images of length 1, with its "
+        "degree",
     )
     costs: list[Annotated[float, Field(gt=0)]] = Field(
         [3.0, 10.0, 30.0], min_length=1, description="svm: C"
@@ -33,18 +38,12 @@ class BaselineSettings(TrialSettings):
 
 def fit_svm(settings: BaselineSettings, trial: Trial, images: Labelled) -> Tensor:
     """Test predictions of the best kernel and C. Records "choice" (kernel, value, cost, error)."""
-    from sklearn.svm import SVC
-
-    def machine(kernel: str, value: float, cost: float) -> SVC:
-        if kernel == "poly":
-            # (x y / (pixels * their variance over all images) + 1)^degree
-            return SVC(C=cost, kernel="poly", degree=int(value), gamma="scale", coef0=1.0)
-        return SVC(C=cost, kernel="rbf", gamma=value, cache_size=1000)
-
     x, classes = (of["train"][: settings.choice_size].cpu().numpy() for of in images)
     tried = [(*kernel, cost) for kernel in settings.kernels for cost in settings.costs]
     for i in trial.steps(len(tried), "choice"):
-        predicted = machine(*tried[i]).fit(x, classes).predict(images.x["validation"].cpu().numpy())
+        predicted = (
+            support_vectors(*tried[i]).fit(x, classes).predict(images.x["validation"].cpu().numpy())
+        )
         error = percent_wrong(from_numpy(predicted), images.classes["validation"].cpu())
         kernel, value, cost = tried[i]
         trial.record("choice", kernel=kernel, value=value, cost=cost, error=error)
@@ -52,8 +51,26 @@ def fit_svm(settings: BaselineSettings, trial: Trial, images: Labelled) -> Tenso
     chosen = tried[int(errors.argmin())]
     trial.choose(kernel=chosen[0], value=chosen[1], cost=chosen[2])
     every, every_class = (of.cpu().numpy() for of in images.all)
-    fitted = machine(*chosen).fit(every, every_class)
+    fitted = support_vectors(*chosen).fit(every, every_class)
     return from_numpy(fitted.predict(images.x["test"].cpu().numpy()))
+
+
+def support_vectors(kernel: str, value: float, cost: float) -> "SVC | Pipeline":
+    """A classifier with C = `cost` and one of the kernels
+
+    rbf         exp(-value |x - y|^2)
+    poly        (x.y / (pixels * their variance over all images) + 1)^value
+    unit_poly   ((x.y / (|x| |y|) + 1) / 2)^value,   DeCoste & Schoelkopf (2002)
+    """
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import Normalizer
+    from sklearn.svm import SVC
+
+    if kernel == "rbf":
+        return SVC(C=cost, kernel="rbf", gamma=value, cache_size=1000)
+    gamma, one = ("scale", 1.0) if kernel == "poly" else (0.5, 0.5)
+    machine = SVC(C=cost, kernel="poly", degree=int(value), gamma=gamma, coef0=one, cache_size=1000)
+    return machine if kernel == "poly" else make_pipeline(Normalizer(), machine)
 
 
 def fit_knn(settings: BaselineSettings, trial: Trial, images: Labelled) -> Tensor:
