@@ -39,11 +39,10 @@ class BaselineSettings(TrialSettings):
 def fit_svm(settings: BaselineSettings, trial: Trial, images: Labelled) -> Tensor:
     """Test predictions of the best kernel and C. Records "choice" (kernel, value, cost, error)."""
     x, classes = (of["train"][: settings.choice_size].cpu().numpy() for of in images)
+    validation = images.x["validation"].cpu().numpy()
     tried = [(*kernel, cost) for kernel in settings.kernels for cost in settings.costs]
     for i in trial.steps(len(tried), "choice"):
-        predicted = (
-            support_vectors(*tried[i]).fit(x, classes).predict(images.x["validation"].cpu().numpy())
-        )
+        predicted = support_vectors(*tried[i]).fit(x, classes).predict(validation)
         error = percent_wrong(from_numpy(predicted), images.classes["validation"].cpu())
         kernel, value, cost = tried[i]
         trial.record("choice", kernel=kernel, value=value, cost=cost, error=error)
@@ -56,7 +55,7 @@ def fit_svm(settings: BaselineSettings, trial: Trial, images: Labelled) -> Tenso
 
 
 def support_vectors(kernel: str, value: float, cost: float) -> "SVC | Pipeline":
-    """A classifier with C = `cost` and one of the kernels
+    """A classifier with C = `cost` and one of the kernels:
 
     rbf         exp(-value |x - y|^2)
     poly        (x.y / (pixels * their variance over all images) + 1)^value
