@@ -37,7 +37,7 @@ class Minibatches:
 
     def draw(self) -> tuple[Tensor, Tensor]:
         """The next minibatch (batch, visible) and its rows' numbers in x (batch,)."""
-        if self.position + self.batch > len(self.x):
+        if self.position + self.batch > self.order.shape[0]:
             self.order, self.position = self._shuffled(), 0
         indices = self.order[self.position : self.position + self.batch]
         self.position += self.batch

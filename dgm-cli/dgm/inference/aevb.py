@@ -8,6 +8,7 @@ from torch import Tensor
 from dgm.inference.adagrad import Adagrad
 from dgm.inference.adam import Adam
 from dgm.models.vae import VAE
+from dgm.passes import d_reparameterised, reparameterise
 
 
 class AEVB:
@@ -30,7 +31,7 @@ class AEVB:
 
     def update(self, x: Tensor, indices: Tensor) -> None:
         """One step on a minibatch x (batch, visible)."""
-        shape = len(x), self.model.encoder.latent_dim
+        shape = x.shape[0], self.model.encoder.latent_dim
         aevb_gradient(self.model, x, torch.randn(shape, generator=self.generator, device=x.device))
         self.optimiser.ascend(self.model.gradient)
 
@@ -52,10 +53,9 @@ def aevb_gradient(model: VAE, x: Tensor, noise: Tensor) -> None:
         d elbo / d mean = g - mean,   d elbo / d log var = (g * std * noise + 1 - var) / 2
     """
     q = model.encoder(x)
-    std = torch.exp(0.5 * q.log_variance)
-    shift = std * noise
-    g = model.decoder.d_latent(model.decoder.backward(x, q.mean + shift))
-    model.encoder.backward(x, q, g - q.mean, 0.5 * (g * shift + 1 - std.square()))
+    z, shift = reparameterise(q.output, noise)
+    g = model.decoder.d_latent(model.decoder.backward(x, z))
+    model.encoder.backward(x, q, d_reparameterised(q.output, shift, g))
 
 
 def elbo(model: VAE, x: Tensor, noise: Tensor) -> Tensor:

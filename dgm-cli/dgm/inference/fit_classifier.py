@@ -16,7 +16,7 @@ from dgm.inference.backprop import Backprop
 from dgm.inference.epochs import epochs
 from dgm.inference.fit_rbm import DrawnGreedySettings, greedy, stack_of
 from dgm.models.classifier import Classifier
-from dgm.models.mlp import Units
+from dgm.passes import Units
 from dgm.trial import Trial
 
 

@@ -49,4 +49,4 @@ def recognition_gradient(encoder: GaussianEncoder, x: Tensor, z: Tensor) -> None
     q = encoder(x)
     error = z - q.mean
     scaled = error * torch.exp(-q.log_variance)
-    encoder.backward(x, q, scaled, 0.5 * (error * scaled - 1))
+    encoder.backward(x, q, torch.cat([scaled, 0.5 * (error * scaled - 1)], dim=1))

@@ -7,15 +7,14 @@ with s tanh or the logistic function 1 / (1 + exp(-x)).
 Rows of every tensor are cases. Gradients point the way the given derivative does.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from dgm.models.parameters import Parameters
-
-Units = Literal["tanh", "logistic"]
+from dgm.passes import Units, column_sums, through
 
 
 class Layer(NamedTuple):
@@ -43,7 +42,8 @@ class MLP:
         wide_input: bool = False,
         units: Units = "tanh",
     ) -> None:
-        self._squash, self._through = UNITS[units]
+        self.units = units
+        self._squash = torch.tanh_ if units == "tanh" else torch.sigmoid_
         self._pairs = list(zip(sizes, sizes[1:], strict=False))
         self._turned = [wide_input] + [False] * (len(self._pairs) - 1)
         shapes: dict[str, tuple[int, ...]] = {}
@@ -85,7 +85,7 @@ class MLP:
         """The derivative at the first hidden layer's input, (n, units), from that at the output."""
         d = d_output
         for layer, below in zip(self.layers[:0:-1], reversed(hidden), strict=True):
-            d = self._through(below, d @ layer.Wt)
+            d = through(self.units, below, d @ layer.Wt)
         return d
 
     def backward(
@@ -96,34 +96,16 @@ class MLP:
         Returns the derivative at the first hidden layer's input, (n, units), without `scale`.
         """
         layers, d = self.layers, d_output
+        column_sums(d_output, layers[-1].db, scale)
         for i in range(len(layers) - 1, -1, -1):
             layer, above = layers[i], d
             below = hidden[i - 1] if i else x
             if i:
-                d = self._through(below, above @ layer.Wt)
+                d = through(self.units, below, above @ layer.Wt, layers[i - 1].db, scale)
             left, right = (above, below) if layer.turned else (below, above)
             torch.addmm(layer.dW, left.t(), right, beta=0, alpha=scale, out=layer.dW)
-            torch.sum(above, 0, out=layer.db)
-            if scale != 1.0:
-                layer.db.mul_(scale)
         return d
 
     def to_input(self, d_first: Tensor) -> Tensor:
         """The derivative at x, from that at the first hidden layer's input."""
         return d_first @ self.layers[0].Wt
-
-
-def _through_tanh(hidden: Tensor, d_hidden: Tensor) -> Tensor:
-    """d/dinput = d/dhidden * (1 - hidden^2), in place, in one pass."""
-    return torch.ops.aten.tanh_backward.grad_input(d_hidden, hidden, grad_input=d_hidden)
-
-
-def _through_logistic(hidden: Tensor, d_hidden: Tensor) -> Tensor:
-    """d/dinput = d/dhidden * hidden (1 - hidden), in place, in one pass."""
-    return torch.ops.aten.sigmoid_backward.grad_input(d_hidden, hidden, grad_input=d_hidden)
-
-
-UNITS: dict[str, tuple[Callable[[Tensor], Tensor], Callable[[Tensor, Tensor], Tensor]]] = {
-    "tanh": (torch.tanh_, _through_tanh),
-    "logistic": (torch.sigmoid_, _through_logistic),
-}

@@ -30,9 +30,18 @@ STD_FLOOR = 1 / 255  # of a Gaussian pixel: one grey level
 class Posterior(NamedTuple):
     """q(z|x) = N(mean, diag(exp(log_variance))), and the hidden layers that led to it."""
 
-    mean: Tensor  # (batch, latent)
-    log_variance: Tensor  # (batch, latent)
+    output: Tensor  # (batch, 2 latent): means, then log variances
     hidden: list[Tensor]  # each (batch, units)
+
+    @property
+    def mean(self) -> Tensor:
+        """(batch, latent)."""
+        return self.output[:, : self.output.shape[1] // 2]
+
+    @property
+    def log_variance(self) -> Tensor:
+        """(batch, latent)."""
+        return self.output[:, self.output.shape[1] // 2 :]
 
     def sample(self, noise: Tensor) -> Tensor:
         """z = mean + std * noise, for noise ~ N(0, I) of shape (..., batch, latent)."""
@@ -58,13 +67,11 @@ class GaussianEncoder:
 
     def __call__(self, x: Tensor) -> Posterior:
         hidden = self.mlp.hidden(x)
-        mean, log_variance = self.mlp.output(hidden[-1]).chunk(2, dim=1)
-        return Posterior(mean, log_variance, hidden)
+        return Posterior(self.mlp.output(hidden[-1]), hidden)
 
-    def backward(self, x: Tensor, q: Posterior, d_mean: Tensor, d_log_variance: Tensor) -> None:
-        """Write d/dparameters, mean over the batch, from the derivatives at the two outputs."""
-        d_output = torch.cat([d_mean, d_log_variance], dim=1).mul_(1 / len(x))
-        self.mlp.backward(x, q.hidden, d_output)
+    def backward(self, x: Tensor, q: Posterior, d_output: Tensor) -> None:
+        """Write d/dparameters, mean over the batch, from the derivative at q's output."""
+        self.mlp.backward(x, q.hidden, d_output, scale=1 / x.shape[0])
 
 
 class Decoder(ABC):
@@ -125,7 +132,7 @@ class Decoder(ABC):
         """
         hidden = self.mlp.hidden(z)
         d_output = self._d_output(x, self._output(hidden[-1]))
-        return self.mlp.backward(z, hidden, d_output, scale=1 / len(x))
+        return self.mlp.backward(z, hidden, d_output, scale=1 / x.shape[0])
 
     def d_latent(self, d_first: Tensor) -> Tensor:
         """d log p(x|z) / dz, (batch, latent), from what `backward` returned."""
@@ -133,7 +140,7 @@ class Decoder(ABC):
 
     def _output(self, top: Tensor) -> Tensor:
         """The MLP's output, in a buffer that the next call reuses."""
-        shape = len(top), len(self.mlp.layers[-1].b)
+        shape = top.shape[0], self.mlp.layers[-1].b.shape[0]
         if self._buffer.shape != shape:
             self._buffer = top.new_empty(shape)
         return self.mlp.output(top, out=self._buffer)
