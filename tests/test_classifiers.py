@@ -69,6 +69,34 @@ def test_backprop_is_the_two_recursions() -> None:
         torch.testing.assert_close(net.flat, theta)
 
 
+def test_outputs_learn_alone_at_first_and_so_on_after_a_halt() -> None:
+    generator = torch.Generator().manual_seed(0)
+    nets = [Classifier([4, 5, 3]) for _ in range(2)]
+    nets[0].initialise(generator)
+    nets[1].flat.copy_(nets[0].flat)
+    x, labels = torch.rand(6, 4, generator=generator), torch.tensor([2, 0, 1, 1, 2, 0])
+    options = {"rate": 0.3, "momentum": 0.8, "decay": 0.01, "outputs_alone": 2}
+    learner, other = (Backprop(net, labels, **options) for net in nets)  # type: ignore[arg-type]
+    rows = torch.arange(6)
+    hidden = nets[0].mlp.layers[0].W.clone()
+    outputs = nets[0].mlp.layers[1]
+    theta = torch.cat([outputs.W.flatten(), outputs.b])
+    velocity = torch.zeros_like(theta)
+    for _ in range(2):
+        learner.update(x, rows)
+        gradient = torch.cat([outputs.dW.flatten(), outputs.db])
+        velocity = 0.8 * velocity + 0.3 * (gradient - 0.01 * theta)
+        theta = theta + velocity
+        torch.testing.assert_close(torch.cat([outputs.W.flatten(), outputs.b]), theta)
+        assert torch.equal(nets[0].mlp.layers[0].W, hidden)
+    nets[1].flat.copy_(nets[0].flat)
+    other.load_state_dict(learner.state_dict())
+    for each in (learner, other):
+        each.update(x, rows)
+    assert not torch.equal(nets[0].mlp.layers[0].W, hidden)
+    assert torch.equal(nets[0].flat, nets[1].flat)
+
+
 def test_a_stack_fills_the_hidden_layers_alone() -> None:
     generator = torch.Generator().manual_seed(0)
     net = Classifier([6, 5, 4, 3])

@@ -7,27 +7,44 @@ from dgm.models.classifier import Classifier
 
 
 class Backprop:
-    """theta += velocity,  velocity = momentum velocity + rate (gradient - decay theta)."""
+    """theta += velocity,  velocity = momentum velocity + rate (gradient - decay theta).
+
+    In the first `outputs_alone` updates theta is the output layer's parameters, and the rest stay:
+    the derivatives that random outputs send down would undo what the layers below have learned.
+    """
 
     def __init__(
-        self, net: Classifier, labels: Tensor, rate: float, momentum: float, decay: float
+        self,
+        net: Classifier,
+        labels: Tensor,
+        rate: float,
+        momentum: float,
+        decay: float,
+        outputs_alone: int = 0,
     ) -> None:
         """`labels` (N,) are those of the images that `update` gets minibatches of."""
         self.net, self.labels = net, labels
         self.rate, self.momentum, self.decay = rate, momentum, decay
+        self.outputs_alone, self.done = outputs_alone, 0
         self.velocity = torch.zeros_like(net.flat)
 
     def update(self, x: Tensor, indices: Tensor) -> Tensor:
         """One step; returns the mean of -log p(label|x) before it."""
         loss = self.net.backward(x, self.labels[indices])
-        self.velocity.mul_(self.momentum).add_(self.net.parameters.gradient, alpha=self.rate)
+        theta, gradient, velocity = self.net.flat, self.net.parameters.gradient, self.velocity
+        if self.done < self.outputs_alone:
+            first = len(theta) - self.net.outputs
+            theta, gradient, velocity = theta[first:], gradient[first:], velocity[first:]
+        velocity.mul_(self.momentum).add_(gradient, alpha=self.rate)
         if self.decay:
-            self.velocity.add_(self.net.flat, alpha=-self.rate * self.decay)
-        self.net.flat.add_(self.velocity)
+            velocity.add_(theta, alpha=-self.rate * self.decay)
+        theta.add_(velocity)
+        self.done += 1
         return loss
 
     def state_dict(self) -> dict[str, Tensor]:
-        return {"velocity": self.velocity}
+        return {"velocity": self.velocity, "done": torch.tensor(self.done)}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
         self.velocity.copy_(state["velocity"])
+        self.done = int(state["done"])

@@ -110,7 +110,7 @@ def fit_autoencoder(
         rbms = [*stack_of(sizes[:-1], trial.device), LinearRBM(sizes[-2], sizes[-1], trial.device)]
         if net.softmax:
             rbms[0] = SoftmaxRBM(sizes[0], sizes[1], trial.device)
-        greedy(settings, trial, x, rbms, decay=settings.greedy_decay)
+        greedy(settings, trial, x, rbms)
         net.unroll(rbms)
     learner: ConjugateGradients | FallingAdam = FallingAdam(net, settings.rate, trial.generator)
     if settings.optimiser == "conjugate_gradients":

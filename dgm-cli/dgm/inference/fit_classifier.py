@@ -28,6 +28,9 @@ class ClassifierSettings(DrawnGreedySettings):
     )
     units: Units = Field("logistic", description="what the hidden units do to their input")
     pretrained: bool = Field(False, description="whether the hidden layers begin as RBMs")
+    outputs_alone: int = Field(
+        0, ge=0, description="epochs at first in which the hidden layers stay as they are"
+    )
     rates: list[Annotated[float, Field(gt=0)]] = Field(
         [0.1], min_length=1, description="at the start, to choose from; they fall to 0"
     )
@@ -96,6 +99,7 @@ def _train(
     decay: float,
 ) -> Iterator[tuple[int, float]]:
     """Epochs of backpropagation, the rate falling to 0."""
-    learner = Backprop(net, classes, rate, settings.momentum, decay)
     batches = Minibatches(x, settings.batch, trial.generator)
+    alone = settings.outputs_alone * batches.per_epoch
+    learner = Backprop(net, classes, rate, settings.momentum, decay, alone)
     return epochs(trial, phase, learner, batches, settings.backprop_epochs, net=net)

@@ -53,6 +53,7 @@ class GreedySettings(TrialSettings):
     greedy_epochs: int = Field(30, gt=0, description="CD-1 of each layer")
     greedy_rate: float = Field(0.1, gt=0, description="falling to 0; half of it for label units")
     greedy_momentum: float = Field(0.9, ge=0, lt=1, description="0.5 in the first five epochs")
+    greedy_decay: float = Field(0.0, ge=0, description="of the RBMs' weights, times the rate")
     greedy_std: float = Field(0.01, gt=0, description="of the weights at first")
 
 
@@ -72,7 +73,6 @@ def greedy(
     classes: Tensor | None = None,
     phase: str = "layer",
     drawn: bool = False,
-    decay: float = 0.0,
 ) -> None:
     """CD-1 layer by layer: the first machine learns x (N, visible), each other the hidden
     probabilities of the one below. Data and reconstructions are both `drawn` from such
@@ -91,7 +91,7 @@ def greedy(
         if isinstance(rbm, LinearRBM):
             rate = rate / 100
         rbm.initialise(settings.greedy_std, trial.generator, x)
-        momentum = settings.greedy_momentum
+        momentum, decay = settings.greedy_momentum, settings.greedy_decay
         batches = Minibatches(x, settings.batch, trial.generator, drawn, classes)
         grey = not drawn and not isinstance(rbm, SoftmaxRBM)  # whose data are counts
         learner = ContrastiveDivergence(rbm, 1, rate, trial.generator, momentum, decay, grey=grey)

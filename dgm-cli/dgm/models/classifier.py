@@ -28,6 +28,12 @@ class Classifier:
     def parameters(self) -> Parameters:
         return self.mlp.parameters
 
+    @property
+    def outputs(self) -> int:
+        """The output layer's parameters, which are the last of `flat`."""
+        last = self.mlp.layers[-1]
+        return last.W.numel() + last.b.numel()
+
     def initialise(self, generator: torch.Generator) -> None:
         """Every W ~ N(0, 1 / its inputs), every b = 0."""
         self.flat.zero_()
