@@ -329,7 +329,7 @@ def test_rate_and_decay_are_chosen_by_the_last_epoch(
     learned = []
 
     class Seen(Backprop):
-        def __init__(self, net: Classifier, labels: Tensor, *settings: float) -> None:
+        def __init__(self, net: Classifier, labels: Tensor, *settings: Any) -> None:
             learned.append((len(labels), settings[0], settings[2]))
             super().__init__(net, labels, *settings)
 

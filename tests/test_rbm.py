@@ -15,6 +15,7 @@ from dgm.inference.contrastive_divergence import (
     gibbs,
     statistics,
 )
+from dgm.inference.weight_prior import WeightPrior
 from dgm.models.rbm import RBM, GaussianRBM, LabelRBM, LinearRBM, SoftmaxRBM, log_odds
 
 
@@ -332,7 +333,7 @@ def test_momentum_and_decay() -> None:
     generator = torch.Generator().manual_seed(0)
     x = (torch.rand(50, 6, generator=generator) < 0.4).float()
     rbm = small_rbm(6, 4)
-    learner = ContrastiveDivergence(rbm, 1, 0.1, generator, momentum=0.9, decay=0.01)
+    learner = ContrastiveDivergence(rbm, 1, 0.1, generator, momentum=0.9, prior=WeightPrior(0.01))
     velocity, theta = torch.zeros_like(rbm.flat), rbm.flat.clone()
     for _ in range(3):
         state = generator.get_state()
@@ -348,6 +349,24 @@ def test_momentum_and_decay() -> None:
         velocity = 0.9 * velocity + 0.1 * gradient
         theta = theta + velocity
         torch.testing.assert_close(rbm.flat, theta)
+
+
+def test_the_gradient_of_a_prior_of_weights() -> None:
+    """Oracle: autograd of the density that the docstring gives, over all pairs of neighbours."""
+    generator = torch.Generator().manual_seed(0)
+    W = torch.randn(6, 3, generator=generator, dtype=torch.float64, requires_grad=True)
+    places = [(row, column) for row in range(2) for column in range(3)]
+    rough = sum(
+        (W[i] - W[j]).square().sum()
+        for i, (row, column) in enumerate(places)
+        for j, other in enumerate(places)
+        if other in ((row + 1, column), (row, column + 1))
+    )
+    log_p = -0.3 * W.square().sum() / 2 - 0.2 * W.abs().sum() - 0.7 * rough / 2
+    (expected,) = torch.autograd.grad(log_p, W)
+    gradient = torch.ones(6, 3, dtype=torch.float64)
+    WeightPrior(0.3, 0.2, 0.7, (2, 3)).add_gradient(W.detach(), gradient)
+    torch.testing.assert_close(gradient, 1 + expected)
 
 
 def negative(rbm: RBM) -> RBM:

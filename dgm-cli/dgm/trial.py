@@ -71,6 +71,25 @@ class Snapshots:
         self.seconds.copy_(state["seconds"])
 
 
+class Average:
+    """The mean of a parameter vector over the times that it was taken in."""
+
+    def __init__(self, vector: Tensor) -> None:
+        self._watched, self.vector = vector, vector.clone()
+        self.taken = torch.tensor(0)
+
+    def take(self) -> None:
+        self.taken += 1
+        self.vector.lerp_(self._watched, 1 / self.taken.item())
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"vector": self.vector, "taken": self.taken}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.vector.copy_(state["vector"])
+        self.taken.copy_(state["taken"])
+
+
 class Best:
     """A copy of a parameter vector as it was when a score was highest."""
 

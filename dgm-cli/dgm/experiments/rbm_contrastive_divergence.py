@@ -20,14 +20,15 @@ from dgm.data.binarise import binarise
 from dgm.data.minibatches import Minibatches
 from dgm.draws import bernoulli
 from dgm.errors import BadInput
-from dgm.inference.ais import AIS, schedule
+from dgm.inference.ais import AIS, LogPartition, schedule
 from dgm.inference.contrastive_divergence import ContrastiveDivergence, gibbs
 from dgm.inference.enumeration import MOST, Enumerated
 from dgm.inference.fit_rbm import fit_rbm
+from dgm.inference.weight_prior import WeightPrior
 from dgm.models.rbm import RBM, log_odds
 from dgm.recipe import TrialSettings
 from dgm.results import Metric, by_cell, own_axes, read_label
-from dgm.trial import Artifacts, Snapshots, Trial, log_spaced
+from dgm.trial import Artifacts, Average, Snapshots, Trial, log_spaced
 
 REVISION = 1
 AXES = ["data", "variant", "method", "k"]
@@ -53,6 +54,16 @@ class Settings(TrialSettings):
     rate: float = Field(0.05, gt=0, description="learning rate, falling to 0 in a straight line")
     momentum: float = Field(0.0, ge=0, lt=1, description="at most 0.5 in the first five epochs")
     decay: float = Field(0.0, ge=0, description="of the weights, times the rate")
+    lasso: float = Field(0.0, ge=0, description="decay of the weights' absolute values")
+    smoothness: float = Field(
+        0.0, ge=0, description="decay of differences between neighbouring pixels' weights"
+    )
+    averaged: float = Field(
+        0.0, ge=0, lt=1, description="share of the epochs, the last ones, whose mean is the end"
+    )
+    refit: bool = Field(
+        False, description="whether validation images too are learned from, anew, in the end"
+    )
     centred: bool = Field(
         False, description="whether weights learn from what units differ by from their means"
     )
@@ -77,26 +88,7 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     train = evaluated["train"]
 
     rbm = RBM(train.shape[1], settings.hidden, trial.device)
-    rbm.initialise(settings.initial_std, trial.generator, train)
-    chains = settings.batch if settings.method == "pcd" else 0
-    learner = ContrastiveDivergence(
-        rbm,
-        settings.k,
-        settings.rate,
-        trial.generator,
-        settings.momentum,
-        settings.decay,
-        chains,
-        centred=settings.centred,
-    )
-    kept = Snapshots(rbm.flat, log_spaced(1, settings.epochs, settings.evaluations))
-    batches = Minibatches(train, settings.batch, trial.generator)
-    told = set(log_spaced(1, settings.epochs, TOLD))
-    for epoch, error in fit_rbm(trial, "train", learner, batches, settings.epochs, kept=kept):
-        if epoch in told:
-            trial.record("reconstruction", epoch=epoch, error=error)
-        kept.keep(epoch, trial.seconds)
-
+    kept = learn(settings, trial, rbm, train, settings.epochs)
     small = train.shape[1] + settings.hidden <= MOST
     validation = []
     for epoch, vector in zip(kept.steps, kept.vectors, strict=True):
@@ -107,6 +99,12 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     best = int(np.argmax(validation))
     rbm.flat.copy_(kept.vectors[best])
     trial.choose(chosen_epoch=kept.steps[best])
+    if settings.refit:
+        both = torch.cat([train, evaluated["validation"]])
+        rbm.flat.copy_(learn(settings, trial, rbm, both, kept.steps[best], "all").vectors[-1])
+        found = log_partition(settings, trial, rbm, "ais_all", both)
+        effective, row = found.effective_chains, log_likelihood(rbm, evaluated["test"], found)
+        trial.record("refit", epoch=kept.steps[best], effective_chains=effective, **row)
     arrays = {
         "filters": filters(rbm)[:FILTERS_SHOWN].reshape(-1, *data.shape),
         "from_data": chain(rbm, evaluated["test"][:CHAINS_SHOWN], trial, data.shape),
@@ -115,31 +113,75 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     return Artifacts(trial.tables(), arrays, {"rbm": rbm})
 
 
+def learn(
+    settings: Settings, trial: Trial, rbm: RBM, x: Tensor, epochs: int, phase: str = "train"
+) -> Snapshots:
+    """Train on x (N, visible), binary; the machine at log-spaced epochs, averaged at the last."""
+    rbm.initialise(settings.initial_std, trial.generator, x)
+    rows, columns = trial.data.shape
+    prior = WeightPrior(settings.decay, settings.lasso, settings.smoothness, (rows, columns))
+    chains = settings.batch if settings.method == "pcd" else 0
+    learner = ContrastiveDivergence(
+        rbm,
+        settings.k,
+        settings.rate,
+        trial.generator,
+        settings.momentum,
+        prior,
+        chains,
+        centred=settings.centred,
+    )
+    kept = Snapshots(rbm.flat, log_spaced(1, epochs, settings.evaluations))
+    average = Average(rbm.flat)
+    batches = Minibatches(x, settings.batch, trial.generator)
+    told = set(log_spaced(1, epochs, TOLD))
+    state = {"kept": kept, "average": average}
+    for epoch, error in fit_rbm(trial, phase, learner, batches, epochs, **state):
+        if epoch in told and phase == "train":
+            trial.record("reconstruction", epoch=epoch, error=error)
+        kept.keep(epoch, trial.seconds)
+        if epoch > (1 - settings.averaged) * epochs:
+            average.take()
+    if settings.averaged:
+        kept.vectors[-1] = average.vector
+    return kept
+
+
 def evaluate(
     settings: Settings, trial: Trial, rbm: RBM, epoch: int, evaluated: dict[str, Tensor]
 ) -> float:
     """Record log Z by AIS and with it the splits' mean log p(x); that of validation images."""
-    base = log_odds(evaluated["train"])
-    ais = AIS(
-        rbm, schedule(*settings.ais_schedule), settings.ais_chains, trial.generator, base=base
-    )
-    for step in trial.steps(ais.steps, f"ais_{epoch}", ais=ais):
-        ais.update(step)
-    found = ais.result()
+    found = log_partition(settings, trial, rbm, f"ais_{epoch}", evaluated["train"])
     trial.record("partition", epoch=epoch, **found._asdict())
     means = {}
     for split, x in evaluated.items():
-        minus_f = -torch.cat([rbm.free_energy(part) for part in x.split(10_000)]).mean().item()
-        means[split] = minus_f - found.log_partition
-        trial.record(
-            "likelihood",
-            epoch=epoch,
-            split=split,
-            log_likelihood=means[split],
-            low=minus_f - found.high,  # 95 % of log Z; images are those that they are
-            high=minus_f - found.low,
-        )
+        row = log_likelihood(rbm, x, found)
+        trial.record("likelihood", epoch=epoch, split=split, **row)
+        means[split] = row["log_likelihood"]
     return means["validation"]
+
+
+def log_partition(
+    settings: Settings, trial: Trial, rbm: RBM, phase: str, learned_from: Tensor
+) -> LogPartition:
+    """By AIS, from a machine whose pixels are on as often as in the images learned from."""
+    base = log_odds(learned_from)
+    ais = AIS(
+        rbm, schedule(*settings.ais_schedule), settings.ais_chains, trial.generator, base=base
+    )
+    for step in trial.steps(ais.steps, phase, ais=ais):
+        ais.update(step)
+    return ais.result()
+
+
+def log_likelihood(rbm: RBM, x: Tensor, found: LogPartition) -> dict[str, float]:
+    """The mean of log p(x), and its ends by the interval of log Z; the images are as they are."""
+    minus_f = -torch.cat([rbm.free_energy(part) for part in x.split(10_000)]).mean().item()
+    return {
+        "log_likelihood": minus_f - found.log_partition,
+        "low": minus_f - found.high,
+        "high": minus_f - found.low,
+    }
 
 
 def compare(trial: Trial, rbm: RBM, epoch: int, x: Tensor) -> None:
@@ -191,6 +233,7 @@ def summarise(artifacts: Artifacts) -> Iterator[Metric]:
     """Likelihoods of the epochs best on validation images, AIS's errors, and CD's."""
     tables = artifacts.tables
     chosen: dict[int, Any] = {}  # by seed: (validation, test, cell)
+    refit = dict(_refit(tables["refit"])) if "refit" in tables else {}
     epochs: dict[str, int] = {}  # by cell: the one chosen
     partition = {repr(cell): rows.set_index("epoch") for cell, rows in by_cell(tables["partition"])}
     for cell, rows in by_cell(tables["likelihood"]):
@@ -206,8 +249,11 @@ def summarise(artifacts: Artifacts) -> Iterator[Metric]:
         yield Metric(f"ais_effective_chains/{name}", seed, effective)
         if cell["variant"] != SMALL:
             chosen.setdefault(seed, []).append((best["validation"], best["test"], cell))
+        if repr(cell) in refit:
+            yield Metric(f"test_log_likelihood/{name}/refit", seed, refit[repr(cell)])
     for seed, found in chosen.items():
-        yield Metric("test_log_likelihood/best", seed, max(found, key=lambda of: of[0])[1])
+        _, test, cell = max(found, key=lambda of: of[0])
+        yield Metric("test_log_likelihood/best", seed, refit.get(repr(cell), test))
         by_k = sorted((cell["k"], test) for _, test, cell in found if cell["method"] == "cd")
         tests = [test for _, test in by_k]
         if len(tests) > 1:
@@ -230,6 +276,12 @@ def summarise(artifacts: Artifacts) -> Iterator[Metric]:
                 name = f"{ending(cell)}/k{k}"
                 yield Metric(f"gradient_angle/{name}", cell["seed"], of_k["angle"].item())
                 yield Metric(f"gradient_bias/{name}", cell["seed"], of_k["bias"].item())
+
+
+def _refit(table: pd.DataFrame) -> Iterator[tuple[str, float]]:
+    """By cell, test images' log-likelihood by the machine that learned validation images too."""
+    for cell, rows in by_cell(table):
+        yield repr(cell), rows["log_likelihood"].item()
 
 
 def ending(cell: dict[str, Any]) -> str:

@@ -20,14 +20,18 @@ import torch
 from torch import Tensor
 
 from dgm.draws import bernoulli
+from dgm.inference.weight_prior import WeightPrior
 from dgm.models.parameters import Parameters
 from dgm.models.rbm import RBM
 
 SLIDE = 0.01  # share of each minibatch in the running means that centred units differ from
+NO_PRIOR = WeightPrior()
 
 
 class ContrastiveDivergence:
-    """theta += velocity,  velocity = momentum velocity + rate (gradient - decay W).
+    """theta += velocity,  velocity = momentum velocity + rate gradient.
+
+    The gradient is that of log p(v) and of the prior of the weights.
 
     `rate` and `momentum` may be set between updates. With `chains` the negative phase is PCD's;
     `grey` says that the data are probabilities; `centred` is for machines of binary units.
@@ -40,7 +44,7 @@ class ContrastiveDivergence:
         rate: float,
         generator: torch.Generator,
         momentum: float = 0.0,
-        decay: float = 0.0,
+        prior: WeightPrior = NO_PRIOR,
         chains: int = 0,
         grey: bool = False,
         centred: bool = False,
@@ -48,7 +52,7 @@ class ContrastiveDivergence:
         if k < 1:
             raise ValueError(f"CD-{k}: at least one Gibbs step leads away from the data")
         self.rbm, self.k, self.generator = rbm, k, generator
-        self.rate, self.momentum, self.decay, self.grey = rate, momentum, decay, grey
+        self.rate, self.momentum, self.prior, self.grey = rate, momentum, prior, grey
         self.velocity = torch.zeros_like(rbm.flat)
         half = torch.full((chains, rbm.config["hidden"]), 0.5, device=rbm.flat.device)
         self.chains = rbm.sample_visible(bernoulli(half, generator), generator)
@@ -82,8 +86,7 @@ class ContrastiveDivergence:
             self.means["of_v"].lerp_(of_data.mean(0), SLIDE)
             self.means["of_h"].lerp_(h_data.mean(0), SLIDE)
             centre(p, **self.means)
-        if self.decay:  # or else a pass over all weights for nothing
-            p.grad["W"].add_(p["W"], alpha=-self.decay)
+        self.prior.add_gradient(p["W"], p.grad["W"])
         self.velocity.mul_(self.momentum).add_(p.gradient, alpha=self.rate)
         self.rbm.flat.add_(self.velocity)
         return (x - reconstruction).square().sum() / len(x)

@@ -11,6 +11,7 @@ from dgm.data.minibatches import Minibatches
 from dgm.errors import Diverged
 from dgm.inference.contrastive_divergence import ContrastiveDivergence
 from dgm.inference.epochs import epochs
+from dgm.inference.weight_prior import WeightPrior
 from dgm.models.rbm import RBM, LabelRBM, LinearRBM, SoftmaxRBM, one_hot
 from dgm.recipe import TrialSettings
 from dgm.trial import Trial
@@ -91,10 +92,10 @@ def greedy(
         if isinstance(rbm, LinearRBM):
             rate = rate / 100
         rbm.initialise(settings.greedy_std, trial.generator, x)
-        momentum, decay = settings.greedy_momentum, settings.greedy_decay
+        momentum, prior = settings.greedy_momentum, WeightPrior(settings.greedy_decay)
         batches = Minibatches(x, settings.batch, trial.generator, drawn, classes)
         grey = not drawn and not isinstance(rbm, SoftmaxRBM)  # whose data are counts
-        learner = ContrastiveDivergence(rbm, 1, rate, trial.generator, momentum, decay, grey=grey)
+        learner = ContrastiveDivergence(rbm, 1, rate, trial.generator, momentum, prior, grey=grey)
         name = f"{phase}{number}"
         for epoch, error in fit_rbm(trial, name, learner, batches, settings.greedy_epochs):
             trial.record("greedy", phase=name, epoch=epoch, error=error)
