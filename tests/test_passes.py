@@ -4,7 +4,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgm.passes import Units, column_sums, d_reparameterised, reparameterise, through
+from dgm.passes import (
+    Units,
+    column_sums,
+    d_reparameterised,
+    reparameterise,
+    squared_distance,
+    through,
+)
 
 
 def drawn(*shape: int) -> Tensor:
@@ -46,8 +53,16 @@ def test_a_sample_and_the_derivative_through_it() -> None:
     torch.testing.assert_close(d_reparameterised(output.detach(), shift, g), output.grad)
 
 
+def test_the_mean_of_squared_distances() -> None:
+    x, y = drawn(7, 13), drawn(13, 7).t()
+    found = squared_distance(x, y)
+    assert found.shape == () and found.dtype == x.dtype
+    torch.testing.assert_close(found, (x.double() - y.double()).square().sum(1).mean().float())
+
+
 def test_nothing_is_left_out_of_what_has_no_number() -> None:
     """A diverged net must be seen to have: the loops are compiled for speed, and keep NaN."""
     d, sums = torch.full((4, 2), torch.nan), torch.zeros(2)
     through("tanh", torch.zeros(4, 2), d, sums, 1.0)
     assert d.isnan().all() and sums.isnan().all()
+    assert squared_distance(d, torch.zeros(4, 2)).isnan()

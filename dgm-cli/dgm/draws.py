@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from dgm.passes import below
+
 
 def bernoulli(probability: Tensor, generator: torch.Generator) -> Tensor:
     """A fresh draw of zeros and ones with these probabilities, of their shape.
@@ -15,6 +17,5 @@ def bernoulli(probability: Tensor, generator: torch.Generator) -> Tensor:
         return uniform.lt_(probability)
     words = torch.empty((probability.numel() + 3) // 4, dtype=torch.int64)
     words.random_(-(2**63), None, generator=generator)
-    integers = words.view(torch.int16)[: probability.numel()].view(probability.shape)
-    # k = -32768 .. 32767 is below 65536 p - 32768.5 in round(65536 p) cases of 65536.
-    return integers.to(probability.dtype).lt_(probability.mul(65536.0).sub_(32768.5))
+    integers = words.view(torch.int16)[: probability.numel()]
+    return below(integers, probability)

@@ -8,6 +8,7 @@ other devices torch's operations do the same.
 from functools import cache
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -72,18 +73,39 @@ def d_reparameterised(output: Tensor, shift: Tensor, g: Tensor) -> Tensor:
     return torch.cat([g - mean, 0.5 * (g * shift + 1 - log_variance.exp())], dim=1)
 
 
+def squared_distance(x: Tensor, y: Tensor) -> Tensor:
+    """|x - y|^2 of a row, mean over rows, a scalar."""
+    if x.is_cpu:
+        mean = x.new_empty(1)
+        _loops().squared_distance(x.numpy(), y.numpy(), mean.numpy())
+        return mean[0]
+    return (x - y).square().sum() / len(x)
+
+
+def below(words: Tensor, probability: Tensor) -> Tensor:
+    """1 where a word of 16 random bits, -32768 .. 32767, is below 65536 p - 32768.5, else 0.
+
+    That is so of round(65536 p) words of 65536. Both (n, ...) and on a CPU.
+    """
+    drawn = torch.empty_like(probability, memory_format=torch.contiguous_format)
+    flat = probability.reshape(-1).numpy()
+    _loops().below(words.reshape(-1).numpy(), flat, drawn.view(-1).numpy())
+    return drawn
+
+
 class _Loops(NamedTuple):
     column_sums: Any
     through_tanh: Any
     through_logistic: Any
     reparameterise: Any
     d_reparameterised: Any
+    squared_distance: Any
+    below: Any
 
 
 @cache
 def _loops() -> _Loops:
     """Compiled where first asked for: numba takes a while to import, and each loop to compile."""
-    import numpy as np
     from numba import njit
 
     compiled = njit(nogil=True, fastmath=True, error_model="numpy")
@@ -138,4 +160,27 @@ def _loops() -> _Loops:
                 d[i, j] = g[i, j] - output[i, j]
                 d[i, n + j] = half * (g[i, j] * shift[i, j] + one - np.exp(output[i, n + j]))
 
-    return _Loops(column_sums, through_tanh, through_logistic, reparameterise, d_reparameterised)
+    @compiled
+    def squared_distance(x: Any, y: Any, mean: Any) -> None:
+        total = np.float32(0)
+        for i in range(x.shape[0]):
+            for j in range(x.shape[1]):
+                total += (x[i, j] - y[i, j]) * (x[i, j] - y[i, j])
+        mean[0] = total / x.shape[0]
+
+    range_of_words, middle = np.float32(65536.0), np.float32(32768.5)
+
+    @compiled
+    def below(words: Any, probability: Any, drawn: Any) -> None:
+        for i in range(len(drawn)):
+            drawn[i] = np.float32(words[i]) < range_of_words * probability[i] - middle
+
+    return _Loops(
+        column_sums,
+        through_tanh,
+        through_logistic,
+        reparameterise,
+        d_reparameterised,
+        squared_distance,
+        below,
+    )

@@ -23,6 +23,7 @@ from dgm.draws import bernoulli
 from dgm.inference.weight_prior import WeightPrior
 from dgm.models.parameters import Parameters
 from dgm.models.rbm import RBM
+from dgm.passes import column_sums, squared_distance
 
 SLIDE = 0.01  # share of each minibatch in the running means that centred units differ from
 NO_PRIOR = WeightPrior()
@@ -87,9 +88,12 @@ class ContrastiveDivergence:
             self.means["of_h"].lerp_(h_data.mean(0), SLIDE)
             centre(p, **self.means)
         self.prior.add_gradient(p["W"], p.grad["W"])
-        self.velocity.mul_(self.momentum).add_(p.gradient, alpha=self.rate)
-        self.rbm.flat.add_(self.velocity)
-        return (x - reconstruction).square().sum() / len(x)
+        if self.momentum:
+            self.velocity.mul_(self.momentum).add_(p.gradient, alpha=self.rate)
+            self.rbm.flat.add_(self.velocity)
+        else:  # a velocity that is forgotten at once need not be kept
+            self.rbm.flat.add_(p.gradient, alpha=self.rate)
+        return squared_distance(x, reconstruction)
 
     def state_dict(self) -> dict[str, Tensor]:
         return {"velocity": self.velocity, "chains": self.chains, **self.means}
@@ -112,12 +116,14 @@ def gibbs(rbm: RBM, v: Tensor, steps: int, generator: torch.Generator) -> Tensor
 def statistics(p: Parameters, v: Tensor, h: Tensor, v_model: Tensor, h_model: Tensor) -> None:
     """Write <v h>_data - <v h>_model and the same of the biases, means over cases.
 
-    One product for both phases: [v; -v_model]^T [h; h_model].
+    One product for both phases: [v; v_model]^T [h / n; -h_model / n_model].
     """
-    both = torch.cat([v / len(v), v_model / -len(v_model)])
-    torch.mm(both.t(), torch.cat([h, h_model]), out=p.grad["W"])
-    torch.sum(both, 0, out=p.grad["a"])
-    torch.sub(h.mean(0), h_model.mean(0), out=p.grad["b"])
+    of_data, of_model = 1 / len(v), 1 / len(v_model)
+    hidden = torch.cat([h * of_data, h_model * -of_model])
+    torch.mm(torch.cat([v, v_model]).t(), hidden, out=p.grad["W"])
+    column_sums(hidden, p.grad["b"], 1.0)
+    column_sums(v, p.grad["a"], of_data)
+    p.grad["a"].sub_(v_model.sum(0), alpha=of_model)
 
 
 def centre(p: Parameters, of_v: Tensor, of_h: Tensor) -> None:
