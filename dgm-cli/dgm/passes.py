@@ -82,6 +82,19 @@ def squared_distance(x: Tensor, y: Tensor) -> Tensor:
     return (x - y).square().sum() / len(x)
 
 
+def pull(
+    W: Tensor, gradient: Tensor, to_zero: float, by_sign: float, together: float, columns: int
+) -> None:
+    """Take from `gradient`, on a CPU, what pulls weights to zero and to their neighbours:
+
+        to_zero W + by_sign sign(W) + together sum_j (W_i - W_j) .
+
+    Both (pixels, units); the sum is over pixels j beside i in an image of so many columns.
+    """
+    floats = [np.float32(pull) for pull in (to_zero, by_sign, together)]
+    _loops().pull(W.numpy(), gradient.numpy(), *floats, columns)
+
+
 def below(words: Tensor, probability: Tensor) -> Tensor:
     """1 where a word of 16 random bits, -32768 .. 32767, is below 65536 p - 32768.5, else 0.
 
@@ -100,6 +113,7 @@ class _Loops(NamedTuple):
     reparameterise: Any
     d_reparameterised: Any
     squared_distance: Any
+    pull: Any
     below: Any
 
 
@@ -168,6 +182,33 @@ def _loops() -> _Loops:
                 total += (x[i, j] - y[i, j]) * (x[i, j] - y[i, j])
         mean[0] = total / x.shape[0]
 
+    @compiled
+    def pull_one(w: Any, g: Any, to_zero: Any, by_sign: Any) -> None:
+        for j in range(len(w)):
+            sign = np.float32(w[j] > 0) - np.float32(w[j] < 0)
+            g[j] -= to_zero * w[j] + by_sign * sign
+
+    @compiled
+    def pull_to(w: Any, other: Any, g: Any, together: Any) -> None:
+        for j in range(len(w)):
+            g[j] -= together * (w[j] - other[j])
+
+    @compiled
+    def pull(W: Any, gradient: Any, zero: Any, by_sign: Any, together: Any, columns: int) -> None:
+        n = len(W)
+        for i in range(n):
+            w, g = W[i], gradient[i]
+            pull_one(w, g, zero, by_sign)
+            if together > 0:
+                if i >= columns:
+                    pull_to(w, W[i - columns], g, together)
+                if i + columns < n:
+                    pull_to(w, W[i + columns], g, together)
+                if i % columns > 0:
+                    pull_to(w, W[i - 1], g, together)
+                if i % columns < columns - 1:
+                    pull_to(w, W[i + 1], g, together)
+
     range_of_words, middle = np.float32(65536.0), np.float32(32768.5)
 
     @compiled
@@ -182,5 +223,6 @@ def _loops() -> _Loops:
         reparameterise,
         d_reparameterised,
         squared_distance,
+        pull,
         below,
     )

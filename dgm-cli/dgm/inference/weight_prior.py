@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from dgm.passes import pull
+
 
 @dataclass(frozen=True)
 class WeightPrior:
@@ -21,10 +23,12 @@ class WeightPrior:
 
     def add_gradient(self, W: Tensor, gradient: Tensor) -> None:
         """Add d log p(W) / dW to `gradient`; both (visible, hidden)."""
-        if self.decay:  # or else a pass over all weights for nothing
-            gradient.add_(W, alpha=-self.decay)
-        if self.lasso:
-            gradient.add_(W.sign(), alpha=-self.lasso)
+        if not (self.decay or self.lasso or self.smoothness):
+            return  # or else a pass over all weights for nothing
+        if W.is_cpu:
+            pull(W, gradient, self.decay, self.lasso, self.smoothness, self.shape[1])
+            return
+        gradient.add_(W, alpha=-self.decay).add_(W.sign(), alpha=-self.lasso)
         if self.smoothness:
             image, slope = W.view(*self.shape, -1), gradient.view(*self.shape, -1)
             for side in range(2):
