@@ -300,6 +300,41 @@ def test_bars_and_stripes() -> None:
         assert (image == image[:1]).all() or (image == image[:, :1]).all()
 
 
+def test_the_mean_of_the_last_epochs_and_what_is_learned_in_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = {"hidden": 5, "epochs": 4, "batch": 20, "evaluations": 4, "method": "pcd"}
+    values |= {"ais_chains": 5, "ais_schedule": [[20, 0, 1]], "lasso": 1e-3, "smoothness": 1e-3}
+    experiment = rbm_contrastive_divergence
+    kept = {}
+    for averaged in (0.0, 0.5):
+        settings = experiment.Settings.model_validate(values | {"averaged": averaged})
+        trial = a_trial(tmp_path / str(averaged))
+        train = trial.data.train.round()
+        kept[averaged] = experiment.learn(settings, trial, RBM(64, 5), train, 4).vectors
+    assert torch.equal(kept[0.5][:3], kept[0.0][:3])
+    torch.testing.assert_close(kept[0.5][3], kept[0.0][2:].mean(0))
+
+    learned = []
+
+    class Seen(Minibatches):
+        def __init__(self, x: Tensor, *more: Any) -> None:
+            learned.append(x)
+            super().__init__(x, *more)
+
+    monkeypatch.setattr(experiment, "Minibatches", Seen)
+    settings = experiment.Settings.model_validate(values | {"refit": True, "averaged": 0.5})
+    trial = a_trial(tmp_path / "refit")
+    tables = experiment.run_trial(settings, trial).tables
+    first, both = learned
+    assert len(first) == len(trial.data.train)
+    assert len(both) == len(trial.data.train) + len(trial.data.validation)
+    assert torch.equal(both[: len(first)], first)
+    assert list(tables["refit"]["epoch"]) == [trial.chosen["chosen_epoch"]]
+    row = tables["refit"].iloc[0]
+    assert row["low"] <= row["log_likelihood"] <= row["high"] < 0
+
+
 def test_the_best_of_all_is_chosen_on_validation_images() -> None:
     def rows(k: int, method: str, validation: list[float], test: list[float]) -> list[Any]:
         return [
@@ -336,6 +371,17 @@ def test_the_best_of_all_is_chosen_on_validation_images() -> None:
     assert found["ais_interval/cd3"] == pytest.approx(0.3)
     assert found["ais_effective_chains/cd3"] == 20  # of the second epoch
     assert found["reconstruction_error/cd1"] == 7
+
+    again = [{**row, "log_likelihood": -3.1} for row in rows(1, "pcd", [-3.0], [-3.2])[:1]]
+    tables["refit"] = pd.DataFrame(again)  # by the machine that is the best on validation images
+    found = {m: v for m, _, v in rbm_contrastive_divergence.summarise(Artifacts(tables))}
+    assert found["test_log_likelihood/pcd"] == -3.2
+    assert found["test_log_likelihood/pcd/refit"] == -3.1
+    assert found["test_log_likelihood/best"] == -3.1
+    tables["refit"] = pd.DataFrame([{**row, "method": "cd", "k": 3} for row in again])
+    found = {m: v for m, _, v in rbm_contrastive_divergence.summarise(Artifacts(tables))}
+    assert found["test_log_likelihood/best"] == -3.2  # refit or not, cd3 is not the best
+    del tables["refit"]
 
     likelihood = [*rows(1, "cd", [-3.4], [-2.9]), *rows(3, "cd", [-3.5], [-3.0])]
     tables["likelihood"] = pd.DataFrame(likelihood)

@@ -102,8 +102,8 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     if settings.refit:
         both = torch.cat([train, evaluated["validation"]])
         rbm.flat.copy_(learn(settings, trial, rbm, both, kept.steps[best], "all").vectors[-1])
-        found = log_partition(settings, trial, rbm, "ais_all", both)
-        effective, row = found.effective_chains, log_likelihood(rbm, evaluated["test"], found)
+        found = anneal(settings, trial, rbm, "ais_all", both)
+        effective, row = found.effective_chains, likelihood(rbm, evaluated["test"], found)
         trial.record("refit", epoch=kept.steps[best], effective_chains=effective, **row)
     arrays = {
         "filters": filters(rbm)[:FILTERS_SHOWN].reshape(-1, *data.shape),
@@ -151,20 +151,20 @@ def evaluate(
     settings: Settings, trial: Trial, rbm: RBM, epoch: int, evaluated: dict[str, Tensor]
 ) -> float:
     """Record log Z by AIS and with it the splits' mean log p(x); that of validation images."""
-    found = log_partition(settings, trial, rbm, f"ais_{epoch}", evaluated["train"])
+    found = anneal(settings, trial, rbm, f"ais_{epoch}", evaluated["train"])
     trial.record("partition", epoch=epoch, **found._asdict())
     means = {}
     for split, x in evaluated.items():
-        row = log_likelihood(rbm, x, found)
+        row = likelihood(rbm, x, found)
         trial.record("likelihood", epoch=epoch, split=split, **row)
         means[split] = row["log_likelihood"]
     return means["validation"]
 
 
-def log_partition(
+def anneal(
     settings: Settings, trial: Trial, rbm: RBM, phase: str, learned_from: Tensor
 ) -> LogPartition:
-    """By AIS, from a machine whose pixels are on as often as in the images learned from."""
+    """log Z by AIS, from a machine whose pixels are on as often as in the images learned from."""
     base = log_odds(learned_from)
     ais = AIS(
         rbm, schedule(*settings.ais_schedule), settings.ais_chains, trial.generator, base=base
@@ -174,7 +174,7 @@ def log_partition(
     return ais.result()
 
 
-def log_likelihood(rbm: RBM, x: Tensor, found: LogPartition) -> dict[str, float]:
+def likelihood(rbm: RBM, x: Tensor, found: LogPartition) -> dict[str, float]:
     """The mean of log p(x), and its ends by the interval of log Z; the images are as they are."""
     minus_f = -torch.cat([rbm.free_energy(part) for part in x.split(10_000)]).mean().item()
     return {
