@@ -72,7 +72,8 @@ def work(job: Job, display: Any) -> Ended:
             lambda phase, step, n: display.update(label, phase, step, n),
             job.start,
         )
-        with threadpool_limits(job.threads, "blas"):  # numpy's, which torch's number is not for
+        # numpy's threads, which torch's number is not for; and nothing here is left to autograd.
+        with threadpool_limits(job.threads, "blas"), torch.inference_mode():
             artifacts = experiment(job.experiment).run_trial(job.spec.settings, trial)
         store.finish_trial(job.directory, job.identity, artifacts, trial)
         return Ended(label)

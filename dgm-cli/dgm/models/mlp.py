@@ -72,14 +72,14 @@ class MLP:
         """Every hidden layer's states, the lowest first, for x (n, inputs)."""
         states: list[Tensor] = []
         for layer in self.layers[:-1]:
-            x = self._squash(torch.addmm(layer.b, x, layer.W))
+            x = self._squash(torch.mm(x, layer.W).add_(layer.b))
             states.append(x)
         return states
 
     def output(self, top: Tensor, out: Tensor | None = None) -> Tensor:
         """The linear output, (n, outputs), from the highest hidden layer's states."""
         last = self.layers[-1]
-        return torch.addmm(last.b, top, last.W, out=out)
+        return torch.mm(top, last.W, out=out).add_(last.b)  # addmm would copy b to every row first
 
     def to_first(self, hidden: list[Tensor], d_output: Tensor) -> Tensor:
         """The derivative at the first hidden layer's input, (n, units), from that at the output."""
