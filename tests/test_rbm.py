@@ -30,6 +30,13 @@ def small_rbm(visible: int = 5, hidden: int = 4, std: float = 1.0, seed: int = 0
     return rbm
 
 
+def gradient_of_a_step(learner: ContrastiveDivergence, x: Tensor) -> Tensor:
+    """What a step without momentum adds to the parameters, over the rate."""
+    before = learner.rbm.flat.clone()
+    learner.update(x, torch.empty(0))
+    return (learner.rbm.flat - before) / learner.rate
+
+
 def joint(rbm: RBM) -> tuple[Tensor, Tensor, Tensor]:
     """All v, all h, and p(v, h) by the definition of the energy."""
     p = {name: rbm.parameters[name].double() for name in ("W", "a", "b")}
@@ -257,13 +264,12 @@ def test_after_many_steps_the_gradient_is_the_exact_one(chains: int) -> None:
     generator = torch.Generator().manual_seed(1)
     x = all_states(5)[torch.randint(32, (20_000,), generator=generator)]
     exact = exact_gradient(rbm, x)
-    before = rbm.flat.clone()
     learner = ContrastiveDivergence(rbm, 40, 0.5, generator, chains=chains)
-    learner.update(x, torch.empty(0))
-    for name, gradient in exact.items():
-        ours = rbm.parameters.grad[name].double()
-        torch.testing.assert_close(ours, gradient, atol=0.015, rtol=0)
-    torch.testing.assert_close(rbm.flat, before + 0.5 * rbm.parameters.gradient)
+    gradient = gradient_of_a_step(learner, x)
+    rbm.flat.copy_(gradient)
+    for name, exactly in exact.items():
+        ours = rbm.parameters[name].double()
+        torch.testing.assert_close(ours, exactly, atol=0.015, rtol=0)
 
 
 def test_a_single_step_is_biased_towards_the_data() -> None:
@@ -278,8 +284,8 @@ def test_a_single_step_is_biased_towards_the_data() -> None:
     p_v_h = rbm.visible_mean(h)[:, None]
     p_v = p_h @ torch.where(v[None] > 0, p_v_h, 1 - p_v_h).prod(2)
     expected = x[0][:, None] * mean - (p_v[:, None] * v).T @ rbm.hidden_mean(v)
-    ContrastiveDivergence(rbm, 1, 0.0, generator).update(x, torch.empty(0))
-    torch.testing.assert_close(rbm.parameters.grad["W"], expected, atol=0.015, rtol=0)
+    gradient = gradient_of_a_step(ContrastiveDivergence(rbm, 1, 1.0, generator), x)
+    torch.testing.assert_close(gradient[:20].view(5, 4), expected, atol=0.015, rtol=0)
 
 
 def test_a_step_of_grey_data_has_no_noise_of_pixels() -> None:
@@ -291,9 +297,9 @@ def test_a_step_of_grey_data_has_no_noise_of_pixels() -> None:
     p_h = torch.where(h > 0, mean, 1 - mean).prod(1)
     v = rbm.visible_mean(h)
     expected = x[0][:, None] * mean - (p_h[:, None] * v).T @ rbm.hidden_mean(v)
-    learner = ContrastiveDivergence(rbm, 1, 0.0, torch.Generator().manual_seed(1), grey=True)
-    learner.update(x, torch.empty(0))
-    torch.testing.assert_close(rbm.parameters.grad["W"], expected, atol=0.005, rtol=0)
+    learner = ContrastiveDivergence(rbm, 1, 1.0, torch.Generator().manual_seed(1), grey=True)
+    gradient = gradient_of_a_step(learner, x)
+    torch.testing.assert_close(gradient[:20].view(5, 4), expected, atol=0.005, rtol=0)
 
 
 def test_a_perfect_reconstruction_of_grey_data_teaches_nothing() -> None:
@@ -304,9 +310,8 @@ def test_a_perfect_reconstruction_of_grey_data_teaches_nothing() -> None:
     rbm.parameters["a"].copy_(torch.logit(x[0]))
     rbm.parameters["W"][:, 0] = 1e-6
     for k in (1, 3):
-        learner = ContrastiveDivergence(rbm, k, 0.0, torch.Generator().manual_seed(1), grey=True)
-        learner.update(x, torch.empty(0))
-        assert rbm.parameters.gradient.abs().max() < 1e-5
+        learner = ContrastiveDivergence(rbm, k, 1.0, torch.Generator().manual_seed(1), grey=True)
+        assert gradient_of_a_step(learner, x).abs().max() < 1e-5
 
 
 def test_a_long_document_has_no_more_say_than_a_short_one() -> None:
@@ -314,22 +319,21 @@ def test_a_long_document_has_no_more_say_than_a_short_one() -> None:
 
     Without weights p(word) is that of the biases, and a code says nothing of its document.
     """
-    rbm = SoftmaxRBM(3, 2)
-    rbm.flat.zero_()
     one = torch.tensor([[4.0, 0.0, 6.0]])
     for x in (one, 10 * one):
-        learner = ContrastiveDivergence(rbm, 1, 0.0, torch.Generator().manual_seed(0))
-        learner.update(x.expand(20_000, 3).contiguous(), torch.empty(0))
+        rbm = SoftmaxRBM(3, 2)
+        rbm.flat.zero_()
+        learner = ContrastiveDivergence(rbm, 1, 1.0, torch.Generator().manual_seed(0))
+        gradient = gradient_of_a_step(learner, x.expand(20_000, 3).contiguous())
         expected = (torch.tensor([0.4, 0.0, 0.6]) - 1 / 3)[:, None] * 0.5
         torch.testing.assert_close(
-            rbm.parameters.grad["W"], expected.expand(3, 2), atol=0.003, rtol=0
+            gradient[:6].view(3, 2), expected.expand(3, 2), atol=0.003, rtol=0
         )
-    learner.update(torch.zeros(5, 3), torch.empty(0))
-    assert (rbm.parameters.grad["W"] == 0).all()
+    assert (gradient_of_a_step(learner, torch.zeros(5, 3))[:6] == 0).all()
 
 
 def test_momentum_and_decay() -> None:
-    """Oracle: the two recursions, with the gradients that the learner left."""
+    """Oracle: the two recursions, with the gradients of a learner that has neither."""
     generator = torch.Generator().manual_seed(0)
     x = (torch.rand(50, 6, generator=generator) < 0.4).float()
     rbm = small_rbm(6, 4)
@@ -339,11 +343,8 @@ def test_momentum_and_decay() -> None:
         state = generator.get_state()
         twin = RBM(6, 4)
         twin.flat.copy_(rbm.flat)
-        twin_weights = twin.flat[:24].clone()
-        plain = ContrastiveDivergence(twin, 1, 0.1, generator)
-        plain.update(x, torch.empty(0))
-        gradient = twin.parameters.gradient.clone()
-        gradient[:24] -= 0.01 * twin_weights  # W comes first, and alone decays
+        gradient = gradient_of_a_step(ContrastiveDivergence(twin, 1, 0.1, generator), x)
+        gradient[:24] -= 0.01 * rbm.flat[:24]  # W comes first, and alone decays
         generator.set_state(state)
         learner.update(x, torch.empty(0))
         velocity = 0.9 * velocity + 0.1 * gradient
@@ -405,6 +406,21 @@ def test_a_centred_gradient_is_of_differences_from_the_means() -> None:
     torch.testing.assert_close(p.grad["W"], W)
     torch.testing.assert_close(p.grad["a"], a - W @ of_h)
     torch.testing.assert_close(p.grad["b"], b - of_v @ W)
+
+
+def test_a_step_is_the_same_with_and_without_a_gradient_written() -> None:
+    """A prior that pulls at nothing to speak of has the gradient written."""
+    x = bars_and_stripes(3)
+    steps = []
+    for decay in (0.0, 1e-12):
+        rbm = small_rbm(9, 5, std=0.5)
+        generator = torch.Generator().manual_seed(0)
+        learner = ContrastiveDivergence(rbm, 2, 0.3, generator, prior=WeightPrior(decay))
+        assert learner.direct == (decay == 0)
+        for _ in range(3):
+            learner.update(x, torch.empty(0))
+        steps.append(rbm.flat)
+    torch.testing.assert_close(*steps)
 
 
 @pytest.mark.parametrize("chains", [0, 12])

@@ -23,7 +23,7 @@ from dgm.draws import bernoulli
 from dgm.inference.weight_prior import WeightPrior
 from dgm.models.parameters import Parameters
 from dgm.models.rbm import RBM
-from dgm.passes import column_sums, squared_distance
+from dgm.passes import squared_distance
 
 SLIDE = 0.01  # share of each minibatch in the running means that centred units differ from
 NO_PRIOR = WeightPrior()
@@ -81,11 +81,26 @@ class ContrastiveDivergence:
         else:
             v = self.rbm.draw_visible(reconstruction, self.generator)
             v = gibbs(self.rbm, v, self.k - 1, self.generator)
-        of_data, of_model = self.rbm.statistic(x), self.rbm.statistic(v)
-        statistics(p, of_data, h_data, of_model, self.rbm.hidden_mean(v))
+        data = self.rbm.statistic(x), h_data
+        model = self.rbm.statistic(v), self.rbm.hidden_mean(v)
+        if self.direct:
+            add_statistics(p, *data, self.rate)
+            add_statistics(p, *model, -self.rate)
+        else:
+            self._ascend(data, model)
+        return squared_distance(x, reconstruction)
+
+    @property
+    def direct(self) -> bool:
+        """Whether a step is rate times the statistics, which then need not be written first."""
+        return not (self.momentum or self.means or self.prior.pulls)
+
+    def _ascend(self, data: tuple[Tensor, Tensor], model: tuple[Tensor, Tensor]) -> None:
+        p = self.rbm.parameters
+        statistics(p, *data, *model)
         if self.means:
-            self.means["of_v"].lerp_(of_data.mean(0), SLIDE)
-            self.means["of_h"].lerp_(h_data.mean(0), SLIDE)
+            for name, units in zip(("of_v", "of_h"), data, strict=True):
+                self.means[name].lerp_(units.mean(0), SLIDE)
             centre(p, **self.means)
         self.prior.add_gradient(p["W"], p.grad["W"])
         if self.momentum:
@@ -93,7 +108,6 @@ class ContrastiveDivergence:
             self.rbm.flat.add_(self.velocity)
         else:  # a velocity that is forgotten at once need not be kept
             self.rbm.flat.add_(p.gradient, alpha=self.rate)
-        return squared_distance(x, reconstruction)
 
     def state_dict(self) -> dict[str, Tensor]:
         return {"velocity": self.velocity, "chains": self.chains, **self.means}
@@ -114,16 +128,18 @@ def gibbs(rbm: RBM, v: Tensor, steps: int, generator: torch.Generator) -> Tensor
 
 
 def statistics(p: Parameters, v: Tensor, h: Tensor, v_model: Tensor, h_model: Tensor) -> None:
-    """Write <v h>_data - <v h>_model and the same of the biases, means over cases.
+    """Write <v h>_data - <v h>_model and the same of the biases, means over cases."""
+    p.gradient.zero_()
+    add_statistics(p.grad, v, h, 1.0)
+    add_statistics(p.grad, v_model, h_model, -1.0)
 
-    One product for both phases: [v; v_model]^T [h / n; -h_model / n_model].
-    """
-    of_data, of_model = 1 / len(v), 1 / len(v_model)
-    hidden = torch.cat([h * of_data, h_model * -of_model])
-    torch.mm(torch.cat([v, v_model]).t(), hidden, out=p.grad["W"])
-    column_sums(hidden, p.grad["b"], 1.0)
-    column_sums(v, p.grad["a"], of_data)
-    p.grad["a"].sub_(v_model.sum(0), alpha=of_model)
+
+def add_statistics(to: Parameters | dict[str, Tensor], v: Tensor, h: Tensor, scale: float) -> None:
+    """Add `scale` times <v h>, <v> and <h>, means over cases, to W, a and b."""
+    scale /= len(v)
+    to["W"].addmm_(v.t(), h, alpha=scale)
+    to["a"].add_(v.sum(0), alpha=scale)
+    to["b"].add_(h.sum(0), alpha=scale)
 
 
 def centre(p: Parameters, of_v: Tensor, of_h: Tensor) -> None:

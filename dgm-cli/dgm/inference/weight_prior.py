@@ -21,9 +21,14 @@ class WeightPrior:
     smoothness: float = 0.0
     shape: tuple[int, int] = (0, 0)
 
+    @property
+    def pulls(self) -> bool:
+        """Whether its gradient is anything but 0."""
+        return bool(self.decay or self.lasso or self.smoothness)
+
     def add_gradient(self, W: Tensor, gradient: Tensor) -> None:
         """Add d log p(W) / dW to `gradient`; both (visible, hidden)."""
-        if not (self.decay or self.lasso or self.smoothness):
+        if not self.pulls:
             return  # or else a pass over all weights for nothing
         if W.is_cpu:
             pull(W, gradient, self.decay, self.lasso, self.smoothness, self.shape[1])
