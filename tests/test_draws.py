@@ -1,12 +1,12 @@
 """Bernoulli draws: every random word enumerated, and frequencies against the binomial."""
 
-from typing import Any
-
 import pytest
 import torch
 from torch import Tensor
 
+from dgm import draws
 from dgm.draws import bernoulli
+from dgm.passes import random_words
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -17,10 +17,30 @@ def seeded(seed: int = 0) -> torch.Generator:
 def every_word(monkeypatch: pytest.MonkeyPatch) -> None:
     """In place of random numbers, each of the 2^16 that a draw can be made of, once."""
 
-    def fill(words: Tensor, *_: Any, generator: torch.Generator) -> Tensor:
-        return words.copy_(torch.arange(-(2**15), 2**15).to(torch.int16).view(torch.int64))
+    def words(seed: int, n: int) -> Tensor:
+        return torch.arange(-(2**15), 2**15).to(torch.int16).view(torch.int64)
 
-    monkeypatch.setattr(Tensor, "random_", fill)
+    monkeypatch.setattr(draws, "random_words", words)
+
+
+def test_words_are_splitmix64s() -> None:
+    """Oracle: the first outputs of the reference implementation (Vigna, splitmix64.c)."""
+    of_1234567 = [
+        6457827717110365317,
+        3203168211198807973,
+        9817491932198370423,
+        4593380528125082431,
+        16408922859458223821,
+    ]
+    assert [word % 2**64 for word in random_words(1234567, 5).tolist()] == of_1234567
+    negative = [word % 2**64 for word in random_words(-1, 3).tolist()]
+    z, expected = 2**64 - 1, []
+    for _ in range(3):
+        z = (z + 0x9E3779B97F4A7C15) % 2**64
+        word = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+        word = (word ^ (word >> 27)) * 0x94D049BB133111EB % 2**64
+        expected.append(word ^ (word >> 31))
+    assert negative == expected
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

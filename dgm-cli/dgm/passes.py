@@ -95,6 +95,17 @@ def pull(
     _loops().pull(W.numpy(), gradient.numpy(), *floats, columns)
 
 
+def random_words(seed: int, n: int) -> Tensor:
+    """n words of 64 random bits, on a CPU, from a seed of as many: SplitMix64.
+
+    Word i is a mix of seed + i golden, i = 1, 2 ..., so that none waits for the one before it.
+    Steele, Lea & Flood (2014), Fast splittable pseudorandom number generators, Figure 16.
+    """
+    words = torch.empty(n, dtype=torch.int64)
+    _loops().random_words(seed, words.numpy())
+    return words
+
+
 def below(words: Tensor, probability: Tensor) -> Tensor:
     """1 where a word of 16 random bits, -32768 .. 32767, is below 65536 p - 32768.5, else 0.
 
@@ -114,6 +125,7 @@ class _Loops(NamedTuple):
     d_reparameterised: Any
     squared_distance: Any
     pull: Any
+    random_words: Any
     below: Any
 
 
@@ -209,6 +221,18 @@ def _loops() -> _Loops:
                 if i % columns < columns - 1:
                     pull_to(w, W[i + 1], g, together)
 
+    odd = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+    golden, first, second = (np.uint64(factor) for factor in odd)
+    _30, _27, _31 = (np.uint64(bits) for bits in (30, 27, 31))
+
+    @compiled
+    def random_words(seed: int, words: Any) -> None:
+        for i in range(len(words)):
+            z = np.uint64(seed) + np.uint64(i + 1) * golden
+            z = (z ^ (z >> _30)) * first
+            z = (z ^ (z >> _27)) * second
+            words[i] = z ^ (z >> _31)
+
     range_of_words, middle = np.float32(65536.0), np.float32(32768.5)
 
     @compiled
@@ -224,5 +248,6 @@ def _loops() -> _Loops:
         d_reparameterised,
         squared_distance,
         pull,
+        random_words,
         below,
     )
