@@ -340,10 +340,11 @@ def test_momentum_and_decay() -> None:
     learner = ContrastiveDivergence(rbm, 1, 0.1, generator, momentum=0.9, prior=WeightPrior(0.01))
     velocity, theta = torch.zeros_like(rbm.flat), rbm.flat.clone()
     for _ in range(3):
-        state = generator.get_state()
         twin = RBM(6, 4)
         twin.flat.copy_(rbm.flat)
-        gradient = gradient_of_a_step(ContrastiveDivergence(twin, 1, 0.1, generator), x)
+        plain = ContrastiveDivergence(twin, 1, 1.0, generator)
+        state = generator.get_state()
+        gradient = gradient_of_a_step(plain, x)
         gradient[:24] -= 0.01 * rbm.flat[:24]  # W comes first, and alone decays
         generator.set_state(state)
         learner.update(x, torch.empty(0))
