@@ -129,17 +129,18 @@ def gibbs(rbm: RBM, v: Tensor, steps: int, generator: torch.Generator) -> Tensor
 
 def statistics(p: Parameters, v: Tensor, h: Tensor, v_model: Tensor, h_model: Tensor) -> None:
     """Write <v h>_data - <v h>_model and the same of the biases, means over cases."""
-    p.gradient.zero_()
-    add_statistics(p.grad, v, h, 1.0)
+    add_statistics(p.grad, v, h, 1.0, keep=0.0)
     add_statistics(p.grad, v_model, h_model, -1.0)
 
 
-def add_statistics(to: Parameters | dict[str, Tensor], v: Tensor, h: Tensor, scale: float) -> None:
-    """Add `scale` times <v h>, <v> and <h>, means over cases, to W, a and b."""
+def add_statistics(
+    to: Parameters | dict[str, Tensor], v: Tensor, h: Tensor, scale: float, keep: float = 1.0
+) -> None:
+    """Add `scale` times <v h>, <v> and <h>, means over cases, to `keep` times W, a and b."""
     scale /= len(v)
-    to["W"].addmm_(v.t(), h, alpha=scale)
-    to["a"].add_(v.sum(0), alpha=scale)
-    to["b"].add_(h.sum(0), alpha=scale)
+    to["W"].addmm_(v.t(), h, beta=keep, alpha=scale)
+    to["a"].mul_(keep).add_(v.sum(0), alpha=scale)
+    to["b"].mul_(keep).add_(h.sum(0), alpha=scale)
 
 
 def centre(p: Parameters, of_v: Tensor, of_h: Tensor) -> None:
