@@ -21,6 +21,7 @@ from dgm.inference import fit_classifier, fit_dbn, fit_rbm
 from dgm.inference.backprop import Backprop
 from dgm.inference.baselines import support_vectors
 from dgm.inference.up_down import UpDown
+from dgm.inference.weight_prior import NO_PRIOR, WeightPrior
 from dgm.models.classifier import Classifier
 from dgm.models.dbn import DBN
 from dgm.models.neighbours import classify, neighbours, vote
@@ -67,6 +68,27 @@ def test_backprop_is_the_two_recursions() -> None:
         velocity = 0.8 * velocity + 0.3 * (net.parameters.gradient - 0.01 * theta)
         theta = theta + velocity
         torch.testing.assert_close(net.flat, theta)
+
+
+def test_a_prior_pulls_at_the_first_layer_alone() -> None:
+    """Oracle: the gradient without it, and that of the prior, which has a test of its own."""
+    generator = torch.Generator().manual_seed(0)
+    x, labels = torch.rand(6, 6, generator=generator), torch.tensor([2, 0, 1, 1, 2, 0])
+    prior, steps = WeightPrior(smoothness=0.1, shape=(2, 3)), []
+    net = Classifier([6, 5, 3])
+    net.initialise(generator)
+    start = net.flat.clone()
+    pull = torch.zeros(6, 5)
+    prior.add_gradient(net.mlp.layers[0].W, pull)
+    for of in (NO_PRIOR, prior):
+        net.flat.copy_(start)
+        Backprop(net, labels, rate=1.0, momentum=0.0, decay=0.0, prior=of).update(
+            x, torch.arange(6)
+        )
+        steps.append(net.flat - start)
+    difference = steps[1] - steps[0]
+    torch.testing.assert_close(difference[:30].view(6, 5), pull, atol=1e-6, rtol=1e-4)
+    assert pull.abs().min() > 1e-4 and (difference[30:] == 0).all()
 
 
 def test_outputs_learn_alone_at_first_and_so_on_after_a_halt() -> None:

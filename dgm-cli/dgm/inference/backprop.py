@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from dgm.inference.weight_prior import NO_PRIOR, WeightPrior
 from dgm.models.classifier import Classifier
 
 
@@ -21,16 +22,22 @@ class Backprop:
         momentum: float,
         decay: float,
         outputs_alone: int = 0,
+        prior: WeightPrior = NO_PRIOR,
     ) -> None:
-        """`labels` (N,) are those of the images that `update` gets minibatches of."""
+        """`labels` (N,) are those of the images that `update` gets minibatches of.
+
+        The gradient is that of the `prior` of the first layer's weights too.
+        """
         self.net, self.labels = net, labels
         self.rate, self.momentum, self.decay = rate, momentum, decay
-        self.outputs_alone, self.done = outputs_alone, 0
+        self.outputs_alone, self.done, self.prior = outputs_alone, 0, prior
         self.velocity = torch.zeros_like(net.flat)
 
     def update(self, x: Tensor, indices: Tensor) -> Tensor:
         """One step; returns the mean of -log p(label|x) before it."""
         loss = self.net.backward(x, self.labels[indices])
+        first_layer = self.net.mlp.layers[0]
+        self.prior.add_gradient(first_layer.W, first_layer.dW)
         theta, gradient, velocity = self.net.flat, self.net.parameters.gradient, self.velocity
         if self.done < self.outputs_alone:
             first = len(theta) - self.net.outputs

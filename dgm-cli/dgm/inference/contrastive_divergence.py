@@ -20,13 +20,12 @@ import torch
 from torch import Tensor
 
 from dgm.draws import bernoulli
-from dgm.inference.weight_prior import WeightPrior
+from dgm.inference.weight_prior import NO_PRIOR, WeightPrior
 from dgm.models.parameters import Parameters
 from dgm.models.rbm import RBM
 from dgm.passes import squared_distance
 
 SLIDE = 0.01  # share of each minibatch in the running means that centred units differ from
-NO_PRIOR = WeightPrior()
 
 
 class ContrastiveDivergence:

@@ -15,6 +15,7 @@ from dgm.data.minibatches import Minibatches
 from dgm.inference.backprop import Backprop
 from dgm.inference.epochs import epochs
 from dgm.inference.fit_rbm import DrawnGreedySettings, greedy, stack_of
+from dgm.inference.weight_prior import WeightPrior
 from dgm.models.classifier import Classifier
 from dgm.passes import Units
 from dgm.trial import Trial
@@ -36,6 +37,9 @@ class ClassifierSettings(DrawnGreedySettings):
     )
     decays: list[Annotated[float, Field(ge=0)]] = Field(
         [0.0], min_length=1, description="of the weights, to choose from"
+    )
+    smoothness: float = Field(
+        0.0, ge=0, description="decay of differences between neighbouring pixels' weights"
     )
     momentum: float = Field(0.9, ge=0, lt=1, description="0.5 in the first five epochs")
     backprop_epochs: int = Field(60, gt=0, description="passes over the images")
@@ -101,5 +105,7 @@ def _train(
     """Epochs of backpropagation, the rate falling to 0."""
     batches = Minibatches(x, settings.batch, trial.generator)
     alone = settings.outputs_alone * batches.per_epoch
-    learner = Backprop(net, classes, rate, settings.momentum, decay, alone)
+    rows, columns = trial.data.shape
+    prior = WeightPrior(smoothness=settings.smoothness, shape=(rows, columns))
+    learner = Backprop(net, classes, rate, settings.momentum, decay, alone, prior)
     return epochs(trial, phase, learner, batches, settings.backprop_epochs, net=net)

@@ -41,3 +41,6 @@ class WeightPrior:
                 step = image.narrow(side, 1, last) - image.narrow(side, 0, last)
                 slope.narrow(side, 0, last).add_(step, alpha=self.smoothness)
                 slope.narrow(side, 1, last).add_(step, alpha=-self.smoothness)
+
+
+NO_PRIOR = WeightPrior()
