@@ -100,6 +100,28 @@ def test_nothing_is_above_the_best_ranking(tmp_path: Path) -> None:
         assert by_method[method][255] > 1 / 16  # chance
 
 
+def test_the_perfect_ranking_is_short_of_documents_only(tmp_path: Path) -> None:
+    found = run(tmp_path / "a", method="perfect", code=0)
+    same = data.load("synthetic_documents").test.topics.sum(0)  # one topic each
+    for k, value in found.items():
+        most = np.minimum(same - 1, k) / k
+        assert value == pytest.approx((same * most).sum() / same.sum())
+    assert found[255] < 1
+
+
+def test_words_as_scikit_learn_weighs_them() -> None:
+    documents = data.load("synthetic_documents")
+    counts = documents.train.counts, documents.test.counts
+    logs = [np.log1p(of.toarray()) for of in counts]
+    for found, log in zip(document_retrieval.weighted("log", *counts), logs, strict=True):
+        np.testing.assert_allclose(found.toarray(), log)
+    in_how_many = (logs[0] > 0).sum(0)
+    idf = np.log((1 + len(logs[0])) / (1 + in_how_many)) + 1
+    for found, log in zip(document_retrieval.weighted("log_idf", *counts), logs, strict=True):
+        np.testing.assert_allclose(found.toarray(), log * idf)
+    assert document_retrieval.weighted("counts", *counts)[1] is counts[1]
+
+
 def test_where_the_autoencoder_is_above(tmp_path: Path) -> None:
     cutoffs = [1, 3, 7, 15, 31]
     rows = {
@@ -107,6 +129,7 @@ def test_where_the_autoencoder_is_above(tmp_path: Path) -> None:
         ("autoencoder", 10, 1): [0.3, 0.5, 0.5, 0.5, 0.5],
         ("lsa", 10, 0): [0.2, 0.4, 0.4, 0.4, 0.4],
         ("lsa", 50, 0): [0.9, 0.9, 0.9, 0.4, 0.4],
+        ("lsa_idf", 10, 0): [0.0, 0.6, 0.6, 0.4, 0.6],
     }
     table = pd.DataFrame(
         [
@@ -125,6 +148,8 @@ def test_where_the_autoencoder_is_above(tmp_path: Path) -> None:
         ("above_lsa50_from3/reuters", 1): pytest.approx(1 / 2),
         ("above_lsa50_from15/reuters", 0): pytest.approx(1 / 2),
         ("above_lsa50_from15/reuters", 1): 1.0,
+        ("above_lsa_idf10_from1/reuters", 0): pytest.approx(2 / 5),
+        ("above_lsa_idf10_from1/reuters", 1): pytest.approx(2 / 5),
     }
     assert Metric("precision/reuters/lsa10/at15", 0, 0.4) in metrics
 

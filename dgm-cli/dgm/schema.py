@@ -24,6 +24,7 @@ COLLECTIONS = (
     "newsgroups_unstripped",
     "newsgroups_bow",
     "reuters",
+    "rcv1",
     "synthetic_documents",
 )
 CODES = ("clustered_codes", "isotropic_codes")

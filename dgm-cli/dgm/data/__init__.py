@@ -30,6 +30,7 @@ TITLES = {
     "newsgroups_unstripped": "20 Newsgroups, nothing stripped",
     "newsgroups_bow": "20 Newsgroups, ready bags",
     "reuters": "Reuters-21578",
+    "rcv1": "RCV1-v2",
     "synthetic_documents": "Synthetic documents",
     "clustered_codes": "Generated codes, clustered",
     "isotropic_codes": "Generated codes, isotropic",

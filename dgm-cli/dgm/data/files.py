@@ -27,10 +27,11 @@ class File(NamedTuple):
     What is in it: a .gz decompressed, the numbers of a .npy or .mat in the order in which they
     lie. The same content may also be found in a file of another name, or without its .gz. Where
     only a rebuilt file could be had here, the published one differs and is known by its own hash.
+    Of a file that nobody here has seen neither is known, and it is taken as it is.
     """
 
     name: str
-    content_sha256: str
+    content_sha256: str | None
     published_sha256: str | None  # None: the publisher's is not known, and the content decides
     also: tuple[str, ...] = ()
     folder: str = ""  # where it lies when that is not the folder of the set's name
@@ -93,7 +94,8 @@ def _read(path: Path, data: str, file: File) -> bytes:
     except Exception as error:  # of whatever kind: scipy's reader has many
         said = " ".join(str(error).split())
         raise BadInput(f"{path}: is truncated or damaged ({said}); {_remedy(data)}") from error
-    if file.content_sha256 != _sha256(content) and file.published_sha256 != _sha256(raw):
+    hashes = {file.content_sha256, file.published_sha256} - {None}
+    if hashes and hashes.isdisjoint((_sha256(content), _sha256(raw))):
         raise BadInput(f"{path}: is not {data}'s (its SHA-256 is another); {_remedy(data)}")
     return content
 
@@ -140,8 +142,9 @@ def fetch(data: str, files: Sequence[File], mirrors: Sequence[str]) -> list[Path
     folder = wanted[0].within(cache_folder(), data)  # a set's files lie together
     answering = _answering(mirrors, wanted[0].name)
     if not answering:
+        said = f"no mirror answered within {GIVE_UP:.0f} s" if mirrors else "cannot be downloaded"
         raise MissingData(
-            f"{data}: no mirror answered within {GIVE_UP:.0f} s; "
+            f"{data}: {said}; "
             f"put {', '.join(file.name for file in wanted)} into {folder} "
             f"or set DGM_DATA to the folder that holds {wanted[0].folder or data}/"
         )

@@ -9,6 +9,7 @@ ranked by the cosine of their codes to it. Topics are not learned from. At the p
 are generated, and the search is that of `dgm.inference.retrieval`.
 """
 
+import itertools
 from collections.abc import Iterator
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -51,10 +52,14 @@ COLORS = {
     "autoencoder10": plotting.BLUE,
     "lsa10": plotting.ORANGE,
     "lsa50": plotting.RED,
+    "lsa_idf10": plotting.PURPLE,
+    "lsa_idf50": plotting.SKY,
     "tfidf": plotting.GREEN,
     "best": plotting.BLACK,
+    "perfect": "grey",
     "codes10": plotting.BLUE,
 }
+LSA = {"lsa": "LSA", "lsa_idf": "LSA of TF-IDF"}  # the paper's, and a stronger one
 CLOUDS = 2  # numbers of a code that is drawn as a point
 SHOWN = 6  # groups of topics with a colour of their own
 QUERIES = 500  # ranked at once
@@ -66,18 +71,21 @@ class Settings(AutoencoderSettings):
     sets: ClassVar[tuple[str, ...]] = (*COLLECTIONS, *CODES)
 
     row: str = Field("autoencoder", description="the row's name")
-    method: Literal["autoencoder", "lsa", "tfidf", "best", "codes"] = Field(
+    method: Literal["autoencoder", "lsa", "tfidf", "best", "perfect", "codes"] = Field(
         "autoencoder",
-        description="lsa: singular vectors of log(1 + count); tfidf: all words; "
+        description="lsa: singular vectors; tfidf: all words as log_idf; "
         "best: the topics' posterior, where the collection was drawn from a known model; "
+        "perfect: every document that shares a topic before all others; "
         "codes: the data are codes already",
     )
     layers: list[Annotated[int, Field(gt=0)]] = Field(
         [500, 250, 125], description="logistic units between words and code"
     )
     code: int = Field(10, ge=0, description="numbers of the code; 0 where it is all words")
-    words: Literal["log", "counts"] = Field(
-        "log", description="what the autoencoder sees of a document: log(1 + count), or counts"
+    words: Literal["counts", "log", "log_idf"] = Field(
+        "log",
+        description="what autoencoder and lsa see of a document: counts, log(1 + count), or that "
+        "times the word's inverse document frequency",
     )
     judged: Literal["test", "validation"] = Field(
         "test",
@@ -113,7 +121,7 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
         raise BadInput(f"{documents.name}: nobody knows its best ranking; method: best")
     codes, models = represent(settings, trial, train, judged)
     topics = torch.from_numpy(judged.topics).to(trial.device)
-    score(trial, codes, topics, cosine=settings.method != "best")
+    score(trial, codes, topics, cosine=settings.method not in ("best", "perfect"))
     arrays = {}
     if codes.shape[1] == CLOUDS:
         arrays["cloud"] = np.asarray(codes)
@@ -124,32 +132,40 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
 def represent(
     settings: Settings, trial: Trial, train: Bags, judged: Bags
 ) -> tuple[np.ndarray | csr_array, dict[str, Any]]:
-    """Rows whose cosines rank the judged documents (of the best method, whose products), and the
-    model to keep."""
+    """Rows whose cosines rank the judged documents (of the best and perfect method, whose
+    products), and the model to keep."""
+    if settings.method == "best":
+        return np.exp(synthetic_documents.log_posterior(judged.counts)), {}
+    if settings.method == "perfect":
+        return judged.topics.astype(np.float32), {}
+    words = "log_idf" if settings.method == "tfidf" else settings.words
+    seen, of_judged = weighted(words, train.counts, judged.counts)
     if settings.method == "tfidf":
-        from sklearn.feature_extraction.text import TfidfTransformer
-
-        return csr_array(TfidfTransformer().fit(train.counts).transform(judged.counts)), {}
+        return of_judged, {}
     if settings.method == "lsa":
         from sklearn.decomposition import TruncatedSVD
 
         svd = TruncatedSVD(settings.code, algorithm="arpack", random_state=0)
-        return svd.fit(logs(train)).transform(logs(judged)), {}
-    if settings.method == "best":
-        return np.exp(synthetic_documents.log_posterior(judged.counts)), {}
-    x, of_judged = (
-        torch.from_numpy((logs(bags) if settings.words == "log" else bags.counts).toarray())
-        .float()
-        .to(trial.device)
-        for bags in (train, judged)
+        return svd.fit(seen).transform(of_judged), {}
+    x, x_judged = (
+        torch.from_numpy(of.astype(np.float32).toarray()).to(trial.device)
+        for of in (seen, of_judged)
     )
-    net = fit_autoencoder(settings, trial, x, {"train": x, settings.judged: of_judged}, "softmax")
-    return net.encode(of_judged).cpu().numpy(), {"autoencoder": net}
+    net = fit_autoencoder(settings, trial, x, {"train": x, settings.judged: x_judged}, "softmax")
+    return net.encode(x_judged).cpu().numpy(), {"autoencoder": net}
 
 
-def logs(bags: Bags) -> csr_array:
-    """log(1 + count)."""
-    return csr_array(bags.counts.astype(float).log1p())
+def weighted(words: str, *counts: csr_array) -> list[csr_array]:
+    """Counts as settings.words says; inverse frequencies are those of the first documents."""
+    if words == "counts":
+        return list(counts)
+    logs = [csr_array(of.astype(float).log1p()) for of in counts]
+    if words == "log":
+        return logs
+    from sklearn.feature_extraction.text import TfidfTransformer
+
+    idf = TfidfTransformer(norm=None).fit(logs[0])
+    return [csr_array(idf.transform(of)) for of in logs]
 
 
 def score(trial: Trial, codes: np.ndarray | csr_array, topics: Tensor, cosine: bool) -> None:
@@ -169,7 +185,7 @@ def score(trial: Trial, codes: np.ndarray | csr_array, topics: Tensor, cosine: b
         cosines = torch.from_numpy(np.asarray(dense / lengths)).to(topics.device)
         both = topics[own] @ topics.T
         by_measure = {"precision": (both > 0).float()}
-        if several:
+        if several and cosine:  # no other ranking was made for it
             by_measure["jaccard"] = both / (topics[own].sum(1)[:, None] + topics.sum(1) - both)
         for measure, gains in by_measure.items():
             found = mean_gains(cosines, gains, torch.from_numpy(own).to(topics.device), cutoffs)
@@ -226,13 +242,14 @@ def summarise(artifacts: Artifacts) -> Iterator[Metric]:
             (row, code): of.set_index(["seed", "retrieved"])["value"]
             for (row, code), of in rows.groupby(["row", "code"])
         }
-        for code, first in ((10, 1), (50, 3), (50, 15)):
-            ours, theirs = by_row.get(("autoencoder", 10)), by_row.get(("lsa", code))
+        ours = by_row.get(("autoencoder", 10))
+        for row, (code, first) in itertools.product(LSA, ((10, 1), (50, 3), (50, 15))):
+            theirs = by_row.get((row, code))
             if ours is None or theirs is None:
                 continue
             for seed in ours.index.unique("seed"):
                 lead = (ours[seed] - theirs[theirs.index[0][0]]).loc[first:]
-                name = f"above_lsa{code}_from{first}/{NAMES.get(str(data), data)}"
+                name = f"above_{row}{code}_from{first}/{NAMES.get(str(data), data)}"
                 yield Metric(name, seed, float((lead > 0).mean()))
 
 
@@ -305,7 +322,7 @@ def curves_figure(precision: pd.DataFrame) -> Figure:
 
 def look(cell: dict[str, Any]) -> str:
     """A row in the legend: "LSA, 10"."""
-    title = {"lsa": "LSA", "tfidf": "TF-IDF"}.get(cell["row"], cell["row"])
+    title = {**LSA, "tfidf": "TF-IDF"}.get(cell["row"], cell["row"])
     return f"{title}, {cell['code']}" if cell["code"] else title
 
 

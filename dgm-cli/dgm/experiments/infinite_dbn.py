@@ -29,7 +29,7 @@ from dgm.recipe import TrialSettings
 from dgm.results import Metric, by_cell, own_axes
 from dgm.trial import Artifacts, Trial
 
-REVISION = 1
+REVISION = 2
 AXES = ["data", "part", "hidden"]
 DEPTHS = [1, 3, 11, 101, 1001, 10_001]  # layers of directed weights that summary and figure show
 NEAR = 1e-3  # the total variation whose depth is reported
@@ -159,11 +159,8 @@ def fantasies(settings: Settings, trial: Trial, rbm: RBM, train: Tensor) -> Arti
         energy = rbm.free_energy(images)
         stderr = energy.std().item() / n**0.5
         trial.record("energies", sampler=name, free_energy=energy.mean().item(), stderr=stderr)
-    means = [
-        rbm.visible_mean(rbm.hidden_mean(images[:SHOWN])) if name != "1" else images[:SHOWN]
-        for name, images in shown.items()
-    ]
-    arrays = {"fantasies": plotting.grey(torch.cat(means), trial.data.shape)}
+    images = torch.cat([images[:SHOWN] for images in shown.values()])
+    arrays = {"fantasies": plotting.grey(images, trial.data.shape)}
     return Artifacts(trial.tables(), arrays, {"rbm": rbm})
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pydantic
 import torch
+from matplotlib import patheffects
 from matplotlib.figure import Figure
 from pydantic import Field
 from torch import Tensor
@@ -22,7 +23,7 @@ from dgm.models.neighbours import classify
 from dgm.results import Metric, by_cell, own_axes, read_label
 from dgm.trial import Artifacts, Trial
 
-REVISION = 1
+REVISION = 2
 AXES = ["data", "decoder"]
 FOUND = 0.01  # of the grid's images, from which on a digit counts as found there
 
@@ -50,9 +51,13 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     data = trial.data
     of_data = torch.nn.functional.pdist(data.test[: len(manifold)]).mean().item()
     trial.record("smoothness", neighbours=neighbours, pairs=pairs, test_pairs=of_data)
+    posterior = model.encoder(evaluated["test"]).mean.cpu()
+    reach = float(grid(settings.side).max())
+    outside = float((posterior.abs() > reach).any(1).double().mean())
+    trial.record("reach", grid=reach, outside=outside)
     arrays = {
         "manifold": plotting.grey(manifold, data.shape),
-        "posterior": model.encoder(evaluated["test"]).mean.cpu().numpy(),
+        "posterior": posterior.numpy(),
         "labels": data.labels["test"].numpy().astype(np.int16),
     }
     if data.classes:
@@ -92,6 +97,8 @@ def summarise(artifacts: Artifacts) -> Iterator[Metric]:
         smoothness, spread = rows["neighbours"] / rows["pairs"], rows["pairs"] / rows["test_pairs"]
         yield Metric(f"manifold_smoothness{ending(cell)}", cell["seed"], smoothness.item())
         yield Metric(f"manifold_spread{ending(cell)}", cell["seed"], spread.item())
+    for cell, rows in by_cell(tables["reach"]):
+        yield Metric(f"posterior_outside_grid{ending(cell)}", cell["seed"], rows["outside"].item())
     for cell, rows in by_cell(tables["digits"]) if "digits" in tables else []:
         found = rows["images"] >= FOUND * rows["images"].sum()
         yield Metric(f"manifold_digits{ending(cell)}", cell["seed"], int(found.sum()))
@@ -111,12 +118,16 @@ def draw(artifacts: Artifacts) -> dict[str, Figure]:
         if name not in figures:
             posterior, labels = (artifacts.arrays[of][label] for of in ("posterior", "labels"))
             figures[name] = plotting.picture(manifold, round(len(manifold) ** 0.5))
-            figures[f"{name}_posterior"] = posterior_figure(posterior, labels, about["data"])
+            reach = float(grid(round(len(manifold) ** 0.5)).max())
+            figures[f"{name}_posterior"] = posterior_figure(posterior, labels, reach, about["data"])
     return figures
 
 
-def posterior_figure(posterior: np.ndarray, labels: np.ndarray, data: str) -> Figure:
-    """Posterior means of test images, coloured by digit, or by time where they are a film's."""
+def posterior_figure(
+    posterior: np.ndarray, labels: np.ndarray, grid_reach: float, data: str
+) -> Figure:
+    """Posterior means of test images, coloured by digit, or by time where they are a film's; a few
+    far ones are cut off. The square is what the manifold's grid spans."""
     figure = plotting.panels(columns=1, width=5.2, height=4.3)
     (axes,) = figure.axes
     faces = data == "frey_faces"
@@ -134,7 +145,12 @@ def posterior_figure(posterior: np.ndarray, labels: np.ndarray, data: str) -> Fi
     bar = figure.colorbar(points, ax=axes, label="frame of the film" if faces else "digit")
     if not faces:
         bar.set_ticks(range(10))
-    reach = 1.05 * float(np.abs(posterior).max())
+        for digit in np.unique(labels):  # where half are on either side, in case colours fail
+            x, y = np.median(posterior[labels == digit], axis=0)
+            text = axes.text(x, y, str(digit), ha="center", va="center", fontweight="bold")
+            text.set_path_effects([patheffects.withStroke(linewidth=3, foreground="white")])
+    axes.plot(*grid_reach * np.array([[-1, 1, 1, -1, -1], [-1, -1, 1, 1, -1]]), "k--", linewidth=1)
+    reach = max(1.1 * grid_reach, 1.05 * float(np.quantile(np.abs(posterior), 0.998)))
     axes.set(xlabel="$z_1$", ylabel="$z_2$", xlim=(-reach, reach), ylim=(-reach, reach))
     axes.set_title(f"{TITLES[data]}: posterior means, test")
     axes.set_axisbelow(True)

@@ -243,6 +243,8 @@ def summarise(artifacts: Artifacts) -> Iterator[Metric]:
         epochs[repr(cell)] = best.name
         for split in ("test", "train"):
             yield Metric(f"{split}_log_likelihood/{name}", seed, best[split])
+        at_end = by_split.loc[by_split.index.max(), "test"]
+        yield Metric(f"test_log_likelihood_at_end/{name}", seed, at_end)
         at_best = rows[(rows["epoch"] == best.name) & (rows["split"] == "test")]
         yield Metric(f"ais_interval/{name}", seed, (at_best["high"] - at_best["low"]).item())
         effective = partition[repr(cell)].loc[best.name, "effective_chains"]
