@@ -3,8 +3,8 @@
 Hinton & Salakhutdinov (2006), Figure 2B. The net: `dgm.models.autoencoder`; its learning:
 `dgm.inference.fit_autoencoder`; PCA: `dgm.models.pca`.
 
-All 60,000 images that are not for testing are learned from, as in the paper. Nothing is chosen on
-test images: settings were, with `judged: validation`, on validation images that were left out.
+All 60,000 images that are not for testing are learned from, as in the paper. A run chooses nothing;
+settings were chosen, with `judged: validation`, on validation images that were left out.
 """
 
 from collections.abc import Callable, Iterator
@@ -38,6 +38,7 @@ ROWS = {  # as the figures name and colour them, in their order
     "autoencoder": ("autoencoder", plotting.BLUE),
     "autoencoder_adam": ("autoencoder, Adam", plotting.GREEN),
     "autoencoder_shifted": ("Adam, shifted images", plotting.SKY),
+    "autoencoder_short": ("Adam, a tenth of the epochs", plotting.BLUE),
     "not_pretrained": ("without pre-training", plotting.PURPLE),
     "logistic_pca": ("logistic PCA", plotting.ORANGE),
     "logistic_pca_best_codes": ("logistic PCA, best codes", plotting.RED),
@@ -168,14 +169,14 @@ def look(name: str) -> tuple[str, str]:
 
 
 def codes_figure(errors: pd.DataFrame) -> Figure:
-    """Squared error against the numbers of a code."""
+    """Squared error against the numbers of a code; of a row with one size, a point."""
     figure = plotting.panels(columns=1, width=6.0, height=3.9)
     (axes,) = figure.axes
     for key, rows in errors.groupby(["row", "stage"], sort=False):
-        if rows["code"].nunique() > 1:
-            title, color = look(named(*key))
-            by_code = rows.groupby("code")["squared_error"].mean()
-            axes.plot(by_code.index, by_code, "o-", color=color, label=title)
+        title, color = look(named(*key))
+        by_code = rows.groupby("code")["squared_error"].mean()
+        style = "o-" if len(by_code) > 1 else "D"
+        axes.plot(by_code.index, by_code, style, color=color, markersize=5, label=title)
     axes.set(
         xlabel="numbers in the code", ylabel="squared error, summed over pixels", ylim=(0, None)
     )
