@@ -23,7 +23,7 @@ from dgm.models.neighbours import classify
 from dgm.results import Metric, by_cell, own_axes, read_label
 from dgm.trial import Artifacts, Trial
 
-REVISION = 2
+REVISION = 1
 AXES = ["data", "decoder"]
 FOUND = 0.01  # of the grid's images, from which on a digit counts as found there
 
@@ -51,13 +51,9 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     data = trial.data
     of_data = torch.nn.functional.pdist(data.test[: len(manifold)]).mean().item()
     trial.record("smoothness", neighbours=neighbours, pairs=pairs, test_pairs=of_data)
-    posterior = model.encoder(evaluated["test"]).mean.cpu()
-    reach = float(grid(settings.side).max())
-    outside = float((posterior.abs() > reach).any(1).double().mean())
-    trial.record("reach", grid=reach, outside=outside)
     arrays = {
         "manifold": plotting.grey(manifold, data.shape),
-        "posterior": posterior.numpy(),
+        "posterior": model.encoder(evaluated["test"]).mean.cpu().numpy(),
         "labels": data.labels["test"].numpy().astype(np.int16),
     }
     if data.classes:
@@ -76,6 +72,11 @@ def grid(side: int) -> Tensor:
     across = torch.special.ndtri((torch.arange(side, dtype=torch.float64) + 0.5) / side)
     second, first = torch.meshgrid(across.flip(0), across, indexing="ij")
     return torch.stack([first.flatten(), second.flatten()], 1).float()
+
+
+def reach(manifold: np.ndarray) -> float:
+    """The largest coordinate of the grid whose images these are."""
+    return float(grid(round(len(manifold) ** 0.5)).max())
 
 
 def distances(manifold: Tensor, side: int) -> tuple[float, float]:
@@ -97,8 +98,10 @@ def summarise(artifacts: Artifacts) -> Iterator[Metric]:
         smoothness, spread = rows["neighbours"] / rows["pairs"], rows["pairs"] / rows["test_pairs"]
         yield Metric(f"manifold_smoothness{ending(cell)}", cell["seed"], smoothness.item())
         yield Metric(f"manifold_spread{ending(cell)}", cell["seed"], spread.item())
-    for cell, rows in by_cell(tables["reach"]):
-        yield Metric(f"posterior_outside_grid{ending(cell)}", cell["seed"], rows["outside"].item())
+    for label, posterior in artifacts.arrays["posterior"].items():
+        cell = read_label(label)
+        outside = np.abs(posterior).max(1) > reach(artifacts.arrays["manifold"][label])
+        yield Metric(f"posterior_outside_grid{ending(cell)}", cell["seed"], float(outside.mean()))
     for cell, rows in by_cell(tables["digits"]) if "digits" in tables else []:
         found = rows["images"] >= FOUND * rows["images"].sum()
         yield Metric(f"manifold_digits{ending(cell)}", cell["seed"], int(found.sum()))
@@ -118,8 +121,9 @@ def draw(artifacts: Artifacts) -> dict[str, Figure]:
         if name not in figures:
             posterior, labels = (artifacts.arrays[of][label] for of in ("posterior", "labels"))
             figures[name] = plotting.picture(manifold, round(len(manifold) ** 0.5))
-            reach = float(grid(round(len(manifold) ** 0.5)).max())
-            figures[f"{name}_posterior"] = posterior_figure(posterior, labels, reach, about["data"])
+            figures[f"{name}_posterior"] = posterior_figure(
+                posterior, labels, reach(manifold), about["data"]
+            )
     return figures
 
 
@@ -150,8 +154,8 @@ def posterior_figure(
             text = axes.text(x, y, str(digit), ha="center", va="center", fontweight="bold")
             text.set_path_effects([patheffects.withStroke(linewidth=3, foreground="white")])
     axes.plot(*grid_reach * np.array([[-1, 1, 1, -1, -1], [-1, -1, 1, 1, -1]]), "k--", linewidth=1)
-    reach = max(1.1 * grid_reach, 1.05 * float(np.quantile(np.abs(posterior), 0.998)))
-    axes.set(xlabel="$z_1$", ylabel="$z_2$", xlim=(-reach, reach), ylim=(-reach, reach))
+    far = max(1.1 * grid_reach, 1.05 * float(np.quantile(np.abs(posterior), 0.998)))
+    axes.set(xlabel="$z_1$", ylabel="$z_2$", xlim=(-far, far), ylim=(-far, far))
     axes.set_title(f"{TITLES[data]}: posterior means, test")
     axes.set_axisbelow(True)
     axes.set_box_aspect(1)
