@@ -149,8 +149,9 @@ def posterior_figure(
     bar = figure.colorbar(points, ax=axes, label="frame of the film" if faces else "digit")
     if not faces:
         bar.set_ticks(range(10))
-        for digit in np.unique(labels):  # where half are on either side, in case colours fail
-            x, y = np.median(posterior[labels == digit], axis=0)
+        digits = np.unique(labels)
+        middles = [np.median(posterior[labels == digit], axis=0) for digit in digits]
+        for digit, (x, y) in zip(digits, apart(np.array(middles), 0.4), strict=True):
             text = axes.text(x, y, str(digit), ha="center", va="center", fontweight="bold")
             text.set_path_effects([patheffects.withStroke(linewidth=3, foreground="white")])
     axes.plot(*grid_reach * np.array([[-1, 1, 1, -1, -1], [-1, -1, 1, 1, -1]]), "k--", linewidth=1)
@@ -160,3 +161,14 @@ def posterior_figure(
     axes.set_axisbelow(True)
     axes.set_box_aspect(1)
     return figure
+
+
+def apart(points: np.ndarray, least: float) -> np.ndarray:
+    """Points (n, 2), those nearer to each other than `least` pushed asunder."""
+    points = points.copy()
+    for _ in range(100):
+        between = points[:, None] - points
+        distance = np.hypot(*between.T).T + np.eye(len(points)) * least
+        push = np.maximum(0, least - distance) / np.maximum(distance, 1e-9)
+        points += 0.25 * (push[..., None] * between).sum(1)
+    return points
