@@ -311,7 +311,8 @@ def curves_figure(precision: pd.DataFrame) -> Figure:
                 label = f"paper, RCV1: {name}"
                 axes.plot(range(len(CUTOFFS)), values, "--", color=color, linewidth=1, label=label)
         axes.set_xticks(range(len(CUTOFFS)), [str(k) for k in CUTOFFS], rotation=60)
-        axes.set(title=TITLES[data], ylim=(0, 1.05 * axes.get_ylim()[1]))
+        top = max([0.45, *panel.loc[panel["row"] != "perfect", "value"]])  # above the paper's
+        axes.set(title=TITLES[data], ylim=(0, 1.1 * top))
     for axes in figure.axes[max(0, len(sets) - columns) : len(sets)]:
         axes.set_xlabel("retrieved documents")
     for axes in figure.axes[::columns]:
