@@ -101,7 +101,9 @@ def summarise(artifacts: Artifacts) -> Iterator[Metric]:
     for label, posterior in artifacts.arrays["posterior"].items():
         cell = read_label(label)
         outside = np.abs(posterior).max(1) > reach(artifacts.arrays["manifold"][label])
-        yield Metric(f"posterior_outside_grid{ending(cell)}", cell["seed"], float(outside.mean()))
+        yield Metric(
+            f"posterior_outside_grid{ending(cell)}", int(cell["seed"]), float(outside.mean())
+        )
     for cell, rows in by_cell(tables["digits"]) if "digits" in tables else []:
         found = rows["images"] >= FOUND * rows["images"].sum()
         yield Metric(f"manifold_digits{ending(cell)}", cell["seed"], int(found.sum()))
