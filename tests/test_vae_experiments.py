@@ -327,7 +327,8 @@ def test_the_summary_of_a_manifold() -> None:
 def test_labels_are_pushed_apart() -> None:
     points = np.array([[0.0, 0.0], [0.1, 0.0], [5.0, 5.0]])
     found = latent_manifold.apart(points, 0.4)
-    np.testing.assert_allclose(found, [[-0.15, 0], [0.25, 0], [5, 5]], atol=0.01)
+    expected = np.array([[-0.15, 0.0], [0.25, 0.0], [5.0, 5.0]])
+    np.testing.assert_allclose(found, expected, atol=0.01)
 
 
 def test_a_trial_without_classes_has_no_digits(tmp_path: Path) -> None:
