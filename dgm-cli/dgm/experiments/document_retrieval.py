@@ -62,7 +62,7 @@ COLORS = {
 LSA = {"lsa": "LSA", "lsa_idf": "LSA of TF-IDF"}  # the paper's, and a stronger one
 CLOUDS = 2  # numbers of a code that is drawn as a point
 SHOWN = 6  # groups of topics with a colour of their own
-QUERIES = 500  # ranked at once
+QUERIES, COSINES = 500, 20_000_000  # ranked at once, at most; 2 GB or so
 
 
 class Settings(AutoencoderSettings):
@@ -177,8 +177,9 @@ def score(trial: Trial, codes: np.ndarray | csr_array, topics: Tensor, cosine: b
     if not cutoffs:
         raise BadInput(f"{trial.data.name}: {n} documents, and so no others to retrieve")
     sums: dict[str, Tensor] = {}
-    for first in range(0, n, QUERIES):
-        own = np.arange(first, min(first + QUERIES, n))
+    at_once = max(1, min(QUERIES, COSINES // n))
+    for first in range(0, n, at_once):
+        own = np.arange(first, min(first + at_once, n))
         product = codes[own] @ codes.T
         dense = product.toarray() if isinstance(product, csr_array) else product
         lengths = np.maximum(norms[own][:, None] * norms, 1e-30)
