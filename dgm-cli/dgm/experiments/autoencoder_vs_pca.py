@@ -13,7 +13,9 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 from pydantic import Field
 from torch import Tensor
 
@@ -38,7 +40,7 @@ ROWS = {  # as the figures name and colour them, in their order
     "autoencoder": ("autoencoder", plotting.BLUE),
     "autoencoder_adam": ("autoencoder, Adam", plotting.GREEN),
     "autoencoder_shifted": ("Adam, shifted images", plotting.SKY),
-    "autoencoder_brief": ("Adam, ten epochs", plotting.BLUE),
+    "autoencoder_brief": ("Adam, ten epochs", "#8C564B"),
     "not_pretrained_brief": ("ten epochs, not pre-trained", plotting.PURPLE),
     "not_pretrained": ("without pre-training", plotting.PURPLE),
     "logistic_pca": ("logistic PCA", plotting.ORANGE),
@@ -171,18 +173,25 @@ def look(name: str) -> tuple[str, str]:
 
 def codes_figure(errors: pd.DataFrame) -> Figure:
     """Squared error against the numbers of a code; of a row with one size, a point."""
-    figure = plotting.panels(columns=1, width=6.0, height=3.9)
+    figure = plotting.panels(columns=1, width=6.0, height=4.6)
     (axes,) = figure.axes
     for key, rows in errors.groupby(["row", "stage"], sort=False):
         title, color = look(named(*key))
         by_code = rows.groupby("code")["squared_error"].mean()
         style = "o-" if len(by_code) > 1 else "D"
         axes.plot(by_code.index, by_code, style, color=color, markersize=5, label=title)
-    axes.set(
-        xlabel="numbers in the code", ylabel="squared error, summed over pixels", ylim=(0, None)
-    )
-    axes.legend()
+    log_of_errors(axes)
+    axes.set_xlabel("numbers in the code")
+    plotting.legend_below(figure, columns=2)
     return figure
+
+
+def log_of_errors(axes: Axes) -> None:
+    """The y axis: squared errors of a digit are from one to some tens."""
+    axes.set(yscale="log", ylabel="squared error, summed over pixels")
+    axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.yaxis.set_major_formatter(FormatStrFormatter("%g"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
 
 
 def tuning_figure(curves: pd.DataFrame) -> Figure:
@@ -197,6 +206,7 @@ def tuning_figure(curves: pd.DataFrame) -> Figure:
             label = f"{title}, training" if train else title
             kind = "train" if train else "test"
             plotting.seeds_line(axes, rows, "epoch", "squared_error", label, color, kind)
-    axes.set(xscale="log", xlabel="epochs", ylabel="squared error, summed over pixels")
+    log_of_errors(axes)
+    axes.set(xscale="log", xlabel="epochs")
     plotting.legend_below(figure, columns=2)
     return figure
