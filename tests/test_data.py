@@ -352,7 +352,7 @@ def test_damage_is_bad_input(own: Path, name: str, stored: bytes, said: str) -> 
         files.read("toy", TOY)
     message = str(caught.value)
     assert message.startswith(f"{own / name}: {said} (")
-    assert message.endswith("); remove it and `dgm data fetch toy`")
+    assert message.endswith("); remove it, and `dgm data fetch toy` gets it")
     assert "\n" not in message
     assert caught.value.exit_code == 2
 

@@ -310,16 +310,20 @@ def test_rcv1_is_read_from_its_token_files(own: Path) -> None:
 def test_rcv1_malformed(own: Path) -> None:
     def complaint(content: str) -> str:
         with pytest.raises(BadInput) as raised:
-            list(rcv1.tokens(content, "a.dat"))
+            list(rcv1.tokens(content, "a.dat", {"7"}))
         return str(raised.value)
 
     assert complaint(".W\noil\n") == "a.dat:1: should be .I number, not '.W'"
     assert complaint(".I 1\noil\n") == "a.dat:2: should be .W, not 'oil'"
     assert complaint(".I x\n.W\n") == "a.dat:1: should be another story's number: '.I x'"
     assert complaint(".I 1\n.W\n.I 1\n.W\n") == "a.dat:3: should be another story's number: '.I 1'"
+    assert complaint(".I 7\n.W\n") == "a.dat:1: should be another story's number: '.I 7'"
     assert complaint(".I 1\n") == "a.dat: ends where .W should be"
     with pytest.raises(BadInput, match="b:2: should be topic, story and 1, not 'M1 2'"):
         rcv1.topics_of("M1 1 1\nM1 2\n", "b")
+    with pytest.raises(BadInput, match="b:1: should be topic, story and 1, not ''"):
+        rcv1.topics_of("", "b")
+    assert list(rcv1.tokens(".I 1 \r\n.W\r\na b\r\n\r\n", "a.dat", set())) == [("1", ["a", "b"])]
 
 
 # --- its ready bags --------------------------------------------------------------------------

@@ -405,7 +405,9 @@ def data_list() -> None:
         if not listed:
             said = "needs no files"
         elif missing:
-            said = f"missing {', '.join(missing)}; `dgm data fetch {name}`"
+            said = f"missing {', '.join(missing)}"
+            if all(file.content_sha256 for file in listed):
+                said += f"; `dgm data fetch {name}`"
         else:
             said = str(files.find(name, listed[0]).parent)  # type: ignore[union-attr]
         click.echo(f"{name}: {said}")
@@ -436,7 +438,8 @@ def data_verify(names: tuple[str, ...]) -> None:
             continue
         for file in listed:
             files.read(name, file)
-        click.echo(f"{name}: whole: {sets.load(name).sizes}")
+        known = all(file.content_sha256 for file in listed)
+        click.echo(f"{name}: {'whole' if known else 'read'}: {sets.load(name).sizes}")
 
 
 def _debug() -> bool:

@@ -1,6 +1,7 @@
 """Data sets that are files: found in $DGM_DATA or the cache, fetched from mirrors, verified.
 
-A set has one folder. Nothing is used unless its content has the hash that is written here.
+A set has one folder. Nothing is used unless its content has the hash that is written here, where
+one is known.
 """
 
 import gzip
@@ -32,7 +33,7 @@ class File(NamedTuple):
 
     name: str
     content_sha256: str | None
-    published_sha256: str | None  # None: the publisher's is not known, and the content decides
+    published_sha256: str | None  # None: the publisher's is not known, and the content's decides
     also: tuple[str, ...] = ()
     folder: str = ""  # where it lies when that is not the folder of the set's name
 
@@ -76,9 +77,7 @@ def read(data: str, file: File) -> bytes:
     path = find(data, file)
     if path is None:
         looked = " or ".join(str(file.within(folder, data)) for folder in folders())
-        raise MissingData(
-            f"{data}: {file.name} is not in {looked}; `dgm data fetch {data}` gets it"
-        )
+        raise MissingData(f"{data}: {file.name} is not in {looked}; {_remedy(data, file)}")
     return _read(path, data, file)
 
 
@@ -93,10 +92,13 @@ def _read(path: Path, data: str, file: File) -> bytes:
         raise
     except Exception as error:  # of whatever kind: scipy's reader has many
         said = " ".join(str(error).split())
-        raise BadInput(f"{path}: is truncated or damaged ({said}); {_remedy(data)}") from error
+        raise BadInput(
+            f"{path}: is truncated or damaged ({said}); remove it, and {_remedy(data, file)}"
+        ) from error
     hashes = {file.content_sha256, file.published_sha256} - {None}
     if hashes and hashes.isdisjoint((_sha256(content), _sha256(raw))):
-        raise BadInput(f"{path}: is not {data}'s (its SHA-256 is another); {_remedy(data)}")
+        said = f"is not {data}'s (its SHA-256 is another)"
+        raise BadInput(f"{path}: {said}; remove it, and {_remedy(data, file)}")
     return content
 
 
@@ -124,8 +126,9 @@ CONTENT: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-def _remedy(data: str) -> str:
-    return f"remove it and `dgm data fetch {data}`"
+def _remedy(data: str, file: File) -> str:
+    known = file.content_sha256 or file.published_sha256
+    return f"`dgm data fetch {data}` gets it" if known else "only you can put it there"
 
 
 def fetch(data: str, files: Sequence[File], mirrors: Sequence[str]) -> list[Path]:

@@ -30,14 +30,15 @@ FILES = (*TOKENS, TOPICS)
 
 
 def load() -> Documents:
-    about = topics_of(files.read("rcv1", TOPICS).decode(), TOPICS.name)
+    about = topics_of(files.read("rcv1", TOPICS).decode("latin-1"), TOPICS.name)
     topics = sorted({topic for of in about.values() for topic in of})
     number = {topic: i for i, topic in enumerate(topics)}
     known: dict[str, int] = {}  # a number of each stem, in the order in which they come
     indicators: list[np.ndarray] = []
     stories, stems = [], []
+    seen: set[str] = set()
     for file in TOKENS:
-        for story, words in tokens(files.read("rcv1", file).decode("latin-1"), file.name):
+        for story, words in tokens(files.read("rcv1", file).decode("latin-1"), file.name, seen):
             if story not in about:
                 continue
             row = np.zeros(len(topics), bool)
@@ -45,8 +46,9 @@ def load() -> Documents:
             stories.append(np.full(len(words), len(indicators), np.int32))
             stems.append(np.array([known.setdefault(w, len(known)) for w in words], np.int32))
             indicators.append(row)
-    if about:
-        raise BadInput(f"{TOPICS.name}: story {next(iter(about))} has topics and no tokens")
+    if about or not indicators:
+        which = f"story {next(iter(about))}" if about else "no story"
+        raise BadInput(f"{TOPICS.name}: {which} has topics and no tokens")
     n = len(indicators)
     rows, columns = np.concatenate(stories), np.concatenate(stems)
     ones = np.ones(len(rows), np.int64)
@@ -69,40 +71,40 @@ def load() -> Documents:
     )
 
 
-def tokens(content: str, name: str) -> Iterator[tuple[int, list[str]]]:
+def tokens(content: str, name: str, seen: set[str]) -> Iterator[tuple[str, list[str]]]:
     """Each story's number and stems, of lines ".I number", ".W", stems, and an empty one.
 
-    BadInput, with file and line, where a line is another or a story comes twice.
+    BadInput, with file and line, where a line is another, or a story one of those seen, to which
+    it is added.
     """
-    seen: set[int] = set()
     words: list[str] = []
-    story, expected = 0, ".I number"
-    for number, line in enumerate(content.splitlines(), 1):
+    story, expected = "", ".I number"
+    for number, line in enumerate(map(str.rstrip, content.split("\n")), 1):
         if line.startswith(".I ") and expected in (".I number", "stems"):
             if expected == "stems":
                 yield story, words
             said = line[3:].strip()
-            if not said.isdecimal() or int(said) in seen:
+            if not said.isdecimal() or said in seen:
                 raise BadInput(f"{name}:{number}: should be another story's number: {line!r}")
-            story, words, expected = int(said), [], ".W"
+            story, words, expected = said, [], ".W"
             seen.add(story)
         elif line == ".W" and expected == ".W":
             expected = "stems"
         elif expected == "stems" and not line.startswith("."):
             words += line.split()
-        elif line.strip():
+        elif line:
             raise BadInput(f"{name}:{number}: should be {expected}, not {reprlib.repr(line)}")
     if expected != "stems":
         raise BadInput(f"{name}: ends where {expected} should be")
     yield story, words
 
 
-def topics_of(content: str, name: str) -> dict[int, list[str]]:
+def topics_of(content: str, name: str) -> dict[str, list[str]]:
     """The topics of each story, of lines "topic number 1"; BadInput, with file and line, else."""
-    about: dict[int, list[str]] = {}
-    for number, line in enumerate(content.splitlines(), 1):
+    about: dict[str, list[str]] = {}
+    for number, line in enumerate(content.rstrip("\n").split("\n"), 1):
         fields = line.split()
         if len(fields) != 3 or not fields[1].isdecimal() or fields[2] != "1":
             raise BadInput(f"{name}:{number}: should be topic, story and 1, not {line!r}")
-        about.setdefault(int(fields[1]), []).append(fields[0])
+        about.setdefault(fields[1], []).append(fields[0])
     return about

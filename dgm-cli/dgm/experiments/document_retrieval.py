@@ -56,7 +56,7 @@ COLORS = {
     "lsa_idf50": plotting.SKY,
     "tfidf": plotting.GREEN,
     "best": plotting.BLACK,
-    "perfect": "grey",
+    "perfect": "#8C564B",
     "codes10": plotting.BLUE,
 }
 LSA = {"lsa": "LSA", "lsa_idf": "LSA of TF-IDF"}  # the paper's, and a stronger one
@@ -73,7 +73,7 @@ class Settings(AutoencoderSettings):
     row: str = Field("autoencoder", description="the row's name")
     method: Literal["autoencoder", "lsa", "tfidf", "best", "perfect", "codes"] = Field(
         "autoencoder",
-        description="lsa: singular vectors; tfidf: all words as log_idf; "
+        description="lsa: singular vectors; tfidf: all words, as `words` says; "
         "best: the topics' posterior, where the collection was drawn from a known model; "
         "perfect: every document that shares a topic before all others; "
         "codes: the data are codes already",
@@ -84,7 +84,7 @@ class Settings(AutoencoderSettings):
     code: int = Field(10, ge=0, description="numbers of the code; 0 where it is all words")
     words: Literal["counts", "log", "log_idf"] = Field(
         "log",
-        description="what autoencoder and lsa see of a document: counts, log(1 + count), or that "
+        description="what a method sees of a document: counts, log(1 + count), or that "
         "times the word's inverse document frequency",
     )
     judged: Literal["test", "validation"] = Field(
@@ -138,8 +138,7 @@ def represent(
         return np.exp(synthetic_documents.log_posterior(judged.counts)), {}
     if settings.method == "perfect":
         return judged.topics.astype(np.float32), {}
-    words = "log_idf" if settings.method == "tfidf" else settings.words
-    seen, of_judged = weighted(words, train.counts, judged.counts)
+    seen, of_judged = weighted(settings.words, train.counts, judged.counts)
     if settings.method == "tfidf":
         return of_judged, {}
     if settings.method == "lsa":
