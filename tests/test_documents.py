@@ -307,7 +307,7 @@ def test_rcv1_is_read_from_its_token_files(own: Path) -> None:
         data.fetch("rcv1")
 
 
-def test_rcv1_malformed(own: Path) -> None:
+def test_rcv1_malformed() -> None:
     def complaint(content: str) -> str:
         with pytest.raises(BadInput) as raised:
             list(rcv1.tokens(content, "a.dat", {"7"}))

@@ -406,7 +406,7 @@ def data_list() -> None:
             said = "needs no files"
         elif missing:
             said = f"missing {', '.join(missing)}"
-            if all(file.content_sha256 for file in listed):
+            if all(file.hashes for file in listed):
                 said += f"; `dgm data fetch {name}`"
         else:
             said = str(files.find(name, listed[0]).parent)  # type: ignore[union-attr]
@@ -438,7 +438,7 @@ def data_verify(names: tuple[str, ...]) -> None:
             continue
         for file in listed:
             files.read(name, file)
-        known = all(file.content_sha256 for file in listed)
+        known = all(file.hashes for file in listed)
         click.echo(f"{name}: {'whole' if known else 'read'}: {sets.load(name).sizes}")
 
 

@@ -24,9 +24,10 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK = (
     "#56B4E9",
     "#000000",
 )
+BROWN = "#8C564B"
 # Ten classes: Okabe & Ito's eight with a brown and a grey between them, told apart by lightness.
 TEN = ListedColormap(
-    [BLACK, BLUE, ORANGE, GREEN, RED, PURPLE, SKY, "#F0E442", "#8C564B", "#999999"], "ten"
+    [BLACK, BLUE, ORANGE, GREEN, RED, PURPLE, SKY, "#F0E442", BROWN, "#999999"], "ten"
 )
 STYLE: dict[Any, Any] = {
     "font.size": 10,

@@ -38,6 +38,11 @@ class File(NamedTuple):
     folder: str = ""  # where it lies when that is not the folder of the set's name
 
     @property
+    def hashes(self) -> set[str]:
+        """Those that are known, any of which will do."""
+        return {known for known in (self.content_sha256, self.published_sha256) if known}
+
+    @property
     def names(self) -> tuple[str, ...]:
         return self.name, self.name.removesuffix(".gz"), *self.also
 
@@ -95,8 +100,7 @@ def _read(path: Path, data: str, file: File) -> bytes:
         raise BadInput(
             f"{path}: is truncated or damaged ({said}); remove it, and {_remedy(data, file)}"
         ) from error
-    hashes = {file.content_sha256, file.published_sha256} - {None}
-    if hashes and hashes.isdisjoint((_sha256(content), _sha256(raw))):
+    if file.hashes and file.hashes.isdisjoint((_sha256(content), _sha256(raw))):
         said = f"is not {data}'s (its SHA-256 is another)"
         raise BadInput(f"{path}: {said}; remove it, and {_remedy(data, file)}")
     return content
@@ -127,8 +131,7 @@ CONTENT: dict[str, Callable[[bytes], bytes]] = {
 
 
 def _remedy(data: str, file: File) -> str:
-    known = file.content_sha256 or file.published_sha256
-    return f"`dgm data fetch {data}` gets it" if known else "only you can put it there"
+    return f"`dgm data fetch {data}` gets it" if file.hashes else "only you can put it there"
 
 
 def fetch(data: str, files: Sequence[File], mirrors: Sequence[str]) -> list[Path]:

@@ -40,7 +40,7 @@ ROWS = {  # as the figures name and colour them, in their order
     "autoencoder": ("autoencoder", plotting.BLUE),
     "autoencoder_adam": ("autoencoder, Adam", plotting.GREEN),
     "autoencoder_shifted": ("Adam, shifted images", plotting.SKY),
-    "autoencoder_brief": ("Adam, ten epochs", "#8C564B"),
+    "autoencoder_brief": ("Adam, ten epochs", plotting.BROWN),
     "not_pretrained_brief": ("ten epochs, not pre-trained", plotting.PURPLE),
     "not_pretrained": ("without pre-training", plotting.PURPLE),
     "logistic_pca": ("logistic PCA", plotting.ORANGE),

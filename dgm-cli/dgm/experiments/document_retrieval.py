@@ -56,7 +56,7 @@ COLORS = {
     "lsa_idf50": plotting.SKY,
     "tfidf": plotting.GREEN,
     "best": plotting.BLACK,
-    "perfect": "#8C564B",
+    "perfect": plotting.BROWN,
     "codes10": plotting.BLUE,
 }
 LSA = {"lsa": "LSA", "lsa_idf": "LSA of TF-IDF"}  # the paper's, and a stronger one
