@@ -66,6 +66,15 @@ def panels(columns: int, rows: int = 1, width: float = 9.0, height: float = 3.9)
     return figure
 
 
+def rows_of(n: int, columns: int, width: float, height: float) -> Figure:
+    """An empty figure of n axes, at most `columns` side by side; inches of each."""
+    across, down = max(1, min(columns, n)), max(1, -(-n // columns))
+    figure = panels(across, down, width=width * across, height=height)
+    for unused in figure.axes[n:]:
+        unused.remove()
+    return figure
+
+
 def seeds_line(
     axes: Axes, rows: pd.DataFrame, x: str, y: str, label: str, color: str, split: str
 ) -> None:

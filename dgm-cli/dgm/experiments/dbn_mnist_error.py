@@ -226,10 +226,8 @@ def table_figure(errors: pd.DataFrame, names: list[str]) -> Figure:
 
 def confusion_figure(confusion: pd.DataFrame, names: list[str]) -> Figure:
     """Of the first seed, how many test images of each class were taken for which other."""
-    columns = min(4, len(names))
-    rows = math.ceil(len(names) / columns)
-    figure = plotting.panels(columns, rows, width=2.6 * columns, height=3.1)
-    for axes, name in zip(figure.axes, names, strict=False):
+    figure = plotting.rows_of(len(names), columns=4, width=2.6, height=3.1)
+    for axes, name in zip(figure.axes, names, strict=True):
         of_name = confusion[confusion["name"] == name]
         first = of_name[of_name["seed"] == of_name["seed"].iloc[0]]
         counts = first.pivot(index="true", columns="predicted", values="images").to_numpy().copy()
@@ -244,8 +242,6 @@ def confusion_figure(confusion: pd.DataFrame, names: list[str]) -> Figure:
         axes.set_yticks(range(len(counts)), classes, fontsize=7)
         axes.set_title(f"{short(name)}: {counts.sum()} errors", fontsize=9)
         axes.grid(visible=False)
-    for axes in figure.axes[len(names) :]:
-        axes.set_axis_off()
     figure.supxlabel("taken for", fontsize=10)
     figure.supylabel("digit", fontsize=10)
     return figure

@@ -181,12 +181,8 @@ def clamped_figure(images: np.ndarray) -> Figure:
 
 def mistaken_figure(images: np.ndarray, truth: np.ndarray, taken: np.ndarray) -> Figure:
     """Every wrongly recognised digit with its label, an arrow, and what it was taken for."""
-    columns = 10
-    rows = -(-len(images) // columns)
-    figure = plotting.panels(columns, rows, width=7.0, height=0.85)
+    figure = plotting.rows_of(len(images), columns=10, width=0.7, height=0.85)
     for i, axes in enumerate(figure.axes):
-        axes.set_axis_off()
-        if i < len(images):
-            plotting.show_images(axes, images[i : i + 1], columns=1)
-            axes.set_title(f"{truth[i]} → {taken[i]}", fontsize=8, pad=1)
+        plotting.show_images(axes, images[i : i + 1], columns=1)
+        axes.set_title(f"{truth[i]} → {taken[i]}", fontsize=8, pad=1)
     return figure

@@ -294,11 +294,8 @@ def draw(artifacts: Artifacts) -> dict[str, Figure]:
 def curves_figure(precision: pd.DataFrame) -> Figure:
     """As Figure 4A; the paper's own curves, of another collection, are dashed."""
     sets = list(precision["data"].unique())
-    columns, rows = min(2, len(sets)), -(-len(sets) // 2)
-    figure = plotting.panels(columns, rows, width=4.2 * columns, height=3.6)
-    for axes in figure.axes[len(sets) :]:
-        axes.set_axis_off()
-    for axes, data in zip(figure.axes, sets, strict=False):
+    figure = plotting.rows_of(len(sets), columns=2, width=4.2, height=3.6)
+    for axes, data in zip(figure.axes, sets, strict=True):
         panel = precision[(precision["data"] == data) & (precision["code"] != CLOUDS)]
         for cell, rows in by_cell(panel, without=["seed"]):
             name = named(cell)
@@ -312,11 +309,8 @@ def curves_figure(precision: pd.DataFrame) -> Figure:
                 axes.plot(range(len(CUTOFFS)), values, "--", color=color, linewidth=1, label=label)
         axes.set_xticks(range(len(CUTOFFS)), [str(k) for k in CUTOFFS], rotation=60)
         top = max([0.45, *panel.loc[panel["row"] != "perfect", "value"]])  # above the paper's
-        axes.set(title=TITLES[data], ylim=(0, 1.1 * top))
-    for axes in figure.axes[max(0, len(sets) - columns) : len(sets)]:
-        axes.set_xlabel("retrieved documents")
-    for axes in figure.axes[::columns]:
-        axes.set_ylabel("share of the query's topic")
+        axes.set(title=TITLES[data], xlabel="retrieved documents", ylim=(0, 1.1 * top))
+    figure.supylabel("share of the query's topic", fontsize=10)
     plotting.legend_below(figure, columns=3)
     return figure
 

@@ -129,12 +129,8 @@ def draw(artifacts: Artifacts) -> dict[str, Figure]:
         variant = "" if about["variant"] == PAPER else f"{about['variant']}, "
         own = own_axes(about, AXES).replace("/", ", ")
         panels.setdefault(f"{variant}{about['latent_dim']}-D latent{own}", samples)
-    columns = min(3, len(panels))
-    rows = -(-len(panels) // columns)
-    figure = plotting.panels(columns, rows, width=3 * columns, height=3.2)
-    for axes, (name, samples) in zip(figure.axes, panels.items(), strict=False):
+    figure = plotting.rows_of(len(panels), columns=3, width=3.0, height=3.2)
+    for axes, (name, samples) in zip(figure.axes, panels.items(), strict=True):
         plotting.show_images(axes, samples, columns=10)
         axes.set_title(name)
-    for axes in figure.axes[len(panels) :]:
-        axes.set_axis_off()
     return {"figure5": figure}
