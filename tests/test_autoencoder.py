@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from dgm import data
+from dgm.errors import BadInput
 from dgm.experiments import autoencoder_vs_pca
 from dgm.inference.fit_autoencoder import (
     ConjugateGradients,
@@ -130,7 +131,7 @@ def test_pca_is_the_singular_value_decomposition() -> None:
     np.testing.assert_allclose(turned, 1, atol=1e-4)
     left_out = (singular[7:] ** 2).sum() / len(x)
     assert squared_error(digits.train, model.reconstruct) == pytest.approx(left_out, rel=1e-4)
-    with pytest.raises(ValueError, match="65 components of 64 pixels"):
+    with pytest.raises(BadInput, match="65 components of 64 pixels"):
         PCA(64, 65)
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pydantic
 import pytest
 import torch
 from scipy import stats
@@ -19,7 +20,7 @@ from dgm.experiments import dbn_mnist_error
 from dgm.experiments.dbn_mnist_error import count, mcnemar
 from dgm.inference import fit_classifier, fit_dbn, fit_rbm
 from dgm.inference.backprop import Backprop
-from dgm.inference.baselines import support_vectors
+from dgm.inference.baselines import BaselineSettings, support_vectors
 from dgm.inference.up_down import UpDown
 from dgm.inference.weight_prior import NO_PRIOR, WeightPrior
 from dgm.models.classifier import Classifier
@@ -169,6 +170,8 @@ def test_neighbours_are_scipys(power: int) -> None:
     found = neighbours(train, x, 4, power)
     distances = cdist(x.numpy().astype(float), train.numpy().astype(float), "minkowski", p=power)
     assert np.array_equal(found.numpy(), distances.argsort(1)[:, :4])
+    with pytest.raises(BadInput, match="601 neighbours among 600 images"):
+        neighbours(train, x, 601, power)
 
 
 def test_the_judge_votes_as_scikit_learns() -> None:
@@ -180,6 +183,12 @@ def test_the_judge_votes_as_scikit_learns() -> None:
     ours = classify(digits.train, labels, digits.test)
     assert np.array_equal(ours.numpy(), theirs.predict(digits.test.numpy()))
     assert vote(torch.tensor([[2, 1, 1], [2, 0, 1]]), 3).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("kernel", [("poly", 4.5), ("unit_poly", 0), ("rbf", -0.1)])
+def test_kernels_that_there_are_not(kernel: tuple[str, float]) -> None:
+    with pytest.raises(pydantic.ValidationError, match="has no such gamma or degree"):
+        BaselineSettings.model_validate({"kernels": [kernel]})
 
 
 @pytest.mark.parametrize("kernel, value", [("rbf", 0.5), ("poly", 4), ("unit_poly", 9)])

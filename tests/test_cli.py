@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,7 @@ import pytest
 import torch
 from pandas.testing import assert_frame_equal
 
+from dgm import store
 from dgm.data import files
 from dgm.results import read_csv, read_metrics
 
@@ -24,7 +26,7 @@ R = "aevb_vs_wakesleep"
 TINY = [
     *("--preset", "embedded", "--jobs", "1"),
     *("samples=3000", "pilot_samples=500", "first_evaluation=1000", "evaluations=2"),
-    *("evaluated_images=20", "importance_samples=20", "hmc_samples=5", "hidden=10"),
+    *("evaluated_images=20", "importance_samples=20", "hmc_samples=6", "hidden=10"),
     *("grid.train_size=[500]", "grid.binarization=[none]"),
 ]
 ONE = [*TINY, "grid.method=[aevb]"]
@@ -126,13 +128,38 @@ def test_no_train_writes_the_results_of_what_is_finished(
     done: Path, here: Callable[..., str], tmp_path: Path
 ) -> None:
     folder = tmp_path / R / "embedded"
-    shutil.copytree(done, folder)
+    shutil.copytree(done, folder, ignore=shutil.ignore_patterns("run.json"))
     (lost,) = folder.glob("trials/method=mcem*")
     shutil.rmtree(lost)
+    for stale in ("elsewhere.csv", "elsewhere.npz", "elsewhere.png"):  # `plot` would read them
+        (folder / stale).write_bytes((folder / "metrics.csv").read_bytes())
     here("run", R, *TINY, "--no-train", "--out", tmp_path)
+    assert not list(folder.glob("elsewhere.*"))
     assert set(read_csv(folder / "curves.csv")["method"]) == {"aevb", "wake_sleep"}
     assert json.loads((folder / "run.json").read_text())["unfinished"] == [lost.name]
     assert "no trial is finished" in here("run", R, *TINY, "--no-train", "--out", lost, code=3)
+
+
+@pytest.mark.parametrize("left", ["nothing", "a failure"])
+def test_results_are_not_replaced_by_fewer(
+    done: Path, here: Callable[..., str], tmp_path: Path, left: str
+) -> None:
+    folder = tmp_path / R / "embedded"
+    shutil.copytree(done, folder)
+    (lost,) = folder.glob("trials/method=mcem*")
+    if left == "nothing":
+        shutil.rmtree(lost)
+    else:
+        (lost / "curves.csv").unlink()
+        store.fail_trial(lost, "the disk was full")
+    said = here("run", R, *TINY, "--no-train", "--out", tmp_path, code=3)
+    assert "its results stay as they are" in said and lost.name in said
+    for name in ("metrics.csv", "curves.csv", "run.json", "figure3.png"):
+        assert (folder / name).read_bytes() == (done / name).read_bytes()
+    said = here("run", R, *TINY, "--no-train", "--extend", "--out", tmp_path)
+    assert "1 trials are taken from the results" in said
+    for name in ("metrics.csv", "curves.csv"):
+        assert (folder / name).read_bytes() == (done / name).read_bytes()
 
 
 def test_results_whose_trials_are_gone_are_extended(
@@ -317,6 +344,9 @@ def test_an_interrupted_run_saves_and_says_how_to_go_on(
     number: signal.Signals,
     tmp_path: Path,
 ) -> None:
+    earlier = tmp_path / R / "embedded" / "run.json"
+    earlier.parent.mkdir(parents=True)
+    earlier.write_text('{"overrides": [], "trials": [{"label": "seed=7", "seed": 7}]}')
     process = running("--jobs", jobs, "--fresh", trials=jobs)
     moment = tmp_path / "moment"
     moment.touch()
@@ -330,6 +360,9 @@ def test_an_interrupted_run_saves_and_says_how_to_go_on(
     saved = [path.stat().st_mtime for path in checkpoints(tmp_path)]
     assert len(saved) == jobs
     assert min(saved) >= moment.stat().st_mtime
+    again = shlex.split(said.rpartition("go on with:")[2])
+    ran = dgm(*again[1:], "--no-train")
+    assert (ran.returncode, "no trial is finished" in ran.stderr) == (3, True)  # not refused
 
 
 def test_a_second_run_of_the_same_recipe_is_refused(

@@ -689,7 +689,7 @@ def test_an_epoch_visits_each_row_at_most_once() -> None:
 def test_a_minibatch_may_be_all_there_is_and_not_more() -> None:
     whole = batches(batch=11)
     assert sorted(whole.draw()[1].tolist()) == sorted(whole.draw()[1].tolist()) == list(range(11))
-    with pytest.raises(ValueError, match="a minibatch of 12 from 11 images"):
+    with pytest.raises(BadInput, match="batch 12: there are 11 images"):
         batches(batch=12)
 
 

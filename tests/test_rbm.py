@@ -154,6 +154,8 @@ def test_gaussian_visible_units() -> None:
     drawn = rbm.sample_visible(h[5].expand(40_000, 3), generator)
     torch.testing.assert_close(drawn.mean(0), rbm.visible_mean(h[5:6])[0], atol=0.03, rtol=0)
     torch.testing.assert_close(drawn.T.cov(), torch.eye(2), atol=0.03, rtol=0)
+    rbm.initialise(0.0, generator, drawn)
+    torch.testing.assert_close(rbm.parameters["a"], drawn.mean(0))
 
 
 def test_counts_of_words() -> None:
@@ -495,6 +497,9 @@ def test_the_schedule_of_the_authors() -> None:
     assert (betas.diff() > 0).all()
     assert betas[1].item() == pytest.approx(0.001)
     assert betas[-2].item() == pytest.approx(1 - 1e-5)
+    for wrong in ([(9, 0.5, 1)], [(9, 0, 0.9), (9, 0.5, 1)], [(9, 0, 2)], [(0, 0, 0.5), (9, 0, 1)]):
+        with pytest.raises(ValueError, match="betas must rise from 0 to 1"):
+            schedule(*wrong)
 
 
 @pytest.mark.parametrize("of_data", [False, True])

@@ -69,6 +69,11 @@ def test_metrics_come_back_as_they_were(tmp_path: Path) -> None:
     ]
 
 
+def test_two_cells_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DgmError, match="two cells of the grid give a with seed 1"):
+        write_metrics(tmp_path / "m.csv", [Metric("a", 1, 0.5), Metric("a", 1, 0.7)])
+
+
 def test_statistics_are_scipys() -> None:
     values = np.random.default_rng(0).normal(-130, 2, size=7)
     metrics = table(*(("score", seed, value) for seed, value in enumerate(values)))

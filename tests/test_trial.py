@@ -314,6 +314,18 @@ def test_seconds_add_up_and_leave_out_the_saving(
     assert (finished.seconds, finished.total_seconds) == (EVALUATE, TRAIN + EVALUATE)
 
 
+def test_seconds_of_a_loop_that_is_left_early_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeTime(monkeypatch)
+    trial = new_trial(tmp_path)
+    for step in trial.steps(10, model=VAE(6, 5, 2)):
+        if step == 3:
+            break
+        clock.advance(1)
+    assert trial.total_seconds == 3
+
+
 @pytest.mark.parametrize(
     ("every", "saved"),
     [(0.0, [1, 2, 3, 4, 5]), (2.0, [2, 4, 5]), (3.0, [3, 5]), (NEVER, [5])],
@@ -494,3 +506,4 @@ def test_log_spaced() -> None:
     assert log_spaced(0, 100, 3) == [1, 10, 100]
     assert log_spaced(7, 3, 5) == [3]
     assert log_spaced(1, 4, 40) == [1, 2, 3, 4]
+    assert log_spaced(1, 100, 1) == [100]

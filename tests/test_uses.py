@@ -1,5 +1,6 @@
 """A recipe that starts from another's trained model; and what the net of digits is made to show."""
 
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -124,6 +125,18 @@ def test_the_other_recipes_trials_are_run_first_and_once() -> None:
     again = dgm("run", "shown")
     assert "first" not in again.stderr
     assert "2 of 2 trials are finished already" in again.stderr
+    shutil.rmtree(shown / "trials")
+    for threads in ("1", "2"):
+        status = dgm("status", "shown", "--threads", threads).stdout
+        assert status.count("in the results, which --extend keeps") == 2
+    shutil.move(trial("trained"), "trained_elsewhere")
+    kept = dgm("run", "shown", "--extend")
+    assert "first" not in kept.stderr  # nothing is trained for trials that are there
+    assert "2 of 2 trials are finished already" in kept.stderr
+    shutil.move("trained_elsewhere", trial("trained"))
+    assert "before that, where they are not there, trained's: " in dgm(
+        "run", "shown", "--dry-run"
+    ).stdout  # fmt: skip
     whole = dgm("run", "trained")
     assert "2 of 4 trials are finished already" in whole.stderr
 
@@ -132,6 +145,8 @@ def test_the_other_recipes_trials_are_run_first_and_once() -> None:
     stale = dgm("run", "shown")
     assert stale.returncode == 2
     assert "settings.last_epochs was 1, is 2" in stale.stderr
+    fresh = dgm("run", "shown", "--fresh")
+    assert "`dgm run trained --fresh` replaces them" in fresh.stderr
     elsewhere = dgm("status", "shown")
     assert "uses.settings.last_epochs was 1, is 2" in elsewhere.stdout + elsewhere.stderr
 

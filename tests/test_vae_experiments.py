@@ -230,10 +230,16 @@ def test_settings_that_do_not_go_together(settings: dict[str, Any], said: str) -
         VAESettings(**settings)
 
 
+def test_too_few_samples_for_the_papers_estimator() -> None:
+    with pytest.raises(pydantic.ValidationError, match="hmc_samples 50: a covariance of"):
+        aevb_vs_wakesleep.Settings.model_validate({"latent_dim": 26})
+
+
 def test_a_batch_larger_than_the_data(tmp_path: Path) -> None:
     settings = VAESettings(**SMALL | {"batch": 1500, "pilot_samples": 1500})
-    with pytest.raises(BadInput, match="batch 1500: digits has 1400 training images"):
-        images(settings, new_trial(tmp_path))
+    with pytest.raises(BadInput, match="batch 1500: there are 1400 images"):
+        trial = new_trial(tmp_path)
+        fit(settings, trial, *images(settings, trial))
 
 
 def test_without_the_faces_the_digits_are_run(

@@ -6,6 +6,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -181,7 +182,7 @@ def run(
         )
         raise
     _print_report(report, loaded)
-    if report.errors:
+    if report.errors or report.kept:
         sys.exit(3)
 
 
@@ -199,6 +200,13 @@ def _print_report(report: Any, recipe: "Recipe") -> None:
         click.echo(f"error: {label}: {error}", err=True)
     if report.unfinished:
         click.echo(f"NOTE: {len(report.unfinished)} trials are not finished", err=True)
+    if report.kept:
+        click.echo(
+            f"error: {report.folder}: its results stay as they are, for they hold trials that are "
+            f"not finished here ({report.kept[0]}{', ...' if len(report.kept) > 1 else ''}); "
+            f"--extend keeps these, --fresh runs all anew",
+            err=True,
+        )
     if not report.figures:
         return
     click.echo(check_table({recipe.name: read_csv(report.folder / "summary.csv")}))
@@ -220,7 +228,11 @@ def _dry_run(recipe: "Recipe", out: Path, jobs: int) -> None:
     click.echo(f"# {len(recipe.trials)} trials:")
     for spec in recipe.trials:
         click.echo(f"#   {spec.label}")
-    click.echo(f"# {estimate(recipe, [out, BESIDE]).text(jobs)}")
+    roots = [out, BESIDE]
+    click.echo(f"# {estimate(recipe, roots).text(jobs)}")
+    if recipe.uses:
+        said = estimate(recipe.uses, roots).text(jobs)
+        click.echo(f"# before that, where they are not there, {recipe.uses.name}'s: {said}")
 
 
 @cli.command(name="list", short_help="What there is, with its numbers and times.")
@@ -341,13 +353,15 @@ def status(names: tuple[str, ...], preset: str, out: Path, threads: int, device:
             click.echo(f"{recipe.name}: {reason}")
         if missing:
             continue
-        running = runner.is_locked(runner.folder(recipe, out))
+        folder = runner.folder(recipe, out)
+        running = runner.is_locked(folder)
+        extended = runner.plan(recipe, replace(options, extend=True))
+        held = {p.spec.label for p in extended if gather.is_held(p, folder)}
         for planned in runner.plan(recipe, options):
             about = store.about(planned.directory)
             changes = store.changes(planned.directory, planned.identity)
             if not about:
-                folder = runner.folder(recipe, out)
-                kept = gather.is_held(gather.adopt(planned, folder), folder)
+                kept = planned.spec.label in held
                 said = "in the results, which --extend keeps" if kept else "not started"
             elif changes:
                 said = f"stale: {'; '.join(changes)}"

@@ -99,7 +99,13 @@ def restore(planned: list[Planned], axes: Sequence[str], target: Path) -> int:
     among the results.
     """
     held = _held(target)
-    lacking = [p for p in planned if p.spec.label in held and not store.about(p.directory)]
+    lacking = [
+        p
+        for p in planned
+        if p.spec.label in held
+        and not p.finished
+        and (is_held(p, target) or not store.about(p.directory))  # or else it was begun anew
+    ]
     for p in lacking:
         if not is_held(p, target):
             raise BadInput(

@@ -11,6 +11,7 @@ import math
 import os
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -65,8 +66,14 @@ def own_axes(cell: dict[str, Any], axes: Sequence[str]) -> str:
 
 
 def write_metrics(path: Path, metrics: Iterable[Metric]) -> None:
-    """metrics.csv, in the order given; floats such that they are read back as they were."""
+    """metrics.csv, in the order given; floats such that they are read back as they were.
+
+    DgmError where two cells have one name.
+    """
     rows = [Metric(metric, int(seed), float(value)) for metric, seed, value in metrics]
+    for (metric, seed), times in Counter(row[:2] for row in rows).items():
+        if times > 1:  # or else their mean would pass for one over seeds
+            raise DgmError(f"{path}: two cells of the grid give {metric} with seed {seed}")
     write_csv(pd.DataFrame(rows, columns=list(Metric._fields)), path)
 
 

@@ -19,7 +19,7 @@ from dgm import data, launch, machine, store
 from dgm import recipe as recipes
 from dgm.errors import BadInput, DgmError, MissingData
 from dgm.estimate import duration, manifest
-from dgm.gather import MACHINE, TOLD, adopt, digest, draw, gather, restore
+from dgm.gather import KEPT, MACHINE, TOLD, adopt, digest, draw, gather, restore
 from dgm.progress import Display
 from dgm.recipe import Recipe
 from dgm.results import (
@@ -66,6 +66,7 @@ class Report:
     not_run: dict[str, str] = field(default_factory=dict)  # by data set
     unfinished: list[str] = field(default_factory=list)
     fell_back: str = ""  # why the embedded preset was run instead
+    kept: list[str] = field(default_factory=list)  # trials for which earlier results stay
     figures: list[str] = field(default_factory=list)  # empty when there are no results
 
 
@@ -111,7 +112,7 @@ def plan(recipe: Recipe, options: Options) -> list[Planned]:
     trials = folder(recipe, options.out) / "trials"
     used = {p.spec.seed: p for p in (plan(recipe.uses, options) if recipe.uses else [])}
     uses = {seed: {"uses": p.identity} for seed, p in used.items()}
-    return [
+    planned = [
         Planned(
             spec,
             trials / spec.label,
@@ -131,6 +132,7 @@ def plan(recipe: Recipe, options: Options) -> list[Planned]:
         )
         for spec in recipe.trials
     ]
+    return [adopt(p, folder(recipe, options.out)) for p in planned] if options.extend else planned
 
 
 def names_of_data(recipe: Recipe) -> list[str]:
@@ -161,20 +163,15 @@ def run(recipe: Recipe, options: Options, say: Any = print) -> Report:
     for reason in not_run.values():
         say(f"NOTE: not run: {reason}")
     kept = [spec for spec in recipe.trials if spec.data not in not_run]
-    recipe = replace(recipe, trials=kept)
+    asked, recipe = recipe, replace(recipe, trials=kept)
 
     report = Report(
         folder(recipe, options.out), recipe.preset, not_run=not_run, fell_back=fell_back
     )
-    if recipe.uses and options.train:
-        _run_used(recipe.uses, options, report, say)
-        if report.errors:
-            return report
     with lock(report.folder):
         planned = plan(recipe, options)
         if options.extend:
             axes = recipes.experiment(recipe.experiment).AXES
-            planned = [adopt(p, report.folder) for p in planned]
             say(f"{restore(planned, axes, report.folder)} trials are taken from the results")
         pending = [p for p in planned if options.fresh or not p.finished]
         if not options.fresh:
@@ -182,23 +179,29 @@ def run(recipe: Recipe, options: Options, say: Any = print) -> Report:
         report.reused = len(planned) - len(pending)
         if report.reused:
             say(f"{report.reused} of {len(planned)} trials are finished already")
+        if recipe.uses and options.train and pending:
+            _run_used(recipe.uses, {p.spec.seed for p in pending}, options, report, say)
+            if report.errors:
+                return report
         if options.train:
             _run_trials(recipe, pending, options, report)
         finished = [p for p in planned if p.finished]
         report.unfinished = [p.spec.label for p in planned if not p.finished]
-        if finished:
+        report.kept = _would_lose(asked, report.folder, finished)
+        if finished and not report.kept:
             report.figures = write_results(recipe, finished, options, report)
-        elif not report.errors:
+        elif not (report.errors or report.kept):
             raise DgmError(f"{report.folder}: no trial is finished")
     return report
 
 
-def _run_used(used: Recipe, options: Options, report: Report, say: Any) -> None:
-    """The trials of the recipe that another one starts from, where they are not there yet."""
+def _run_used(used: Recipe, seeds: set[int], options: Options, report: Report, say: Any) -> None:
+    """The trials of these seeds of the recipe that another one starts from, if not there yet."""
     place = folder(used, options.out)
     with lock(place):
-        pending = [p for p in plan(used, options) if not p.has_models]
-        _refuse_stale(place, pending)
+        planned = [p for p in plan(used, options) if p.spec.seed in seeds]
+        pending = [p for p in planned if not p.has_models]
+        _refuse_stale(place, pending, f"`dgm run {used.name} --fresh` replaces them")
         if pending:
             say(f"first {len(pending)} trials of {used.name}, which this recipe starts from")
         _run_trials(used, pending, replace(options, fresh=False), report)
@@ -218,14 +221,20 @@ def _refuse_to_lose(recipe: Recipe, folder: Path, pending: list[Planned], option
         _refuse_stale(folder, pending)
 
 
-def _refuse_stale(folder: Path, pending: list[Planned]) -> None:
+def _would_lose(recipe: Recipe, folder: Path, finished: list[Planned]) -> list[str]:
+    """The recipe's trials that the results hold, and from those finished would not."""
+    held = {trial["label"] for trial in manifest(folder).get("trials", [])}
+    return sorted(held & {spec.label for spec in recipe.trials} - {p.spec.label for p in finished})
+
+
+def _refuse_stale(folder: Path, pending: list[Planned], remedy: str = REMEDY) -> None:
     stale = [(p, store.changes(p.directory, p.identity)) for p in pending]
     stale = [(p, changes) for p, changes in stale if changes]
     if stale:
         p, changes = stale[0]
         raise BadInput(
             f"{folder}: holds {len(stale)} trials that are other ones ({p.spec.label}: "
-            f"{'; '.join(changes)}); {REMEDY}"
+            f"{'; '.join(changes)}); {remedy}"
         )
 
 
@@ -244,6 +253,8 @@ def _run_trials(recipe: Recipe, pending: list[Planned], options: Options, report
         for p in pending
     ]
     if options.fresh:
+        # Earlier results are given up here: what goes on without --fresh is not refused for them.
+        (report.folder / "run.json").unlink(missing_ok=True)
         for p in pending:
             store.discard(p.directory)
     if not jobs:
@@ -318,7 +329,7 @@ def write_results(
 ) -> list[str]:
     """Tables, arrays, metrics, summary, figures and the manifest; the figures' names.
 
-    Figures of an earlier run that this one does not have are removed.
+    What an earlier run left there and this one does not have is removed.
     """
     target = report.folder
     experiment = recipes.experiment(recipe.experiment)
@@ -331,9 +342,12 @@ def write_results(
     metrics = read_metrics(target / "metrics.csv")
     write_csv(summary(metrics, recipe.expect, recipe.preset), target / "summary.csv")
     figures = draw(recipe.experiment, artifacts, target)
-    for path in [path for suffix in ("png", "svg", "gif") for path in target.glob(f"*.{suffix}")]:
-        if path.stem not in {Path(name).stem for name in figures}:
-            path.unlink()
+    drawn = {Path(name).stem for name in figures}
+    current = {"csv": {*artifacts.tables, *KEPT}, "npz": set(artifacts.arrays)}
+    for suffix, names in (current | dict.fromkeys(("png", "svg", "gif"), drawn)).items():
+        for path in list(target.glob(f"*.{suffix}")):
+            if path.stem not in names:
+                path.unlink()
     about = _manifest(recipe, finished, options, report)
     atomic_write(target / "run.json", json.dumps(about, indent=1) + "\n")
     return figures

@@ -143,6 +143,7 @@ def restore_trial(
     told: dict[str, Any],
 ) -> None:
     """Write a finished trial's folder again, but for its models, from what is known of it."""
+    discard(directory)
     for name, table in tables.items():
         write_csv(table, directory / f"{name}.csv")
     for name, array in arrays.items():

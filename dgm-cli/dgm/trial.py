@@ -115,7 +115,12 @@ class Best:
 
 
 def log_spaced(first: int, last: int, n: int) -> list[int]:
-    """Up to `n` whole numbers in equal ratios, the ends `first` (1 or more) and `last` included."""
+    """Up to `n` whole numbers in equal ratios, the ends `first` (1 or more) and `last` included.
+
+    A single one is the last.
+    """
+    if n == 1:
+        return [last]
     return np.unique(np.geomspace(min(max(first, 1), last), last, n).round().astype(int)).tolist()
 
 
@@ -183,25 +188,27 @@ class Trial:
         self.seconds = before
         started = saved = said = time.monotonic()
         outside = 0.0  # seconds spent on checkpoints, which are not the algorithm's
-        with _interrupts_deferred() as interrupted:
-            for step in range(first, n):
-                yield step
-                now = time.monotonic()
-                self.seconds = before + now - started - outside
-                stop = interrupted()  # once: what comes after this look waits for the next step
-                due = stop or step == n - 1 or now - saved >= self.checkpoint_every
-                if due or step % CHECK_EVERY == CHECK_EVERY - 1:
-                    self._check_finite(phase, step, state)
-                if due:
-                    self._save(path, state, step + 1)
-                    saved = time.monotonic()
-                    outside += saved - now
-                if stop:
-                    break
-                if self.progress and now - said >= SAY_EVERY:
-                    self.progress(phase, step + 1, n)
-                    said = now
-        self.total_seconds += self.seconds
+        try:
+            with _interrupts_deferred() as interrupted:
+                for step in range(first, n):
+                    yield step
+                    now = time.monotonic()
+                    self.seconds = before + now - started - outside
+                    stop = interrupted()  # once: what comes after this look waits for the next step
+                    due = stop or step == n - 1 or now - saved >= self.checkpoint_every
+                    if due or step % CHECK_EVERY == CHECK_EVERY - 1:
+                        self._check_finite(phase, step, state)
+                    if due:
+                        self._save(path, state, step + 1)
+                        saved = time.monotonic()
+                        outside += saved - now
+                    if stop:
+                        break
+                    if self.progress and now - said >= SAY_EVERY:
+                        self.progress(phase, step + 1, n)
+                        said = now
+        finally:  # the caller may have seen enough
+            self.total_seconds += self.seconds
 
     def _check_finite(self, phase: str, step: int, state: dict[str, Stateful]) -> None:
         for name, thing in state.items():
@@ -273,6 +280,10 @@ def _interrupts_deferred() -> Iterator[Any]:
                 previous[number] = signal.signal(number, note)
     try:
         yield lambda: bool(received)
+    except Exception as error:
+        if received:
+            raise KeyboardInterrupt from error
+        raise
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -4,6 +4,7 @@ import torch
 from torch import Tensor
 
 from dgm.draws import bernoulli
+from dgm.errors import BadInput
 
 
 class Minibatches:
@@ -24,7 +25,7 @@ class Minibatches:
         classes: Tensor | None = None,
     ) -> None:
         if batch > len(x):
-            raise ValueError(f"a minibatch of {batch} from {len(x)} images")
+            raise BadInput(f"batch {batch}: there are {len(x)} images")
         self.x, self.batch, self.generator, self.dynamic = x, batch, generator, dynamic
         self.order = torch.arange(len(x), device=x.device)
         self.position = len(x)

@@ -68,6 +68,15 @@ class Settings(LearningSettings):
             raise ValueError(f"train_size {self.train_size} is less than batch {self.batch}")
         return self
 
+    @pydantic.model_validator(mode="after")
+    def _enough_to_fit_a_gaussian(self) -> "Settings":
+        if self.hmc_samples < 2 * self.latent_dim:
+            raise ValueError(
+                f"hmc_samples {self.hmc_samples}: a covariance of latent_dim {self.latent_dim} "
+                f"takes twice as many at least"
+            )
+        return self
+
 
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     """Choose the step, train, then evaluate the parameters kept at each evaluation point."""

@@ -106,7 +106,7 @@ def exact(settings: Settings, trial: Trial, rbm: RBM, x: Tensor) -> Artifacts:
 
 def truncated(rbm: RBM, exact: Enumerated, deepest: int) -> Iterator[Tensor]:
     """p(v) of the directed net with 1, 3, 5 ... layers of weights, its top h_j ~ sigmoid(b_j)."""
-    p_h = log_bernoulli(rbm.parameters["b"].double()[None], exact.h)[0].exp()
+    p_h = log_bernoulli(rbm.parameters["b"].double().cpu()[None], exact.h)[0].exp()
     step = exact.up @ exact.down
     p_v = p_h @ exact.down
     for _ in range(0, deepest, 2):
@@ -137,9 +137,7 @@ def log_likelihood(data: Tensor, layers: list[Enumerated]) -> float:
 
 def fantasies(settings: Settings, trial: Trial, rbm: RBM, train: Tensor) -> Artifacts:
     """Train by PCD; images of directed nets of several depths beside those of the RBM."""
-    learner = ContrastiveDivergence(
-        rbm, 1, settings.rate, trial.generator, momentum=0.0, chains=settings.batch
-    )
+    learner = ContrastiveDivergence(rbm, 1, settings.rate, trial.generator, chains=settings.batch)
     batches = Minibatches(train, settings.batch, trial.generator)
     for epoch, error in fit_rbm(trial, "train", learner, batches, settings.epochs):
         trial.record("reconstruction", epoch=epoch, error=error)

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+import pydantic
 import torch
 from matplotlib.figure import Figure
 from pydantic import Field
@@ -19,7 +20,6 @@ from dgm import plotting
 from dgm.data.binarise import binarise
 from dgm.data.minibatches import Minibatches
 from dgm.draws import bernoulli
-from dgm.errors import BadInput
 from dgm.inference.ais import AIS, LogPartition, schedule
 from dgm.inference.contrastive_divergence import ContrastiveDivergence, gibbs
 from dgm.inference.enumeration import MOST, Enumerated
@@ -62,7 +62,9 @@ class Settings(TrialSettings):
         0.0, ge=0, lt=1, description="share of the epochs, the last ones, whose mean is the end"
     )
     refit: bool = Field(
-        False, description="whether validation images too are learned from, anew, in the end"
+        False,
+        description="whether validation images too are learned from in the end, anew, for as many "
+        "epochs as were best",
     )
     centred: bool = Field(
         False, description="whether weights learn from what units differ by from their means"
@@ -76,12 +78,15 @@ class Settings(TrialSettings):
         description="parts of the temperatures: how many, from beta, to beta",
     )
 
+    @pydantic.model_validator(mode="after")
+    def _temperatures(self) -> "Settings":
+        schedule(*self.ais_schedule)  # ValueError where they are none
+        return self
+
 
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     """Train, estimate log Z at points along the way, and show the machine best on validation."""
     data = trial.data
-    if settings.batch > len(data.train):
-        raise BadInput(f"batch {settings.batch}: {data.name} has {len(data.train)} training images")
     whole = {"train": data.train, "validation": data.validation, "test": data.test}
     _, evaluated = binarise(data.name, "static", data.train, whole)
     evaluated = {split: x.to(trial.device) for split, x in evaluated.items()}

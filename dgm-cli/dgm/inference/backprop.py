@@ -1,4 +1,4 @@
-"""Stochastic gradient ascent of log p(label|x) with momentum and weight decay."""
+"""Stochastic gradient ascent of log p(label|x) with momentum and decay."""
 
 import torch
 from torch import Tensor

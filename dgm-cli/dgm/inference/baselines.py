@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Annotated, Literal
 
+import pydantic
 from pydantic import Field
 from torch import Tensor, from_numpy
 
@@ -34,6 +35,13 @@ class BaselineSettings(TrialSettings):
         [1, 2, 3], min_length=1, description="knn: p of the distance sum_i |x_i - y_i|^p"
     )
     most_neighbours: int = Field(10, gt=0, description="knn: k from 1 up to this")
+
+    @pydantic.model_validator(mode="after")
+    def _kernels_there_are(self) -> "BaselineSettings":
+        for kernel, value in self.kernels:
+            if value <= 0 or (kernel != "rbf" and value != int(value)):
+                raise ValueError(f"kernels: [{kernel}, {value:g}] has no such gamma or degree")
+        return self
 
 
 def fit_svm(settings: BaselineSettings, trial: Trial, images: Labelled) -> Tensor:

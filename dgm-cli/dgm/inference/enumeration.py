@@ -1,7 +1,8 @@
 """What a small RBM does exactly: its distributions, its Gibbs chain, and the gradients along it.
 
 States are numbered by their binary digits, lowest unit first, as in `dgm.models.rbm.states`.
-Everything is in double precision; costs grow as 2^(visible + hidden), and 20 units are the limit.
+Everything is in double precision and on the CPU, wherever the RBM is; costs grow as
+2^(visible + hidden), and 20 units are the limit.
 """
 
 from typing import Any
@@ -22,7 +23,7 @@ class Enumerated:
     """
 
     def __init__(self, rbm: RBM) -> None:
-        W, a, b = (rbm.parameters[name].double() for name in ("W", "a", "b"))
+        W, a, b = (rbm.parameters[name].double().cpu() for name in ("W", "a", "b"))
         if sum(W.shape) > MOST:
             raise ValueError(f"enumerating {sum(W.shape)} units: more than {MOST} is too many")
         self.v, self.h = (states(torch.arange(2 ** len(x)), len(x)) for x in (a, b))
@@ -37,7 +38,7 @@ class Enumerated:
     def of(self, x: Tensor) -> Tensor:
         """The distribution over the numbered visible states of the rows of x, (2^visible,)."""
         digits = 2 ** torch.arange(x.shape[1])
-        codes = (x.long() * digits).sum(1)
+        codes = (x.cpu().long() * digits).sum(1)
         return torch.bincount(codes, minlength=len(self.v)).double() / len(x)
 
     def gibbs(self, p_v: Tensor, steps: int) -> Tensor:
@@ -82,7 +83,8 @@ def fit_exactly(rbm: RBM, data: Tensor, iterations: int) -> list[Tensor]:
         path.append(rbm.flat.clone())
 
     path: list[Tensor] = [rbm.flat.clone()]
-    start, options = rbm.flat.double().numpy(), {"maxiter": iterations, "maxfun": 100 * iterations}
+    start = rbm.flat.double().cpu().numpy()
+    options = {"maxiter": iterations, "maxfun": 100 * iterations}
     minimize(objective, start, jac=True, method="L-BFGS-B", callback=keep, options=options)
     rbm.flat.copy_(path[-1])
     return path

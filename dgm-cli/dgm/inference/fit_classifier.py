@@ -36,7 +36,7 @@ class ClassifierSettings(DrawnGreedySettings):
         [0.1], min_length=1, description="at the start, to choose from; they fall to 0"
     )
     decays: list[Annotated[float, Field(ge=0)]] = Field(
-        [0.0], min_length=1, description="of the weights, to choose from"
+        [0.0], min_length=1, description="of weights and biases, to choose from"
     )
     smoothness: float = Field(
         0.0, ge=0, description="decay of differences between neighbouring pixels' weights"

@@ -53,7 +53,7 @@ class DBNSettings(DrawnGreedySettings):
 def fit_dbn(settings: DBNSettings, trial: Trial, images: Labelled) -> tuple[DBN, dict[str, Tensor]]:
     """The net at the protocol's end, and the test predictions after each of its stages.
 
-    Records "greedy" (layer, epoch, error) and "curves" (epoch, split, error in percent).
+    Records "greedy" (phase, epoch, error) and "curves" (epoch, split, error in percent).
     """
     if settings.train_size > len(images.x["train"]):
         raise BadInput(f"train_size {settings.train_size}: there are {len(images.x['train'])}")
@@ -118,8 +118,9 @@ def fit_dbn(settings: DBNSettings, trial: Trial, images: Labelled) -> tuple[DBN,
     phase = "all_images", *images.all, settings.gibbs_steps[-1], settings.last_epochs
     for epoch, error in errors(*phase, images.all, balanced=False):
         trial.record("curves", epoch=done + epoch, split="all", error=error)
-        trial.choose(last_epochs=epoch)
         if error <= aim:
             break
+    curves = trial.tables()["curves"]
+    trial.choose(last_epochs=int((curves["split"] == "all").sum()))
     predicted["up_down"] = averaged.classify(images.x["test"])
     return averaged, predicted

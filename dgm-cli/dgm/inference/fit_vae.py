@@ -12,7 +12,6 @@ from torch import Tensor
 
 from dgm.data.binarise import Binarization, binarise
 from dgm.data.minibatches import Minibatches
-from dgm.errors import BadInput
 from dgm.inference.adagrad import Adagrad
 from dgm.inference.adam import Adam
 from dgm.inference.aevb import AEVB, mean_elbo
@@ -96,8 +95,6 @@ class VAESettings(LearningSettings):
 def images(settings: VAESettings, trial: Trial) -> tuple[Tensor, dict[str, Tensor]]:
     """The images to train on, and those of each split on which bounds are estimated."""
     data = trial.data
-    if settings.batch > len(data.train):
-        raise BadInput(f"batch {settings.batch}: {data.name} has {len(data.train)} training images")
     train = data.train
     whole = {"train": train, "validation": data.validation, "test": data.test}
     evaluated = {split: x[:JUDGED] for split, x in whole.items()}

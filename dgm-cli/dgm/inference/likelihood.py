@@ -224,13 +224,13 @@ def hmc_estimator(
 ) -> Estimate:
     """log p(x) ~ -log mean_l [q(z_l) / p(x, z_l)],   z_l ~ p(z|x) by HMC.
 
-    q is a Gaussian fitted to `samples` earlier states of the same chain, then plugged in at as many
-    fresh ones. The reciprocal has a finite variance only where q is narrower than the posterior:
-    hence its covariance times `shrink`. Chains start at the best of 2000 random points, and
-    each adapts its step size towards 90 % acceptance during burn-in (a wide
-    posterior's chains end it with a higher one). A posterior with several modes
-    is seen from one of them only, which makes the estimate too low by up to log(1 / its mass); the
-    standard error tells nothing of that, nor of the chain's autocorrelation.
+    q is a Gaussian fitted to `samples` earlier states of the same chain, of which there must be
+    many more than dimensions, then plugged in at as many fresh ones. The reciprocal has a finite
+    variance only where q is narrower than the posterior: hence its covariance times `shrink`.
+    Chains start at the best of 2000 random points, and each adapts its step size towards 90 %
+    acceptance during burn-in (a wide posterior's chains end it with a higher one). A posterior with
+    several modes is seen from one of them only, which makes the estimate too low by up to
+    log(1 / its mass); the standard error tells nothing of that, nor of the chain's autocorrelation.
     """
     z = _good_starts(model, x, 1, 2000, generator)[:, 0]
     state = hmc_start(model, x, z)

@@ -3,12 +3,16 @@
 import torch
 from torch import Tensor
 
+from dgm.errors import BadInput
+
 ROWS = 256  # of the training images, which stay in a core's cache while queries pass by
 QUERIES = 100
 
 
 def neighbours(train: Tensor, x: Tensor, k: int, power: int = 2) -> Tensor:
     """The numbers of the k nearest rows of `train` for each row of x, the nearest first: (n, k)."""
+    if k > len(train):
+        raise BadInput(f"{k} neighbours among {len(train)} images")
     found = [_distances(train, part, power).topk(k, largest=False)[1] for part in x.split(QUERIES)]
     return torch.cat(found)
 

@@ -3,6 +3,8 @@
 import torch
 from torch import Tensor
 
+from dgm.errors import BadInput
+
 
 class PCA:
     """x ~ mean + code components, with orthonormal components (code, visible) of falling variance.
@@ -12,7 +14,7 @@ class PCA:
 
     def __init__(self, visible: int, code: int, device: torch.device | str = "cpu") -> None:
         if not 0 < code <= visible:
-            raise ValueError(f"{code} components of {visible} pixels")
+            raise BadInput(f"{code} components of {visible} pixels")
         self.config = {"visible": visible, "code": code}
         self.mean = torch.zeros(visible, device=device)
         self.components = torch.zeros(code, visible, device=device)

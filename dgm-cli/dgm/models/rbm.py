@@ -108,6 +108,7 @@ class LabelRBM(RBM):
     """The last `labels` visible units are a softmax group: exactly one of them is on.
 
     Hinton, Osindero & Teh (2006), section 6: the top of their net sees the layer below and a label.
+    Their first biases are log odds as well, which classes of like sizes make of no account.
     """
 
     def __init__(
@@ -155,6 +156,9 @@ class GaussianRBM(RBM):
 
     p(v|h) = N(a + h W^T, I),   -F(v) = -|v - a|^2 / 2 + sum_j log(1 + exp(b + v W)_j)
     """
+
+    def biases_of(self, data: Tensor) -> Tensor:
+        return data.mean(0)
 
     def visible_mean(self, h: Tensor) -> Tensor:
         p = self.parameters
