@@ -21,7 +21,7 @@ from dgm import plotting, store
 from dgm import recipe as recipes
 from dgm.errors import BadInput, DgmError
 from dgm.estimate import manifest
-from dgm.results import atomic_write, read_csv, read_npz
+from dgm.results import atomic_write, label_of, read_csv, read_npz
 from dgm.store import Planned
 from dgm.trial import Artifacts
 
@@ -41,10 +41,6 @@ def cell_of(p: Planned, axes: list[str]) -> dict[str, Any]:
     return {key: str(v) if isinstance(v, list) else v for key, v in cell.items()}
 
 
-def array_key(cell: dict[str, Any]) -> str:
-    return ",".join(f"{key}={value}" for key, value in cell.items())
-
-
 def gather(planned: list[Planned], axes: Sequence[str]) -> Artifacts:
     """All finished trials' tables and arrays."""
     tables: dict[str, list[pd.DataFrame]] = {}
@@ -60,7 +56,7 @@ def gather(planned: list[Planned], axes: Sequence[str]) -> Artifacts:
                 table.insert(i, key, value)
             tables.setdefault(name, []).append(table)
         for name, array in its_arrays.items():
-            arrays.setdefault(name, {})[array_key(cell)] = array
+            arrays.setdefault(name, {})[label_of(cell)] = array
     return Artifacts(
         {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}, arrays
     )
@@ -118,7 +114,7 @@ def restore(planned: list[Planned], axes: Sequence[str], target: Path) -> int:
     for p in lacking:
         cell = cell_of(p, names)
         tables = {name: rows_of(table, cell) for name, table in results.tables.items()}
-        arrays = {name: of.get(array_key(cell)) for name, of in results.arrays.items()}
+        arrays = {name: of.get(label_of(cell)) for name, of in results.arrays.items()}
         store.restore_trial(
             p.directory,
             p.identity,

@@ -53,8 +53,13 @@ def by_cell(
         yield dict(zip(names, values, strict=True)), rows
 
 
+def label_of(cell: Mapping[str, Any]) -> str:
+    """The name under which a run keeps the arrays of the trial with these axes and seed."""
+    return ",".join(f"{name}={value}" for name, value in cell.items())
+
+
 def read_label(label: str) -> dict[str, str]:
-    """A trial's axes and seed, as text, from the name under which a run keeps its arrays."""
+    """A trial's axes and seed, as text, from the name that `label_of` gave it."""
     parts = (part.partition("=") for part in re.split(r",(?=\w+=)", label))
     return {name: value for name, _, value in parts}
 

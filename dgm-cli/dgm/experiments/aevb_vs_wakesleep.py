@@ -30,7 +30,7 @@ from dgm.inference.pilot import Learning, choose_rate
 from dgm.inference.replay import replayed
 from dgm.inference.wake_sleep import WakeSleep
 from dgm.models.vae import VAE
-from dgm.results import Metric
+from dgm.results import Metric, by_cell, label_of, own_axes
 from dgm.trial import Artifacts, Snapshots, Trial
 
 REVISION = 1
@@ -157,44 +157,33 @@ def record(trial: Trial, table: str, estimate: Estimate, **where: Any) -> None:
 def summarise(artifacts: Artifacts) -> Iterator[Metric]:
     """Final likelihoods, the share of points at which AEVB leads, the two estimators' gap."""
     curves = artifacts.tables["curves"]
-    cell = axes(curves)
-    for (method, *rest, seed, split), rows in curves.groupby([*cell, "seed", "split"], sort=False):
-        final = rows.loc[rows["samples"].idxmax(), "log_likelihood"]
-        name = f"{split}_log_likelihood/{method}{suffix(cell[1:], rest)}"
-        yield Metric(name, seed, final)
+    for cell, rows in by_cell(curves):
+        for split, of_split in rows.groupby("split", sort=False):
+            final = of_split.loc[of_split["samples"].idxmax(), "log_likelihood"]
+            name = f"{split}_log_likelihood/{cell['method']}{ending(cell)}"
+            yield Metric(name, cell["seed"], final)
 
-    train = curves[curves["split"] == "train"]
-    for (*rest, seed), rows in train.groupby([*cell[1:], "seed"], sort=False):
+    for cell, rows in by_cell(curves[curves["split"] == "train"], without=["method"]):
         by_method = rows.pivot(index="samples", columns="method", values="log_likelihood")
         if {"aevb", "wake_sleep"} <= set(by_method):
             lead = (by_method["aevb"] - by_method["wake_sleep"]).dropna()
             lead = lead[lead.index >= lead.index.max() * HEAD]
-            name = f"aevb_above_wake_sleep{suffix(cell[1:], rest)}"
-            yield Metric(name, seed, float((lead > 0).mean()))
+            lead_share = float((lead > 0).mean())
+            yield Metric(f"aevb_above_wake_sleep{ending(cell)}", cell["seed"], lead_share)
 
-    final = artifacts.tables["estimators"].pivot(
-        index=[*cell, "seed", "split"], columns="estimator", values="log_likelihood"
-    )
-    gap = (final["hmc"] - final["importance_sampling"]).abs()
-    for seed, rows in gap.groupby("seed"):
-        yield Metric("estimator_gap", seed, float(rows.mean()))
-
-
-def axes(table: pd.DataFrame) -> list[str]:
-    """AXES, then those that only a user's grid has."""
-    return list(table.columns[: table.columns.get_loc("seed")])
+    gaps: dict[int, list[float]] = {}
+    for cell, rows in by_cell(artifacts.tables["estimators"]):
+        ends = rows.pivot(index="split", columns="estimator", values="log_likelihood")
+        gaps.setdefault(cell["seed"], []).extend((ends["hmc"] - ends["importance_sampling"]).abs())
+    for seed, values in gaps.items():
+        yield Metric("estimator_gap", seed, float(np.mean(values)))
 
 
-def suffix(names: list[str], values: list[Any]) -> str:
+def ending(cell: dict[str, Any]) -> str:
     """A cell in a metric's name: "/n50000", "/n1000/binarized", "/n1000/hidden=20"."""
-    parts = {
-        "train_size": lambda value: f"/n{value}",
-        "binarization": {"none": "", "dynamic": "/binarized", "static": "/static"}.__getitem__,
-    }
-    return "".join(
-        parts[name](value) if name in parts else f"/{name}={value}"
-        for name, value in zip(names, values, strict=True)
-    )
+    size = f"/n{cell['train_size']}" if "train_size" in cell else ""
+    pixels = {"none": "", "dynamic": "/binarized", "static": "/static"}[cell["binarization"]]
+    return size + pixels + own_axes(cell, AXES)
 
 
 def draw(artifacts: Artifacts) -> dict[str, Figure]:
@@ -204,28 +193,25 @@ def draw(artifacts: Artifacts) -> dict[str, Figure]:
     """
     curves = with_seconds(artifacts.tables["curves"], artifacts.arrays["seconds"])
     curves = curves.assign(millions=curves["samples"] / 1e6)
-    cell = ["binarization", *axes(curves)[len(AXES) :]]
     against = {
         "": ("millions", "training samples evaluated (millions)"),
         "_seconds": ("seconds", "seconds of training"),
     }
     figures = {}
-    for values, rows in curves.groupby(cell, sort=False):
-        name = "figure3" + suffix(cell, list(values)).replace("/", "_")
-        note = UNNORMALISED if values[0] == "none" else BINARY
-        for ending, (x, label) in against.items():
-            figures[name + ending] = likelihood_figure(rows, x, label, note)
+    for cell, rows in by_cell(curves, without=["method", "train_size", "seed"]):
+        name = "figure3" + ending(cell).replace("/", "_")
+        note = UNNORMALISED if cell["binarization"] == "none" else BINARY
+        for kind, (x, label) in against.items():
+            figures[name + kind] = likelihood_figure(rows, x, label, note)
     return figures
 
 
 def with_seconds(curves: pd.DataFrame, seconds: dict[str, np.ndarray]) -> pd.DataFrame:
     """The curves with the wall-clock time of each point, from each trial's array."""
-    cell = [*axes(curves), "seed"]
     trials = []
-    for values, rows in curves.groupby(cell, sort=False):
-        label = ",".join(f"{axis}={value}" for axis, value in zip(cell, values, strict=True))
+    for cell, rows in by_cell(curves):
         point = rows["samples"].rank(method="dense").astype(int) - 1
-        trials.append(rows.assign(seconds=seconds[label][point]))
+        trials.append(rows.assign(seconds=seconds[label_of(cell)][point]))
     return pd.concat(trials)
 
 
