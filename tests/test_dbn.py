@@ -119,15 +119,14 @@ def test_persistent_chains_go_on_where_they_were(monkeypatch: pytest.MonkeyPatch
         ends.append(end)
 
 
-def test_rate_and_momentum() -> None:
+def test_the_rate_may_change() -> None:
     dbn, generator = small_dbn()
     x, labels = cases(9, generator)
-    learner = UpDown(dbn, labels, 1, 0.1, generator, momentum=0.5)
-    velocity, theta = torch.zeros_like(dbn.flat), dbn.flat.clone()
-    for _ in range(3):
+    learner, theta = UpDown(dbn, labels, 1, 0.1, generator), dbn.flat.clone()
+    for rate in (0.1, 0.02):
+        learner.rate = rate
         learner.update(x, torch.arange(len(x)))
-        velocity = 0.5 * velocity + 0.1 * dbn.gradient
-        theta = theta + velocity
+        theta = theta + rate * dbn.gradient
         torch.testing.assert_close(dbn.flat, theta)
 
 
@@ -172,13 +171,13 @@ def test_learning_goes_on_from_its_state(persistent: bool) -> None:
     chains = torch.eye(7)[3:] if persistent else None
     dbn, generator = small_dbn()
     x, labels = cases(9, generator)
-    learner = UpDown(dbn, labels, 2, 0.1, generator, momentum=0.5, chains=chains)
+    learner = UpDown(dbn, labels, 2, 0.1, generator, chains=chains)
     learner.update(x, torch.arange(len(x)))
     other = DBN(6, [5, 4], 7, 3)
     other.load_state_dict({"parameters": dbn.flat.clone()})
     twin = torch.Generator()
     twin.set_state(generator.get_state())
-    again = UpDown(other, labels, 2, 0.1, twin, momentum=0.5, chains=chains)
+    again = UpDown(other, labels, 2, 0.1, twin, chains=chains)
     again.load_state_dict({name: t.clone() for name, t in learner.state_dict().items()})
     for one in (learner, again):
         one.update(x, torch.arange(len(x)))

@@ -20,12 +20,14 @@ from dgm.models.parameters import Parameters
 
 
 class UpDown:
-    """theta += velocity,  velocity = momentum velocity + rate (gradient - decay W).
+    """theta += rate (gradient - decay W).
 
-    The top's rate is `top_factor` times that of the directed layers. `k`, `rate` and `momentum` may
-    be set between updates. Gradients are means over the minibatch; weights decay, biases do not.
+    The top's rate is `top_factor` times that of the directed layers. `k` and `rate` may be set
+    between updates. Gradients are means over the minibatch; weights decay, biases do not.
     Chains that persist begin at `chains` (n, units below the top + labels).
     """
+
+    momentum = 0.0  # with which `epochs` would reckon
 
     def __init__(
         self,
@@ -34,7 +36,6 @@ class UpDown:
         k: int,
         rate: float,
         generator: torch.Generator,
-        momentum: float = 0.0,
         top_factor: float = 1.0,
         decay: float = 0.0,
         chains: Tensor | None = None,
@@ -43,9 +44,8 @@ class UpDown:
         if k < 1:
             raise ValueError(f"up-down with {k} Gibbs steps: at least one leads away from the data")
         self.dbn, self.labels, self.generator = dbn, labels, generator
-        self.k, self.rate, self.momentum = k, rate, momentum
+        self.k, self.rate = k, rate
         self.top_factor, self.decay = top_factor, decay
-        self.velocity = torch.zeros_like(dbn.flat)
         self.chains = None if chains is None else chains.clone()
 
     def update(self, x: Tensor, indices: Tensor) -> Tensor:
@@ -78,23 +78,20 @@ class UpDown:
             dbn.recognition, zip(sleep, sleep[1:], strict=False), strict=True
         ):
             delta_rule(layer, given=below, target=above)
-        if self.decay:
-            for layer in (*dbn.recognition, *dbn.generative, top.parameters):
-                layer.grad["W"].add_(layer["W"], alpha=-self.decay)
-        top.parameters.gradient.mul_(self.top_factor)
-        self.velocity.mul_(self.momentum).add_(dbn.gradient, alpha=self.rate)
-        dbn.flat.add_(self.velocity)
+        for part in (*dbn.recognition, *dbn.generative, top.parameters):
+            if self.decay:
+                part.grad["W"].add_(part["W"], alpha=-self.decay)
+            factor = self.top_factor if part is top.parameters else 1.0
+            part.flat.add_(part.gradient, alpha=factor * self.rate)
         distance = (pen - began[:, : -top.labels]).square().sum() / len(pen)
         if self.chains is not None:
             self.chains.copy_(dreamed)
         return distance
 
     def state_dict(self) -> dict[str, Tensor]:
-        chains = {} if self.chains is None else {"chains": self.chains}
-        return {"velocity": self.velocity} | chains
+        return {} if self.chains is None else {"chains": self.chains}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.velocity.copy_(state["velocity"])
         if self.chains is not None:
             self.chains.copy_(state["chains"])
 
