@@ -140,7 +140,7 @@ def test_no_train_writes_the_results_of_what_is_finished(
     assert "no trial is finished" in here("run", R, *TINY, "--no-train", "--out", lost, code=3)
 
 
-@pytest.mark.parametrize("left", ["nothing", "a failure"])
+@pytest.mark.parametrize("left", ["nothing", "a failure", "other settings"])
 def test_results_are_not_replaced_by_fewer(
     done: Path, here: Callable[..., str], tmp_path: Path, left: str
 ) -> None:
@@ -149,6 +149,9 @@ def test_results_are_not_replaced_by_fewer(
     (lost,) = folder.glob("trials/method=mcem*")
     if left == "nothing":
         shutil.rmtree(lost)
+    elif left == "other settings":
+        about = (lost / "trial.json").read_text()
+        (lost / "trial.json").write_text(about.replace('"hidden": 10', '"hidden": 99'))
     else:
         (lost / "curves.csv").unlink()
         store.fail_trial(lost, "the disk was full")
@@ -156,6 +159,10 @@ def test_results_are_not_replaced_by_fewer(
     assert "its results stay as they are" in said and lost.name in said
     for name in ("metrics.csv", "curves.csv", "run.json", "figure3.png"):
         assert (folder / name).read_bytes() == (done / name).read_bytes()
+    if left == "other settings":  # which took their time too
+        here("run", R, *TINY, "--no-train", "--extend", "--out", tmp_path, code=3)
+        assert '"hidden": 99' in (lost / "trial.json").read_text()
+        return
     said = here("run", R, *TINY, "--no-train", "--extend", "--out", tmp_path)
     assert "1 trials are taken from the results" in said
     for name in ("metrics.csv", "curves.csv"):

@@ -497,7 +497,8 @@ def test_the_schedule_of_the_authors() -> None:
     assert (betas.diff() > 0).all()
     assert betas[1].item() == pytest.approx(0.001)
     assert betas[-2].item() == pytest.approx(1 - 1e-5)
-    for wrong in ([(9, 0.5, 1)], [(9, 0, 0.9), (9, 0.5, 1)], [(9, 0, 2)], [(0, 0, 0.5), (9, 0, 1)]):
+    falling = [(9, 0, 0.9), (9, 0.5, 1)]
+    for wrong in ([(9, 0.5, 1)], falling, [(9, 0, 2)], [(0, 0, 0.5), (9, 0, 1)], [(-5, 0, 1)]):
         with pytest.raises(ValueError, match="betas must rise from 0 to 1"):
             schedule(*wrong)
 

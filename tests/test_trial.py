@@ -424,7 +424,7 @@ def test_a_damaged_checkpoint(tmp_path: Path, name: str) -> None:
         loop(tmp_path, VAE(visible=6, hidden=5, latent_dim=2))
     said = str(caught.value)
     assert said.startswith(f"{path}: not a checkpoint of this trial (")
-    assert said.endswith("); --fresh starts it anew")
+    assert said.endswith(f"); without {tmp_path} it starts anew")
     assert "\n" not in said
 
 

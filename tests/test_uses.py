@@ -146,9 +146,28 @@ def test_the_other_recipes_trials_are_run_first_and_once() -> None:
     assert stale.returncode == 2
     assert "settings.last_epochs was 1, is 2" in stale.stderr
     fresh = dgm("run", "shown", "--fresh")
-    assert "`dgm run trained --fresh` replaces them" in fresh.stderr
+    assert "remove their folders, or give another --out DIR" in fresh.stderr
     elsewhere = dgm("status", "shown")
     assert "uses.settings.last_epochs was 1, is 2" in elsewhere.stdout + elsewhere.stderr
+
+
+def test_what_is_trained_to_extend_is_this_machines() -> None:
+    """Results of two threads stand for those of another machine, whose models are not there."""
+    for arguments in (("shown", "--seeds", "0"), ("trained",)):
+        assert dgm("run", *arguments, "--threads", "2").returncode == 0
+    for name in ("shown", "trained"):
+        shutil.rmtree(trial(f"{name}/paper/trials"))
+    ran = dgm("run", "shown", "--extend")
+    assert ran.returncode == 0, ran.stderr
+    assert "first 1 trials of trained" in ran.stderr
+    theirs, own = (
+        store.about(trial(f"shown/paper/trials/seed={seed}"))["identity"] for seed in (0, 1)
+    )
+    trained = store.about(trial("trained/paper/trials/row=dbn,seed=1"))["identity"]
+    threads = [identity["threads"] for identity in (theirs, theirs["uses"], own, own["uses"])]
+    assert threads == [2, 2, 1, 1]
+    assert own["uses"] == trained
+    assert not trial("trained/paper/trials/row=dbn,seed=0").exists()
 
 
 def test_a_failure_there_is_told_and_ends_it() -> None:

@@ -17,7 +17,7 @@ import torch
 from scipy.stats import norm
 from torch import Tensor
 
-from dgm import data, plotting
+from dgm import data, plotting, recipe
 from dgm.data import files
 from dgm.data.minibatches import Minibatches
 from dgm.errors import BadInput, Diverged
@@ -268,6 +268,13 @@ def test_without_the_faces_the_digits_are_run(
     about = json.loads((folder / "run.json").read_text())
     assert list(about["not_run"]) == ["frey_faces"]
     assert {path.stem for path in folder.glob("*.png")} == {"figure4", "figure4_posterior"}
+
+    whole = recipe.load("latent_manifold", seeds=[0]).trials
+    (label,) = (spec.label for spec in whole if spec.data == "frey_faces")
+    about["trials"].append({"label": label, "seed": 0})  # as if there had been faces once
+    (folder / "run.json").write_text(json.dumps(about))
+    said = here(*run, "--out", tmp_path / "out", code=2)
+    assert "holds results on frey_faces, which cannot be had; give another --out DIR" in said
     shutil.rmtree(tmp_path / "out")
     data.load.cache_clear()
 

@@ -175,9 +175,10 @@ def run(
     try:
         report = runner.run(loaded, options, say=lambda text: click.echo(text, err=True))
     except runner.Interrupted as stop:
+        running = f"one that ran: {stop.error}" if stop.error else "the running ones are saved"
         click.echo(
             f"interrupted; {stop.finished} of {stop.trials} trials are finished, "
-            f"the running ones are saved; go on with:\n  {_again()}",
+            f"{running}; go on with:\n  {_again()}",
             err=True,
         )
         raise
@@ -204,7 +205,7 @@ def _print_report(report: Any, recipe: "Recipe") -> None:
         click.echo(
             f"error: {report.folder}: its results stay as they are, for they hold trials that are "
             f"not finished here ({report.kept[0]}{', ...' if len(report.kept) > 1 else ''}); "
-            f"--extend keeps these, --fresh runs all anew",
+            f"finish these, or keep them by --extend",
             err=True,
         )
     if not report.figures:

@@ -95,13 +95,7 @@ def restore(planned: list[Planned], axes: Sequence[str], target: Path) -> int:
     among the results.
     """
     held = _held(target)
-    lacking = [
-        p
-        for p in planned
-        if p.spec.label in held
-        and not p.finished
-        and (is_held(p, target) or not store.about(p.directory))  # or else it was begun anew
-    ]
+    lacking = [p for p in planned if p.spec.label in held and _gives_way(p, target)]
     for p in lacking:
         if not is_held(p, target):
             raise BadInput(
@@ -132,6 +126,14 @@ def _held(target: Path) -> dict[str, dict[str, Any]]:
 def is_held(p: Planned, target: Path) -> bool:
     """Whether the results hold this very trial, of which `restore` can make the folder again."""
     return _held(target).get(p.spec.label, {}).get("identity") == digest(p.identity)
+
+
+def _gives_way(p: Planned, target: Path) -> bool:
+    """Whether there is no folder, or one of this very trial, not finished or short of a file."""
+    if not store.about(p.directory):
+        return True
+    lacks = not p.finished and not store.changes(p.directory, p.identity)
+    return lacks and is_held(p, target)
 
 
 def rows_of(table: pd.DataFrame, cell: dict[str, Any]) -> pd.DataFrame:

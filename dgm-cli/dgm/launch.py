@@ -77,8 +77,8 @@ def work(job: Job, display: Any) -> Ended:
             artifacts = experiment(job.experiment).run_trial(job.spec.settings, trial)
         store.finish_trial(job.directory, job.identity, artifacts, trial)
         return Ended(label)
-    except KeyboardInterrupt:
-        return Ended(label, "interrupted", interrupted=True)
+    except KeyboardInterrupt as stop:  # of an error, where the state could not be saved
+        return Ended(label, str(stop.__cause__ or ""), interrupted=True)
     except DgmError as error:
         ended = Ended(label, str(error))
     except (RuntimeError, MemoryError, OSError) as error:

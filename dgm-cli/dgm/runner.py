@@ -19,7 +19,7 @@ from dgm import data, launch, machine, store
 from dgm import recipe as recipes
 from dgm.errors import BadInput, DgmError, MissingData
 from dgm.estimate import duration, manifest
-from dgm.gather import KEPT, MACHINE, TOLD, adopt, digest, draw, gather, restore
+from dgm.gather import KEPT, MACHINE, TOLD, adopt, digest, draw, gather, is_held, restore
 from dgm.progress import Display
 from dgm.recipe import Recipe
 from dgm.results import (
@@ -73,9 +73,10 @@ class Report:
 class Interrupted(KeyboardInterrupt):
     """Ctrl-C or SIGTERM: what ran has saved itself."""
 
-    def __init__(self, finished: int, trials: int) -> None:
+    def __init__(self, finished: int, trials: int, error: str = "") -> None:
         super().__init__()
         self.finished, self.trials = finished, trials
+        self.error = error  # why one has not
 
 
 # --- deciding --------------------------------------------------------------------------------
@@ -105,14 +106,40 @@ def get_data(names: list[str], download: bool = True) -> dict[str, str]:
 
 
 def plan(recipe: Recipe, options: Options) -> list[Planned]:
-    """The trials of a recipe whose data is at hand, with their folders and identities."""
+    """The trials of a recipe whose data is at hand, with their folders and identities.
+
+    To extend, those that are finished or in the results as whatever machine ran them, also those of
+    the recipe that it uses; the others as they would be run here.
+    """
+    target = folder(recipe, options.out)
+    if not options.extend:
+        return _plan(recipe, options, _starts(recipe, options))
+    used = {p.spec.seed: p for p in (plan(recipe.uses, options) if recipe.uses else [])}
+    theirs = [adopt(p, target) for p in _plan(recipe, options, used)]
+    here = _plan(recipe, options, _starts(recipe, options))
+    return [
+        p if p.finished or is_held(p, target) else own for p, own in zip(theirs, here, strict=True)
+    ]
+
+
+def _starts(recipe: Recipe, options: Options) -> dict[int, Planned]:
+    """By seed, the trials that the recipe's start from: those whose models are there, else as they
+    would be run here."""
+    if not recipe.uses:
+        return {}
+    here = plan(recipe.uses, replace(options, extend=False))
+    there = plan(recipe.uses, options)
+    return {own.spec.seed: p if p.has_models else own for p, own in zip(there, here, strict=True)}
+
+
+def _plan(recipe: Recipe, options: Options, used: dict[int, Planned]) -> list[Planned]:
+    """The trials as they would be run here, from the models of those that are used."""
     import torch
 
     revision = recipes.experiment(recipe.experiment).REVISION
     trials = folder(recipe, options.out) / "trials"
-    used = {p.spec.seed: p for p in (plan(recipe.uses, options) if recipe.uses else [])}
     uses = {seed: {"uses": p.identity} for seed, p in used.items()}
-    planned = [
+    return [
         Planned(
             spec,
             trials / spec.label,
@@ -132,7 +159,6 @@ def plan(recipe: Recipe, options: Options) -> list[Planned]:
         )
         for spec in recipe.trials
     ]
-    return [adopt(p, folder(recipe, options.out)) for p in planned] if options.extend else planned
 
 
 def names_of_data(recipe: Recipe) -> list[str]:
@@ -175,19 +201,19 @@ def run(recipe: Recipe, options: Options, say: Any = print) -> Report:
             say(f"{restore(planned, axes, report.folder)} trials are taken from the results")
         pending = [p for p in planned if options.fresh or not p.finished]
         if not options.fresh:
-            _refuse_to_lose(recipe, report.folder, pending, options)
+            _refuse_to_lose(asked, report.folder, pending, options, not_run)
         report.reused = len(planned) - len(pending)
         if report.reused:
             say(f"{report.reused} of {len(planned)} trials are finished already")
         if recipe.uses and options.train and pending:
-            _run_used(recipe.uses, {p.spec.seed for p in pending}, options, report, say)
+            _run_used(recipe, {p.spec.seed for p in pending}, options, report, say)
             if report.errors:
                 return report
         if options.train:
             _run_trials(recipe, pending, options, report)
         finished = [p for p in planned if p.finished]
         report.unfinished = [p.spec.label for p in planned if not p.finished]
-        report.kept = _would_lose(asked, report.folder, finished)
+        report.kept = _would_lose(recipe, report.folder, finished)
         if finished and not report.kept:
             report.figures = write_results(recipe, finished, options, report)
         elif not (report.errors or report.kept):
@@ -195,22 +221,37 @@ def run(recipe: Recipe, options: Options, say: Any = print) -> Report:
     return report
 
 
-def _run_used(used: Recipe, seeds: set[int], options: Options, report: Report, say: Any) -> None:
-    """The trials of these seeds of the recipe that another one starts from, if not there yet."""
+def _run_used(recipe: Recipe, seeds: set[int], options: Options, report: Report, say: Any) -> None:
+    """The trials that those of these seeds start from, if their models are not there yet."""
+    used = recipe.uses
+    assert used is not None
     place = folder(used, options.out)
     with lock(place):
-        planned = [p for p in plan(used, options) if p.spec.seed in seeds]
-        pending = [p for p in planned if not p.has_models]
-        _refuse_stale(place, pending, f"`dgm run {used.name} --fresh` replaces them")
+        starts = _starts(recipe, options)
+        pending = [p for seed, p in starts.items() if seed in seeds and not p.has_models]
+        _refuse_stale(place, pending, "remove their folders, or give another --out DIR")
         if pending:
             say(f"first {len(pending)} trials of {used.name}, which this recipe starts from")
-        _run_trials(used, pending, replace(options, fresh=False), report)
-    report.ran = 0
+        counted_apart = replace(report, reused=0, ran=0)
+        _run_trials(used, pending, replace(options, fresh=False), counted_apart)
 
 
-def _refuse_to_lose(recipe: Recipe, folder: Path, pending: list[Planned], options: Options) -> None:
+def _refuse_to_lose(
+    recipe: Recipe,
+    folder: Path,
+    pending: list[Planned],
+    options: Options,
+    not_run: dict[str, str],
+) -> None:
     """BadInput when results or trials that took their time would give way to others."""
     earlier = manifest(folder)
+    held = {trial["label"] for trial in earlier.get("trials", [])}
+    for spec in recipe.trials:
+        if spec.data in not_run and spec.label in held:
+            raise BadInput(
+                f"{folder}: holds results on {spec.data}, which cannot be had; "
+                f"give another --out DIR to do without"
+            )
     if options.overrides and earlier and not earlier.get("overrides"):
         raise BadInput(f"{folder}: holds the recipe's own results; with overrides {REMEDY}")
     seeds = {trial["seed"] for trial in earlier.get("trials", [])}
@@ -270,7 +311,7 @@ def _run_trials(recipe: Recipe, pending: list[Planned], options: Options, report
         with contextlib.closing(endings):  # workers are gone before the lock is
             for ended in endings:
                 if ended.interrupted:
-                    raise KeyboardInterrupt
+                    raise KeyboardInterrupt(ended.error)
                 if ended.error:
                     report.errors[ended.label] = ended.error
                     report.details[ended.label] = ended.details
@@ -279,8 +320,8 @@ def _run_trials(recipe: Recipe, pending: list[Planned], options: Options, report
                     report.ran += 1
                     after = duration(time.monotonic() - started)
                     display.end(ended.label, f"finished: {ended.label}, {after} into the run")
-    except KeyboardInterrupt:
-        raise Interrupted(report.reused + report.ran, len(recipe.trials)) from None
+    except KeyboardInterrupt as stop:
+        raise Interrupted(report.reused + report.ran, len(recipe.trials), str(stop)) from None
     finally:
         display.close()
 
@@ -334,11 +375,11 @@ def write_results(
     target = report.folder
     experiment = recipes.experiment(recipe.experiment)
     artifacts = gather(finished, experiment.AXES)
+    write_metrics(target / "metrics.csv", experiment.summarise(artifacts))  # may refuse: so first
     for name, table in artifacts.tables.items():
         write_csv(table, target / f"{name}.csv")
     for name, arrays in artifacts.arrays.items():
         write_npz(target / f"{name}.npz", arrays)
-    write_metrics(target / "metrics.csv", experiment.summarise(artifacts))
     metrics = read_metrics(target / "metrics.csv")
     write_csv(summary(metrics, recipe.expect, recipe.preset), target / "summary.csv")
     figures = draw(recipe.experiment, artifacts, target)

@@ -142,14 +142,19 @@ def restore_trial(
     arrays: dict[str, Any],
     told: dict[str, Any],
 ) -> None:
-    """Write a finished trial's folder again, but for its models, from what is known of it."""
-    discard(directory)
+    """Write a finished trial's folder again from what is known of it, beside its models."""
     for name, table in tables.items():
         write_csv(table, directory / f"{name}.csv")
     for name, array in arrays.items():
         write_npz(directory / f"{name}.npz", {name: array})
-    about = {"identity": identity, "state": "finished", "error": None, "models": None, **told}
-    _write(directory, **about, tables=list(tables), arrays=list(arrays))
+    news = {"identity": identity, "state": "finished", "error": None, **told}
+    news |= {
+        "tables": list(tables),
+        "arrays": list(arrays),
+        "models": about(directory).get("models"),
+    }
+    _write(directory, **news)
+    shutil.rmtree(checkpoints(directory), ignore_errors=True)
 
 
 def fail_trial(directory: Path, error: str) -> None:

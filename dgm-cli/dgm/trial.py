@@ -251,7 +251,8 @@ class Trial:
         except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
             said = " ".join(str(error).split())
             raise DgmError(
-                f"{path}: not a checkpoint of this trial ({said}); --fresh starts it anew"
+                f"{path}: not a checkpoint of this trial ({said}); "
+                f"without {self.directory} it starts anew"
             ) from error
 
 
@@ -263,7 +264,8 @@ def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dty
 def _interrupts_deferred() -> Iterator[Any]:
     """Within, SIGINT and SIGTERM only set a flag; a second one takes its usual course.
 
-    At the end a first one is a KeyboardInterrupt, so that none is lost.
+    At the end, or where an error comes between, a first one is a KeyboardInterrupt. A caller that
+    leaves the loop early loses it.
     """
     received: list[int] = []
     previous: dict[signal.Signals, Any] = {}

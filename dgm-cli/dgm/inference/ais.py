@@ -41,12 +41,15 @@ def schedule(*parts: tuple[int, float, float]) -> Tensor:
     The authors' 14,500: `schedule((500, 0, 0.5), (4000, 0.5, 0.9), (10_000, 0.9, 1))`.
     ValueError where they do not begin at 0, at which the chains do, or fall.
     """
+    said = f"betas must rise from 0 to 1, by at least one in each part: {parts}"
+    if any(n < 1 for n, _, _ in parts):
+        raise ValueError(said)
     pieces = [
         torch.arange(n, dtype=torch.float64) / n * (end - start) + start for n, start, end in parts
     ]
     betas = torch.cat([*pieces, torch.ones(1, dtype=torch.float64)])
-    if any(n < 1 for n, _, _ in parts) or betas[0] != 0 or (betas.diff() < 0).any():
-        raise ValueError(f"betas must rise from 0 to 1, by at least one in each part: {parts}")
+    if betas[0] != 0 or (betas.diff() < 0).any():
+        raise ValueError(said)
     return betas
 
 

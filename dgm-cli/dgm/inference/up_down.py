@@ -27,7 +27,7 @@ class UpDown:
     Chains that persist begin at `chains` (n, units below the top + labels).
     """
 
-    momentum = 0.0  # with which `epochs` would reckon
+    momentum = 0.0  # there is none; `epochs` reads and sets it
 
     def __init__(
         self,

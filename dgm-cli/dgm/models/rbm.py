@@ -108,7 +108,8 @@ class LabelRBM(RBM):
     """The last `labels` visible units are a softmax group: exactly one of them is on.
 
     Hinton, Osindero & Teh (2006), section 6: the top of their net sees the layer below and a label.
-    Their first biases are log odds as well, which classes of like sizes make of no account.
+    `initialise` gives the labels log odds too, where a softmax asks for logs: with classes of one
+    size the difference is the same for all, and makes none.
     """
 
     def __init__(
