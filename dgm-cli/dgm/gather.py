@@ -79,10 +79,10 @@ def adopt(p: Planned, target: Path) -> Planned:
     if done.get("state") == "finished":
         theirs = done["identity"]
     else:
-        held = _held(target).get(p.spec.label, {})
+        its = held(target).get(p.spec.label, {})
         versions = manifest(target).get("versions", {})
-        device = str(held.get("device")).partition(":")[0]
-        theirs = {"torch": versions.get("torch"), **held, "device": device}
+        device = str(its.get("device")).partition(":")[0]
+        theirs = {"torch": versions.get("torch"), **its, "device": device}
     run_so = {key: theirs[key] for key in MACHINE if key in theirs}
     adopted = replace(p, identity=p.identity | run_so)
     return adopted if adopted.finished or is_held(adopted, target) else p
@@ -94,8 +94,8 @@ def restore(planned: list[Planned], axes: Sequence[str], target: Path) -> int:
     BadInput when the results hold a trial of the same name that is another one. Models are not
     among the results.
     """
-    held = _held(target)
-    lacking = [p for p in planned if p.spec.label in held and _gives_way(p, target)]
+    there = held(target)
+    lacking = [p for p in planned if p.spec.label in there and _gives_way(p, target)]
     for p in lacking:
         if not is_held(p, target):
             raise BadInput(
@@ -114,18 +114,19 @@ def restore(planned: list[Planned], axes: Sequence[str], target: Path) -> int:
             p.identity,
             {name: table for name, table in tables.items() if len(table)},
             {name: array for name, array in arrays.items() if array is not None},
-            {key: held[p.spec.label][key] for key in TOLD},
+            {key: there[p.spec.label][key] for key in TOLD},
         )
     return len(lacking)
 
 
-def _held(target: Path) -> dict[str, dict[str, Any]]:
+def held(target: Path) -> dict[str, dict[str, Any]]:
+    """By label, what the manifest of these results tells of their trials."""
     return {trial["label"]: trial for trial in manifest(target).get("trials", [])}
 
 
 def is_held(p: Planned, target: Path) -> bool:
     """Whether the results hold this very trial, of which `restore` can make the folder again."""
-    return _held(target).get(p.spec.label, {}).get("identity") == digest(p.identity)
+    return held(target).get(p.spec.label, {}).get("identity") == digest(p.identity)
 
 
 def _gives_way(p: Planned, target: Path) -> bool:

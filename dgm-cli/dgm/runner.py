@@ -19,7 +19,7 @@ from dgm import data, launch, machine, store
 from dgm import recipe as recipes
 from dgm.errors import BadInput, DgmError, MissingData
 from dgm.estimate import duration, manifest
-from dgm.gather import KEPT, MACHINE, TOLD, adopt, digest, draw, gather, is_held, restore
+from dgm.gather import KEPT, MACHINE, TOLD, adopt, digest, draw, gather, held, is_held, restore
 from dgm.progress import Display
 from dgm.recipe import Recipe
 from dgm.results import (
@@ -245,9 +245,8 @@ def _refuse_to_lose(
 ) -> None:
     """BadInput when results or trials that took their time would give way to others."""
     earlier = manifest(folder)
-    held = {trial["label"] for trial in earlier.get("trials", [])}
     for spec in recipe.trials:
-        if spec.data in not_run and spec.label in held:
+        if spec.data in not_run and spec.label in held(folder):
             raise BadInput(
                 f"{folder}: holds results on {spec.data}, which cannot be had; "
                 f"give another --out DIR to do without"
@@ -264,8 +263,8 @@ def _refuse_to_lose(
 
 def _would_lose(recipe: Recipe, folder: Path, finished: list[Planned]) -> list[str]:
     """The recipe's trials that the results hold, and from those finished would not."""
-    held = {trial["label"] for trial in manifest(folder).get("trials", [])}
-    return sorted(held & {spec.label for spec in recipe.trials} - {p.spec.label for p in finished})
+    own = held(folder).keys() & {spec.label for spec in recipe.trials}
+    return sorted(own - {p.spec.label for p in finished})
 
 
 def _refuse_stale(folder: Path, pending: list[Planned], remedy: str = REMEDY) -> None:
