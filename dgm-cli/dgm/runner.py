@@ -244,9 +244,9 @@ def _refuse_to_lose(
     not_run: dict[str, str],
 ) -> None:
     """BadInput when results or trials that took their time would give way to others."""
-    earlier = manifest(folder)
+    earlier, there = manifest(folder), held(folder)
     for spec in recipe.trials:
-        if spec.data in not_run and spec.label in held(folder):
+        if spec.data in not_run and spec.label in there:
             raise BadInput(
                 f"{folder}: holds results on {spec.data}, which cannot be had; "
                 f"give another --out DIR to do without"
