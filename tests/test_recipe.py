@@ -252,6 +252,21 @@ def test_an_axis_given_to_several_blocks_selects_among_their_cells() -> None:
     assert message("paper", "grid.method=[aevb, mcme]") == (
         "command line: grid.method: no block has mcme; did you mean mcem?"
     )
+    whole = recipe.load("toy", "quick").trials
+    faces = recipe.load("toy", "quick", ["grid.data=[frey_faces]"]).trials
+    assert faces == [trial for trial in whole if trial.data == "frey_faces"]
+    assert recipe.load("toy", "quick", ["grid.data=[frey_faces, mnist]"]).trials == whole
+    assert message("paper", "grid.data=[frey_face]") == (
+        "command line: grid.data: no block has frey_face; did you mean frey_faces?"
+    )
+
+
+def test_data_of_a_single_block_is_selected_too() -> None:
+    write()
+    assert recipe.load("toy", overrides=["grid.data=[mnist]"]).trials == recipe.load("toy").trials
+    for wrong in ("digits", "3"):
+        said = message("paper", f"grid.data=[{wrong}]")
+        assert said.startswith(f"command line: grid.data: no block has {wrong}")
 
 
 @pytest.mark.parametrize(

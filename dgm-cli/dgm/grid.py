@@ -38,6 +38,10 @@ class Block:
     axes: Map  # name -> list of values
     seeds: list[int] | None = None  # of the run's, those that it is for; None: every one
 
+    def values(self, axis: str) -> list[Any]:
+        """Of an axis or, for `data`, its one data set's name, whether that is an axis or not."""
+        return [self.data] if axis == "data" else self.axes.get(axis, [])
+
 
 def blocks_of(layer: Map, path: Path, sets: tuple[str, ...] = NAMES) -> list[Block]:
     """The grid of a recipe's top level or of that with a preset merged into it.
@@ -148,7 +152,7 @@ def override(blocks: list[Block], text: str, sets: tuple[str, ...]) -> list[Bloc
     if section == "grid" and not (isinstance(value, Items) and value):
         raise BadInput(f"command line: {key}: should be a list of values, not {said!r}")
     values = value if section == "grid" else Items([value], ["command line"])
-    if is_axis and len(blocks) > 1:
+    if key == "grid.data" or (is_axis and len(blocks) > 1):
         return _select(blocks, name, values)
     new = Map({name: values}, {name: "command line"})
     return [replace(block, axes=merge(block.axes, new)) for block in blocks]
@@ -159,8 +163,9 @@ def _select(blocks: list[Block], axis: str, wanted: Items) -> list[Block]:
 
     Numbers that no block has, e.g. another size, replace the axis wherever it is.
     """
-    known = [value for block in blocks for value in block.axes.get(axis, [])]
-    if all(isinstance(value, int | float) and value not in known for value in wanted):
+    known = [value for block in blocks for value in block.values(axis)]
+    numbers = axis != "data" and all(isinstance(value, int | float) for value in wanted)
+    if numbers and not any(value in known for value in wanted):
         new = Map({axis: wanted}, {axis: "command line"})
         return [replace(b, axes=merge(b.axes, new)) if axis in b.axes else b for b in blocks]
     for value in wanted:
@@ -169,8 +174,8 @@ def _select(blocks: list[Block], axis: str, wanted: Items) -> list[Block]:
             raise BadInput(f"command line: grid.{axis}: no block has {value}{hint}")
     kept = []
     for block in blocks:
-        values = Items(value for value in block.axes.get(axis, []) if value in wanted)
+        values = Items(value for value in block.values(axis) if value in wanted)
         if values:
-            new = Map({axis: values}, block.axes.origins)
+            new = Map({axis: values} if axis in block.axes else {}, block.axes.origins)
             kept.append(replace(block, axes=merge(block.axes, new)))
     return kept

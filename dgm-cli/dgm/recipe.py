@@ -103,7 +103,8 @@ def load(
 
     `settings.key=value` or `key=value` sets a setting everywhere; `data=name` likewise;
     `grid.axis=[...]` or `axis=value` replaces an axis's values, or, in a grid of several blocks,
-    keeps the cells that have one of them. `seeds` stands for the preset's own.
+    keeps the cells that have one of them; `grid.data=[...]` keeps the blocks of these data sets.
+    `seeds` stands for the preset's own.
     """
     path = find(name_or_path)
     tree, file = _read(path)
