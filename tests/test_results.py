@@ -324,6 +324,9 @@ def test_rows_by_cell() -> None:
     assert [own_axes(cell, ["method"]) for cell, _ in cells][::3] == ["/hidden=5", "/hidden=7"]
     merged = [(cell, len(rows)) for cell, rows in by_cell(table, without=["method", "seed"])]
     assert merged == [({"hidden": 5}, 3), ({"hidden": 7}, 1)]
+    blank = table.assign(hidden=[None, 5.0, None, 7.0])  # a setting of None, as read back
+    cells = [(cell["hidden"], len(rows)) for cell, rows in by_cell(blank, without=["seed"])]
+    assert cells == [(None, 2), (5, 1), (7, 1)]
 
 
 def test_a_label_is_read_back() -> None:

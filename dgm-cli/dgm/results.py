@@ -46,11 +46,13 @@ def by_cell(
     """The rows of a table of a whole run that share all axes and the seed, but those `without`.
 
     First comes what they share, by name; axes that only a user's grid has stand after the others.
+    An axis may be blank: the trial's setting is None.
     """
     head = table.columns[: table.columns.get_loc("seed") + 1]
     names = [name for name in head if name not in without]
-    for values, rows in table.groupby(names, sort=False):
-        yield dict(zip(names, values, strict=True)), rows
+    for values, rows in table.groupby(names, sort=False, dropna=False):
+        told = [None if pd.isna(value) else value for value in values]
+        yield dict(zip(names, told, strict=True)), rows
 
 
 def label_of(cell: Mapping[str, Any]) -> str:
