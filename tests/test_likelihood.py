@@ -26,11 +26,19 @@ ESTIMATORS = {
 class LinearGaussian:
     """x = A z + noise of sd 0.7, z ~ N(0, I): p(x) = N(0, A A^T + 0.49 I) exactly."""
 
-    latent_dim = 3
     sd = 0.7
 
-    def __init__(self, generator: torch.Generator) -> None:
-        self.a = torch.randn(8, 3, generator=generator)
+    def __init__(self, generator: torch.Generator, visible: int = 8, latent_dim: int = 3) -> None:
+        self.latent_dim = latent_dim
+        self.a = torch.randn(visible, latent_dim, generator=generator)
+
+    def draw(self, n: int, generator: torch.Generator) -> Tensor:
+        x = torch.randn(n, self.latent_dim, generator=generator) @ self.a.T
+        return x + self.sd * torch.randn(n, len(self.a), generator=generator)
+
+    def posterior_mean(self, x: Tensor) -> Tensor:
+        precision = self.a.T @ self.a / self.sd**2 + torch.eye(self.latent_dim)
+        return torch.linalg.solve(precision, x @ self.a / self.sd**2, left=False)
 
     def _log_noise(self, error: Tensor) -> Tensor:
         log_scale = math.log(self.sd) + 0.5 * math.log(2 * math.pi)
@@ -47,8 +55,8 @@ class LinearGaussian:
         return self._log_noise(x[None] - (z @ self.a.T)[:, None])
 
     def evidence(self, x: Tensor) -> Tensor:
-        covariance = self.a @ self.a.T + self.sd**2 * torch.eye(8)
-        return MultivariateNormal(torch.zeros(8), covariance).log_prob(x)
+        covariance = self.a @ self.a.T + self.sd**2 * torch.eye(len(self.a))
+        return MultivariateNormal(torch.zeros(len(self.a)), covariance).log_prob(x)
 
 
 def quadrature(model: LatentModel, x: Tensor, points: int = 81, reach: float = 6.0) -> Tensor:
@@ -78,9 +86,25 @@ def test_linear_gaussian(name: str) -> None:
     """Oracle: the closed-form evidence."""
     generator = torch.Generator().manual_seed(1)
     model = LinearGaussian(generator)
-    x = torch.randn(60, 3, generator=generator) @ model.a.T
-    x = x + model.sd * torch.randn(60, 8, generator=generator)
+    x = model.draw(60, generator)
     check(ESTIMATORS[name](model, x, generator), model.evidence(x))
+
+
+def test_a_guess_is_a_start_in_many_dimensions() -> None:
+    """Oracle: the closed-form evidence. With the posteriors' means for guesses no step is needed,
+    and without them none finds a mode in 20 dimensions."""
+    generator = torch.Generator().manual_seed(6)
+    model = LinearGaussian(generator, visible=40, latent_dim=20)
+    x = model.draw(40, generator)
+
+    def estimate(guess: Tensor | None, steps: int) -> Estimate:
+        return importance_sampling(
+            model, x, 1000, generator, starts=1, newton_steps=steps, block=15, guess=guess
+        )
+
+    check(estimate(model.posterior_mean(x), 0), model.evidence(x))
+    check(estimate(None, 8), model.evidence(x))
+    assert estimate(None, 0).effective_samples.median() < 10
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)

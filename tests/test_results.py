@@ -325,8 +325,8 @@ def test_rows_by_cell() -> None:
     merged = [(cell, len(rows)) for cell, rows in by_cell(table, without=["method", "seed"])]
     assert merged == [({"hidden": 5}, 3), ({"hidden": 7}, 1)]
     blank = table.assign(hidden=[None, 5.0, None, 7.0])  # a setting of None, as read back
-    cells = [(cell["hidden"], len(rows)) for cell, rows in by_cell(blank, without=["seed"])]
-    assert cells == [(None, 2), (5, 1), (7, 1)]
+    own = [(cell["hidden"], len(rows)) for cell, rows in by_cell(blank, without=["seed"])]
+    assert own == [(None, 2), (5, 1), (7, 1)]
 
 
 def test_a_label_is_read_back() -> None:

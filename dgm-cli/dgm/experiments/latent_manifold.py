@@ -132,8 +132,8 @@ def draw(artifacts: Artifacts) -> dict[str, Figure]:
 def posterior_figure(
     posterior: np.ndarray, labels: np.ndarray, grid_reach: float, data: str
 ) -> Figure:
-    """Posterior means of test images, coloured by digit, or by time where they are a film's; a few
-    far ones are cut off. The square is what the manifold's grid spans."""
+    """Posterior means of test images, coloured by digit, or by time where they are a film's; the
+    title tells how many far ones are cut off. The square is what the manifold's grid spans."""
     figure = plotting.panels(columns=1, width=5.2, height=4.3)
     (axes,) = figure.axes
     faces = data == "frey_faces"
@@ -159,7 +159,9 @@ def posterior_figure(
     axes.plot(*grid_reach * np.array([[-1, 1, 1, -1, -1], [-1, -1, 1, 1, -1]]), "k--", linewidth=1)
     far = max(1.1 * grid_reach, 1.05 * float(np.quantile(np.abs(posterior), 0.998)))
     axes.set(xlabel="$z_1$", ylabel="$z_2$", xlim=(-far, far), ylim=(-far, far))
-    axes.set_title(f"{TITLES[data]}: posterior means, test")
+    beyond = int((np.abs(posterior).max(1) > far).sum())
+    of_all = f"\n({beyond} of {len(posterior)} lie beyond)" if beyond else ""
+    axes.set_title(f"{TITLES[data]}: posterior means, test{of_all}", fontsize=10)
     axes.set_axisbelow(True)
     axes.set_box_aspect(1)
     return figure
