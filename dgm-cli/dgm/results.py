@@ -66,10 +66,11 @@ def read_label(label: str) -> dict[str, str]:
     return {name: value for name, _, value in parts}
 
 
-def own_axes(cell: dict[str, Any], axes: Sequence[str]) -> str:
-    """How a metric's name ends for axes of a user's grid beside the experiment's: "/hidden=20"."""
+def own_axes(cell: dict[str, Any], axes: Sequence[str], before: str = "/") -> str:
+    """How a metric's name ends for axes of a user's grid beside the experiment's: "/hidden=20"; and
+    a figure's label, with ", " before each."""
     own = {name: value for name, value in cell.items() if name not in (*axes, "seed")}
-    return "".join(f"/{name}={value}" for name, value in own.items())
+    return "".join(f"{before}{name}={value}" for name, value in own.items())
 
 
 def write_metrics(path: Path, metrics: Iterable[Metric]) -> None:

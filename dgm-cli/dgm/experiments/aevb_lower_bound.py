@@ -88,7 +88,7 @@ def draw(artifacts: Artifacts) -> dict[str, Figure]:
     """A figure for each kind of pixels, a panel for each latent dimension."""
     figures = {}
     for cell, rows in by_cell(artifacts.tables["curves"], without=[*COMPARED, "seed"]):
-        own = own_axes(cell, AXES).replace("/", ", ")
+        own = own_axes(cell, AXES, ", ")
         note = f"{TITLES[cell['data']]}: {NOTES[cell['decoder'], cell['binarization']]}{own}"
         name = "figure2" + ending(cell).replace("/", "_")
         figures[name] = bound_figure(rows, note, PAPER_RANGE.get(cell["data"]))

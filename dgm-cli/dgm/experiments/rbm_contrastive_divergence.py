@@ -303,7 +303,7 @@ def title(cell: dict[str, Any]) -> str:
     persistent = cell["method"] == "pcd" and cell["k"] == 1
     name = "PCD" if persistent else f"{cell['method'].upper()}-{cell['k']}"
     variant = "" if cell["variant"] in (PAPER, SMALL) else f", {cell['variant']}"
-    return name + variant + own_axes(cell, AXES).replace("/", ", ")
+    return name + variant + own_axes(cell, AXES, ", ")
 
 
 # --- figures ---------------------------------------------------------------------------------

@@ -127,7 +127,7 @@ def draw(artifacts: Artifacts) -> dict[str, Figure]:
     for label, samples in artifacts.arrays["samples"].items():
         about = read_label(label)
         variant = "" if about["variant"] == PAPER else f"{about['variant']}, "
-        own = own_axes(about, AXES).replace("/", ", ")
+        own = own_axes(about, AXES, ", ")
         panels.setdefault(f"{variant}{about['latent_dim']}-D latent{own}", samples)
     figure = plotting.rows_of(len(panels), columns=3, width=3.0, height=3.2)
     for axes, (name, samples) in zip(figure.axes, panels.items(), strict=True):
