@@ -403,13 +403,15 @@ def test_the_summary_of_the_bounds() -> None:
     ]
     artifacts = bounds(rows)
     curves = [
-        (*mnist, method, dimension, 0, samples, elbo, "test")
-        for method, dimension, samples, elbo in [
-            ("aevb", 20, 500, -1.0),  # not the last one
-            ("aevb", 20, 1000, -101.0),
-            ("aevb", 200, 1000, -103.0),
-            ("wake_sleep", 20, 1000, -100.0),
-            ("wake_sleep", 200, 1000, -102.0),
+        (*mnist, method, dimension, 0, samples, elbo, split)
+        for method, dimension, samples, elbo, split in [
+            ("aevb", 20, 500, -1.0, "test"),  # not the last one
+            ("aevb", 20, 1000, -101.0, "test"),
+            ("aevb", 20, 1000, -100.0, "train"),
+            ("aevb", 200, 1000, -103.0, "test"),
+            ("aevb", 200, 1000, -98.0, "train"),
+            ("wake_sleep", 20, 1000, -100.0, "test"),
+            ("wake_sleep", 200, 1000, -102.0, "test"),
         ]
     ]
     axes = ["data", "decoder", "binarization", "method", "latent_dim", "seed"]
@@ -440,9 +442,11 @@ def test_the_summary_of_the_bounds() -> None:
             ("train_elbo/frey/wake_sleep/latent2", 1): 1200.0,
             ("aevb_above_wake_sleep", 0): 2 / 3,
             ("superfluous_latents_cost", 0): 1.0,
+            ("superfluous_latents_overfitting", 0): 0.0,
             ("aevb_above_wake_sleep/frey", 1): 1.0,
             ("aevb_above_wake_sleep_at_end", 0): 0.0,
             ("superfluous_latents_cost_at_end", 0): -2.0,
+            ("superfluous_latents_overfitting_at_end", 0): 4.0,
         }
     )
 
