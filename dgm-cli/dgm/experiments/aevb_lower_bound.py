@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 
 from dgm import plotting
 from dgm.data import TITLES
+from dgm.inference.aevb import active_latents
 from dgm.inference.fit_vae import VAESettings, fit, group, images
 from dgm.results import Metric, by_cell, own_axes
 from dgm.trial import Artifacts, Trial
@@ -36,18 +37,23 @@ class Settings(VAESettings):
 
 
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:
-    """Train; all that the figure needs is recorded on the way."""
-    model = fit(settings, trial, *images(settings, trial))
+    """Train; the figure's curves are recorded on the way. Of the model returned, its latents."""
+    train, evaluated = images(settings, trial)
+    model = fit(settings, trial, train, evaluated)
+    trial.record("latents", active=active_latents(model, evaluated["test"]))
     return Artifacts(trial.tables(), models={"vae": model})
 
 
 def summarise(artifacts: Artifacts) -> Iterator[Metric]:
-    """Final bounds, the share of dimensions that AEVB wins, and what the most dimensions cost."""
+    """Bounds, active latents, the share of dimensions AEVB wins, what the most cost and overfit."""
     bounds = artifacts.tables["bounds"]
     for cell, rows in by_cell(bounds):
         by_split = rows.set_index("split")["elbo"]
         for split in ("test", "train"):
             yield Metric(f"{split}_elbo{ending(cell)}", cell["seed"], by_split[split])
+    # Results from before it was recorded have no such table.
+    for cell, rows in by_cell(artifacts.tables.get("latents", bounds[:0])):
+        yield Metric(f"active_latents{ending(cell)}", cell["seed"], rows["active"].item())
 
     curves = by_cell(artifacts.tables["curves"])
     at_end = pd.concat([rows[rows["samples"] == rows["samples"].max()] for _, rows in curves])

@@ -81,3 +81,11 @@ def mean_elbo(
         variances.append(bounds.var(0) / samples if samples > 1 else bounds[0] * math.nan)
     stderr = torch.cat(variances).sum().sqrt() / len(x)
     return torch.cat(means).mean().item(), stderr.item()
+
+
+def active_latents(model: VAE, x: Tensor, least: float = 0.01) -> int:
+    """How many latent dimensions tell images apart: Var_x(E_q[z|x]) > 0.01, z having variance 1.
+
+    Burda, Grosse & Salakhutdinov (2016), section 5.2; (n, pixels) images, n of at least 2.
+    """
+    return int((model.encoder(x).mean.var(0) > least).sum())
