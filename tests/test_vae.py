@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from dgm.inference.aevb import aevb_gradient, elbo, mean_elbo
+from dgm.inference.aevb import active_latents, aevb_gradient, elbo, mean_elbo
 from dgm.inference.wake_sleep import recognition_gradient
 from dgm.models.mlp import MLP
 from dgm.models.parameters import Parameters
@@ -149,6 +149,17 @@ def test_the_mean_bound_is_short_of_the_evidence_by_the_divergence() -> None:
     assert 0 < stderr < 0.01
     assert abs(bound - (evidence - divergence).mean().item()) < 5 * stderr
     assert divergence.mean() > 20 * stderr  # the bound is not the evidence here
+
+
+def test_a_latent_is_active_where_its_posterior_mean_varies_over_images() -> None:
+    model, generator = small_vae()
+    x = torch.rand(500, VISIBLE, generator=generator)
+    weights, bias = model.encoder.parameters["W2"], model.encoder.parameters["b2"]
+    bias[:LATENT] = torch.tensor([5.0, -5.0, 0.0])  # far from 0, but the same for all images
+    original, spread = weights.clone(), model.encoder(x).mean.std(0)
+    for target, active in [((0.11, 0.09, 0.0), 1), ((0.0, 0.09, 0.0), 0), ((0.2, 0.2, 0.2), 3)]:
+        weights[:, :LATENT] = original[:, :LATENT] * torch.tensor(target) / spread
+        assert active_latents(model, x) == active  # a variance of 0.01 is a deviation of 0.1
 
 
 def test_one_sample_has_no_error() -> None:

@@ -417,6 +417,8 @@ def test_the_summary_of_the_bounds() -> None:
     axes = ["data", "decoder", "binarization", "method", "latent_dim", "seed"]
     columns = [*axes, "samples", "elbo", "split"]
     artifacts.tables["curves"] = pd.DataFrame(curves, columns=columns)
+    latents = [(*mnist, "aevb", 200, 0, 25)]
+    artifacts.tables["latents"] = pd.DataFrame(latents, columns=[*axes, "active"])
     found = list(aevb_lower_bound.summarise(artifacts))
     values = {(metric, seed): value for metric, seed, value in found}
     assert len(values) == len(found)
@@ -440,6 +442,7 @@ def test_the_summary_of_the_bounds() -> None:
             ("train_elbo/frey/latent2", 1): 1300.0,
             ("test_elbo/frey/wake_sleep/latent2", 1): 1198.0,
             ("train_elbo/frey/wake_sleep/latent2", 1): 1200.0,
+            ("active_latents/aevb/latent200", 0): 25,
             ("aevb_above_wake_sleep", 0): 2 / 3,
             ("superfluous_latents_cost", 0): 1.0,
             ("superfluous_latents_overfitting", 0): 0.0,
@@ -460,6 +463,18 @@ def test_no_claim_before_all_that_it_compares_is_measured() -> None:
     assert names == {
         f"{split}_elbo/{method}/latent{d}" for split in ("test", "train") for method, d in measured
     }
+
+
+def test_superfluous_latents_are_compared_as_in_figure_2_but_for_the_first_weights() -> None:
+    def settings(name: str, latent_dim: int) -> list[dict[str, Any]]:
+        ours = {"binarization": "static", "method": "aevb", "latent_dim": latent_dim}
+        trials = [t for t in recipe.load(name, seeds=[0]).trials if ours.items() <= t.axes.items()]
+        chosen = {"initial_std", "rates", "pilot_samples"}  # one step needs no pilot
+        return [trial.settings.model_dump(exclude=chosen) for trial in trials]
+
+    for latent_dim in (20, 200):
+        (theirs,) = settings("aevb_lower_bound", latent_dim)
+        assert settings("superfluous_latents", latent_dim) == [theirs, theirs]
 
 
 def test_the_summary_of_the_samples() -> None:
