@@ -37,7 +37,7 @@ class Settings(VAESettings):
 
 
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:
-    """Train; the figure's curves are recorded on the way. Of the model returned, its latents."""
+    """Train, recording the figure's curves on the way, and count the latents that are active."""
     train, evaluated = images(settings, trial)
     model = fit(settings, trial, train, evaluated)
     trial.record("latents", active=active_latents(model, evaluated["test"]))
@@ -46,18 +46,18 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
 
 def summarise(artifacts: Artifacts) -> Iterator[Metric]:
     """Bounds, active latents, the share of dimensions AEVB wins, what the most cost and overfit."""
-    bounds = artifacts.tables["bounds"]
-    for cell, rows in by_cell(bounds):
+    tables = artifacts.tables
+    for cell, rows in by_cell(tables["bounds"]):
         by_split = rows.set_index("split")["elbo"]
         for split in ("test", "train"):
             yield Metric(f"{split}_elbo{ending(cell)}", cell["seed"], by_split[split])
-    # Results from before it was recorded have no such table.
-    for cell, rows in by_cell(artifacts.tables.get("latents", bounds[:0])):
+    # Results of trials from before they were counted have no such table.
+    for cell, rows in by_cell(tables["latents"]) if "latents" in tables else []:
         yield Metric(f"active_latents{ending(cell)}", cell["seed"], rows["active"].item())
 
-    curves = by_cell(artifacts.tables["curves"])
+    curves = by_cell(tables["curves"])
     at_end = pd.concat([rows[rows["samples"] == rows["samples"].max()] for _, rows in curves])
-    for name, table in (("", bounds), ("_at_end", at_end)):
+    for name, table in (("", tables["bounds"]), ("_at_end", at_end)):
         for cell, rows in by_cell(table, without=COMPARED):
             for claim, value in claims(rows, *SUPERFLUOUS.get(cell["data"], (0, 0))):
                 yield Metric(f"{claim}{name}{ending(cell)}", cell["seed"], value)

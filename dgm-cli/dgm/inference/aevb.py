@@ -83,9 +83,9 @@ def mean_elbo(
     return torch.cat(means).mean().item(), stderr.item()
 
 
-def active_latents(model: VAE, x: Tensor, least: float = 0.01) -> int:
+def active_latents(model: VAE, x: Tensor) -> int:
     """How many latent dimensions tell images apart: Var_x(E_q[z|x]) > 0.01, z having variance 1.
 
     Burda, Grosse & Salakhutdinov (2016), section 5.2; (n, pixels) images, n of at least 2.
     """
-    return int((model.encoder(x).mean.var(0) > least).sum())
+    return int((model.encoder(x).mean.var(0) > 0.01).sum())
