@@ -20,14 +20,14 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from dgm import data
-from dgm.data.minibatches import Minibatches
-from dgm.inference.adam import Adam
-from dgm.inference.aevb import AEVB
+from dgm.data.batches import Minibatches
 from dgm.inference.ais import AIS, schedule
-from dgm.inference.contrastive_divergence import ContrastiveDivergence
-from dgm.inference.retrieval import build, hits, nearest
+from dgm.learning.adam import Adam
+from dgm.learning.aevb import AEVB
+from dgm.learning.contrastive_divergence import ContrastiveDivergence
 from dgm.models.rbm import RBM
 from dgm.models.vae import VAE
+from dgm.retrieval.search import build, hits, nearest
 
 BATCH, VISIBLE, IMAGES = 100, 784, 50_000
 CUTOFFS = [1, 3, 7, 15, 31, 63, 127, 255, 511, 1023]

@@ -16,10 +16,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from dgm.engine.estimate import timed
 from dgm.errors import DgmError
-from dgm.estimate import timed
-from dgm.recipe import header
-from dgm.results import atomic_write, band_text, measured_text, number, read_csv
+from dgm.files import atomic_write, read_csv
+from dgm.recipe.load import header
+from dgm.report.summary import band_text, measured_text
+from dgm.text import number
 
 BLOCK = re.compile(r"(<!-- (recipes|benchmarks|results:(\S+)) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 LONG = 5  # metrics in a series that one line tells

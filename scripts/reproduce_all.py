@@ -12,10 +12,12 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dgm import machine
+from dgm.engine.estimate import Estimate, estimate
+from dgm.engine.load import load
 from dgm.errors import DgmError
-from dgm.estimate import Estimate, duration, estimate
-from dgm.recipe import all_recipes, load, parse_seeds
+from dgm.recipe.load import all_recipes, parse_seeds
+from dgm.text import duration
+from dgm.trial import machine
 
 ROOTS = (Path("results"), Path(__file__).resolve().parents[1] / "results")
 

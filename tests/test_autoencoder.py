@@ -10,18 +10,19 @@ import torch
 
 from dgm import data
 from dgm.errors import BadInput
-from dgm.experiments import autoencoder_vs_pca
-from dgm.inference.fit_autoencoder import (
+from dgm.experiments.autoencoder_vs_pca import trial as autoencoder_vs_pca
+from dgm.models.autoencoder import Autoencoder
+from dgm.models.pca import PCA
+from dgm.models.rbm import RBM, LinearRBM
+from dgm.protocols.fit_autoencoder import (
     ConjugateGradients,
     FallingAdam,
     best_codes,
     fit_autoencoder,
     squared_error,
 )
-from dgm.models.autoencoder import Autoencoder
-from dgm.models.pca import PCA
-from dgm.models.rbm import RBM, LinearRBM
-from dgm.trial import Artifacts, Trial
+from dgm.report.tables import Artifacts
+from dgm.trial.loop import Trial
 
 
 def small_net(*sizes: int) -> tuple[Autoencoder, torch.Generator]:

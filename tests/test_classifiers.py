@@ -13,21 +13,22 @@ from torch import Tensor
 
 from dgm import data
 from dgm.data import Dataset
+from dgm.data.batches import Minibatches
 from dgm.data.labelled import labelled, percent_wrong
-from dgm.data.minibatches import Minibatches
 from dgm.errors import BadInput
-from dgm.experiments import dbn_mnist_error
-from dgm.experiments.dbn_mnist_error import count, mcnemar
-from dgm.inference import fit_classifier, fit_dbn, fit_rbm
-from dgm.inference.backprop import Backprop
-from dgm.inference.baselines import BaselineSettings, support_vectors
-from dgm.inference.up_down import UpDown
-from dgm.inference.weight_prior import NO_PRIOR, WeightPrior
+from dgm.experiments.dbn_mnist_error import trial as dbn_mnist_error
+from dgm.experiments.dbn_mnist_error.trial import count, mcnemar
+from dgm.learning.backprop import Backprop
+from dgm.learning.up_down import UpDown
+from dgm.learning.weight_prior import NO_PRIOR, WeightPrior
 from dgm.models.classifier import Classifier
 from dgm.models.dbn import DBN
 from dgm.models.neighbours import classify, neighbours, vote
 from dgm.models.rbm import RBM, one_hot
-from dgm.trial import Artifacts, Trial
+from dgm.protocols import fit_classifier, fit_dbn, fit_rbm
+from dgm.protocols.baselines import BaselineSettings, support_vectors
+from dgm.report.tables import Artifacts
+from dgm.trial.loop import Trial
 
 
 @pytest.mark.parametrize("units", ["logistic", "tanh"])
@@ -409,7 +410,7 @@ def test_a_killed_protocol_goes_on_to_the_same_end(learner: str, tmp_path: Path)
         return dbn_mnist_error.run_trial(settings, trial)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dgm.trial.SAY_EVERY", 0.0)
+        patch.setattr("dgm.trial.loop.SAY_EVERY", 0.0)
         whole, killed, again = run("whole", np.inf), 0, None
         while again is None:
             try:

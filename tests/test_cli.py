@@ -17,9 +17,10 @@ import pytest
 import torch
 from pandas.testing import assert_frame_equal
 
-from dgm import store
 from dgm.data import files
-from dgm.results import read_csv, read_metrics
+from dgm.files import read_csv
+from dgm.report.summary import read_metrics
+from dgm.trial import folder as store
 
 ROOT = Path(__file__).parents[1]
 R = "aevb_vs_wakesleep"
@@ -450,7 +451,7 @@ def test_files_that_are_no_recipes(
 def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A machine without MNIST and without a network."""
     from dgm import data
-    from dgm.data import mnist
+    from dgm.data.images import mnist
 
     monkeypatch.setenv("DGM_DATA", str(tmp_path / "empty"))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
@@ -490,7 +491,7 @@ def test_no_fallback_makes_missing_data_an_error(here: Callable[..., str], tmp_p
 def test_altered_data_is_an_error_and_no_reason_to_fall_back(
     here: Callable[..., str], tmp_path: Path
 ) -> None:
-    from dgm.data.mnist import FILES
+    from dgm.data.images.mnist import FILES
 
     for file in FILES:
         path = tmp_path / "empty" / "mnist" / file.name

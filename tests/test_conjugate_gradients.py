@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgm.inference.conjugate_gradients import FLATTER, LOOKS, LOWER, Loss, Point, descend, search
+from dgm.learning.conjugate_gradients import FLATTER, LOOKS, LOWER, Loss, Point, descend, search
 
 
 def loss_of(theta: Tensor, value: Callable[[Tensor], Tensor], looks: list[float]) -> Loss:

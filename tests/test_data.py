@@ -23,10 +23,11 @@ import torch
 from torch import Tensor
 
 from dgm import data
-from dgm.data import Dataset, digits, files, frey_faces, mnist
+from dgm.data import Dataset, files
+from dgm.data.batches import Minibatches
 from dgm.data.binarise import Binarization, binarise, static_binarise
 from dgm.data.files import File
-from dgm.data.minibatches import Minibatches
+from dgm.data.images import digits, frey_faces, mnist
 from dgm.data.shifted import shifted
 from dgm.errors import BadInput, DgmError, MissingData
 

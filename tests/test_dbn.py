@@ -5,12 +5,12 @@ import torch
 from torch import Tensor
 from torch.distributions import Bernoulli
 
-from dgm import models
-from dgm.inference.contrastive_divergence import ContrastiveDivergence
-from dgm.inference.up_down import UpDown
+from dgm.learning.contrastive_divergence import ContrastiveDivergence
+from dgm.learning.up_down import UpDown
 from dgm.models.dbn import DBN
 from dgm.models.parameters import Parameters
 from dgm.models.rbm import RBM, LabelRBM
+from dgm.trial import models
 
 
 def small_dbn(std: float = 0.5) -> tuple[DBN, torch.Generator]:
@@ -233,7 +233,7 @@ def test_a_saved_model_comes_back(model: DBN | LabelRBM, tmp_path: object) -> No
 def test_greedy_layers_and_up_down_learn_digits() -> None:
     """scikit-learn's digits: far better than chance after the stack, better after up-down."""
     from dgm import data
-    from dgm.data.minibatches import Minibatches
+    from dgm.data.batches import Minibatches
 
     digits = data.load("digits")
     generator = torch.Generator().manual_seed(0)

@@ -19,8 +19,9 @@ from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS
 from snowballstemmer.english_stemmer import EnglishStemmer
 
 from dgm import data
-from dgm.data import files, newsgroups, newsgroups_bow, rcv1, reuters, synthetic_documents
-from dgm.data.documents import Bags, Documents, bags
+from dgm.data import files
+from dgm.data.bags import Bags, Documents, bags
+from dgm.data.documents import newsgroups, newsgroups_bow, rcv1, reuters, synthetic_documents
 from dgm.data.files import File
 from dgm.data.stems import Text, collect, frequent, stems
 from dgm.errors import BadInput, MissingData

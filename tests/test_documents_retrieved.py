@@ -10,11 +10,12 @@ from scipy.sparse import csr_array
 
 from dgm import data
 from dgm.errors import BadInput
-from dgm.experiments import document_retrieval
-from dgm.experiments.document_retrieval import groups, score
-from dgm.inference.ranking import mean_gains
-from dgm.results import Metric
-from dgm.trial import Artifacts, Trial
+from dgm.experiments.document_retrieval import trial as document_retrieval
+from dgm.experiments.document_retrieval.trial import groups, score
+from dgm.report.summary import Metric
+from dgm.report.tables import Artifacts
+from dgm.retrieval.ranking import mean_gains
+from dgm.trial.loop import Trial
 
 
 def expected_gains(scores: torch.Tensor, gains: torch.Tensor, own: int, k: int, n: int) -> float:

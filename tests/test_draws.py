@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgm import draws
-from dgm.draws import bernoulli
-from dgm.passes import random_words
+from dgm.fast import draws
+from dgm.fast.draws import bernoulli
+from dgm.fast.loops import random_words
 
 
 def seeded(seed: int = 0) -> torch.Generator:

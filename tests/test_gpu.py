@@ -12,13 +12,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgm.data.minibatches import Minibatches
-from dgm.inference.adam import Adam
-from dgm.inference.aevb import AEVB
-from dgm.inference.monte_carlo_em import MonteCarloEM
-from dgm.inference.replay import replayed
-from dgm.inference.up_down import UpDown
-from dgm.inference.wake_sleep import WakeSleep
+from dgm.data.batches import Minibatches
+from dgm.fast.replay import replayed
+from dgm.learning.adam import Adam
+from dgm.learning.aevb import AEVB
+from dgm.learning.monte_carlo_em import MonteCarloEM
+from dgm.learning.up_down import UpDown
+from dgm.learning.wake_sleep import WakeSleep
 from dgm.models.dbn import DBN
 from dgm.models.rbm import one_hot
 from dgm.models.vae import VAE

@@ -10,17 +10,17 @@ import torch
 from torch import Tensor
 from torch.distributions import Normal
 
-import dgm.inference.monte_carlo_em
-import dgm.inference.wake_sleep
-from dgm.data.minibatches import Minibatches
-from dgm.inference.adagrad import Adagrad
-from dgm.inference.aevb import AEVB
+import dgm.learning.monte_carlo_em
+import dgm.learning.wake_sleep
+from dgm.data.batches import Minibatches
 from dgm.inference.hmc import HMCInfo, HMCState, adapt, hmc_start, hmc_step
 from dgm.inference.likelihood import Estimate, importance_sampling
-from dgm.inference.monte_carlo_em import MonteCarloEM
-from dgm.inference.wake_sleep import WakeSleep, recognition_gradient
+from dgm.learning.adagrad import Adagrad
+from dgm.learning.aevb import AEVB
+from dgm.learning.monte_carlo_em import MonteCarloEM
+from dgm.learning.wake_sleep import WakeSleep, recognition_gradient
 from dgm.models.vae import VAE
-from dgm.trial import Stateful
+from dgm.trial.loop import Stateful
 
 Learner = AEVB | WakeSleep | MonteCarloEM
 LEARNERS: list[type[Learner]] = [AEVB, WakeSleep, MonteCarloEM]
@@ -228,7 +228,7 @@ def test_dreams_are_binary_though_the_data_are_not(monkeypatch: pytest.MonkeyPat
     generator = torch.Generator().manual_seed(3)
     model = new_model(0.7, generator)
     learner = WakeSleep(model, 40, 0.1, generator)
-    seen = counted(monkeypatch, dgm.inference.wake_sleep, "recognition_gradient")
+    seen = counted(monkeypatch, dgm.learning.wake_sleep, "recognition_gradient")
     for batch in (9, 5):
         learner.update(torch.rand(batch, VISIBLE, generator=generator), torch.arange(batch))
         (_, dream, z) = seen[-1]
@@ -317,7 +317,7 @@ def test_the_step_size_follows_ninety_percent_acceptance(
         accepted.append(info.acceptance.mean().item())
         return state, info
 
-    monkeypatch.setattr(dgm.inference.monte_carlo_em, "hmc_step", noted)
+    monkeypatch.setattr(dgm.learning.monte_carlo_em, "hmc_step", noted)
     for _ in range(700):
         learner.update(*batches.draw())
     assert not 0.85 < sum(accepted[:10]) / 10 < 0.95

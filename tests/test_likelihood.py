@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 from torch.distributions import MultivariateNormal
 
-from dgm.inference.aevb import AEVB
 from dgm.inference.hmc import LatentModel, adapt, hmc_start, hmc_step
 from dgm.inference.likelihood import (
     Estimate,
@@ -15,6 +14,7 @@ from dgm.inference.likelihood import (
     hmc_estimator,
     importance_sampling,
 )
+from dgm.learning.aevb import AEVB
 from dgm.models.vae import VAE
 
 ESTIMATORS = {

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from dgm.inference.adagrad import Adagrad
-from dgm.inference.adam import Adam
+from dgm.learning.adagrad import Adagrad
+from dgm.learning.adam import Adam
 
 PEERS = {Adagrad: torch.optim.Adagrad, Adam: torch.optim.Adam}
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgm.passes import (
+from dgm.fast.loops import (
     Units,
     column_sums,
     d_reparameterised,

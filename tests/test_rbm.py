@@ -7,15 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgm.draws import bernoulli
+from dgm.fast.draws import bernoulli
 from dgm.inference.ais import AIS, schedule
-from dgm.inference.contrastive_divergence import (
+from dgm.learning.contrastive_divergence import (
     ContrastiveDivergence,
     centre,
     gibbs,
     statistics,
 )
-from dgm.inference.weight_prior import WeightPrior
+from dgm.learning.weight_prior import WeightPrior
 from dgm.models.rbm import RBM, GaussianRBM, LabelRBM, LinearRBM, SoftmaxRBM, log_odds
 
 

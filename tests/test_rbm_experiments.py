@@ -11,15 +11,17 @@ import torch
 from torch import Tensor
 
 from dgm import data
-from dgm.data.minibatches import Minibatches
+from dgm.data.batches import Minibatches
 from dgm.errors import Diverged
-from dgm.experiments import infinite_dbn, rbm_contrastive_divergence
-from dgm.inference.contrastive_divergence import ContrastiveDivergence
+from dgm.experiments.infinite_dbn import trial as infinite_dbn
+from dgm.experiments.rbm_contrastive_divergence import trial as rbm_contrastive_divergence
 from dgm.inference.enumeration import Enumerated, fit_exactly
-from dgm.inference.epochs import epochs
-from dgm.inference.fit_rbm import GreedySettings, fit_rbm, greedy
+from dgm.learning.contrastive_divergence import ContrastiveDivergence
 from dgm.models.rbm import RBM, LabelRBM
-from dgm.trial import Artifacts, Trial
+from dgm.protocols.epochs import epochs
+from dgm.protocols.fit_rbm import GreedySettings, fit_rbm, greedy
+from dgm.report.tables import Artifacts
+from dgm.trial.loop import Trial
 
 
 def random_rbm(visible: int = 4, hidden: int = 3, std: float = 1.0, seed: int = 0) -> RBM:
@@ -202,7 +204,7 @@ def test_data_and_reconstructions_are_both_drawn_or_both_not(
             seen.append((bool(((x == 0) | (x == 1)).all()), self.grey))
             return super().update(x, indices)
 
-    monkeypatch.setattr("dgm.inference.fit_rbm.ContrastiveDivergence", Watched)
+    monkeypatch.setattr("dgm.protocols.fit_rbm.ContrastiveDivergence", Watched)
     trial = a_trial(tmp_path)
     settings = GreedySettings.model_validate({"batch": 20, "greedy_epochs": 1})
     rbms = [RBM(64, 10), LabelRBM(10, 10, 5)]

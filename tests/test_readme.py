@@ -8,8 +8,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from dgm.recipe import Expectation
-from dgm.results import summary, write_csv
+from dgm.files import write_csv
+from dgm.recipe.schema import Expectation
+from dgm.report.summary import summary
 
 ROOT = Path(__file__).parents[1]
 README = """\

@@ -12,9 +12,11 @@ import pytest
 import yaml
 from pydantic import Field
 
-from dgm import recipe
+from dgm import experiments
+from dgm.engine.load import load
 from dgm.errors import BadInput
-from dgm.recipe import Expectation, TrialSettings
+from dgm.recipe import load as recipe
+from dgm.recipe.schema import Expectation, TrialSettings
 
 RECIPE = """\
 title: A toy
@@ -70,7 +72,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A working directory with one recipe, whose experiment is `toy`."""
     module = ModuleType("dgm.experiments.toy")
     module.Settings = Settings  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "dgm.experiments.toy", module)
+    for part in ("settings", "trial", "report"):
+        monkeypatch.setitem(sys.modules, f"dgm.experiments.toy.{part}", module)
     monkeypatch.chdir(tmp_path)
     Path("recipes").mkdir()
     Path("recipes/toy.yaml").write_text(RECIPE)
@@ -89,7 +92,7 @@ def with_blocks() -> str:
 
 def message(preset: str = "paper", *overrides: str) -> str:
     with pytest.raises(BadInput) as caught:
-        recipe.load("toy", preset, overrides)
+        load("toy", preset, overrides)
     said = str(caught.value)
     assert "\n" not in said
     assert len(said) < 250
@@ -98,7 +101,7 @@ def message(preset: str = "paper", *overrides: str) -> str:
 
 
 def test_trials_are_cells_by_seeds_with_the_seed_outermost() -> None:
-    loaded = recipe.load("toy")
+    loaded = load("toy")
     assert [trial.label for trial in loaded.trials] == [
         f"method={method},train_size={size},seed={seed}"
         for seed in (0, 1)
@@ -117,7 +120,7 @@ def test_trials_are_cells_by_seeds_with_the_seed_outermost() -> None:
 
 
 def test_presets_differ_only_in_what_they_say() -> None:
-    quick, embedded = recipe.load("toy", "quick"), recipe.load("toy", "embedded")
+    quick, embedded = load("toy", "quick"), load("toy", "embedded")
     assert [t.seed for t in quick.trials] == [0] * 4
     assert {t.data for t in quick.trials} == {"mnist"}
     assert {t.settings.samples for t in quick.trials} == {2_000_000}  # type: ignore[attr-defined]
@@ -130,7 +133,7 @@ def test_presets_differ_only_in_what_they_say() -> None:
 
 
 def test_resolved_is_plain_complete_and_loads_to_the_same_trials() -> None:
-    loaded = recipe.load("toy", "quick", ["latent_dim=5"], seeds=[7, 8])
+    loaded = load("toy", "quick", ["latent_dim=5"], seeds=[7, 8])
     resolved = yaml.safe_load(yaml.safe_dump(loaded.resolved, sort_keys=False))
     assert resolved == loaded.resolved
     (block,) = resolved["grid"]
@@ -144,19 +147,19 @@ def test_resolved_is_plain_complete_and_loads_to_the_same_trials() -> None:
     Path("recipes/again.yaml").write_text(
         yaml.safe_dump({**resolved, "data": "mnist", "expect": []})
     )
-    again = recipe.load("again")
+    again = load("again")
     assert again.trials == loaded.trials
 
 
 def test_blocks_have_data_and_settings_of_their_own() -> None:
     write(text=with_blocks())
-    trials = recipe.load("toy", "quick").trials
+    trials = load("toy", "quick").trials
     assert [(t.data, t.axes["method"], t.settings.hidden) for t in trials] == [  # type: ignore[attr-defined]
         *[("mnist", "aevb", 100)] * 2,
         *[("mnist", "wake_sleep", 100)] * 2,
         ("frey_faces", "mcem", 200),
     ]
-    embedded = recipe.load("toy", "embedded").trials
+    embedded = load("toy", "embedded").trials
     assert [t.data for t in embedded] == ["digits"] * 4 + ["frey_faces"]
 
 
@@ -164,14 +167,14 @@ def test_a_block_may_be_for_several_data_sets() -> None:
     grid = "grid:\n  - {data: [mnist, digits], method: [aevb, mcem]}\n  - {method: [wake_sleep]}\n"
     head, _, tail = RECIPE.partition("grid:\n")
     write(text=head + grid + "presets:" + tail.partition("presets:")[2])
-    loaded = recipe.load("toy", seeds=[0])
+    loaded = load("toy", seeds=[0])
     assert [(trial.data, trial.label) for trial in loaded.trials] == [
         *((name, f"data={name},method={of},seed=0") for name in ("mnist", "digits")
           for of in ("aevb", "mcem")),
         ("mnist", "method=wake_sleep,seed=0"),
     ]  # fmt: skip
     assert [block["data"] for block in loaded.resolved["grid"]] == ["mnist", "digits", "mnist"]
-    one = recipe.load("toy", "paper", ["grid.data=[digits]"], [0]).trials
+    one = load("toy", "paper", ["grid.data=[digits]"], [0]).trials
     assert [trial.label for trial in one] == [
         f"data=digits,method={m},seed=0" for m in ("aevb", "mcem")
     ]
@@ -185,24 +188,24 @@ def test_a_block_may_be_for_some_of_the_seeds() -> None:
     write(own, own + "    seeds: [1]\n", with_blocks())
 
     def seeds(*given: int) -> list[tuple[str, int]]:
-        trials = recipe.load("toy", seeds=list(given) or None).trials
+        trials = load("toy", seeds=list(given) or None).trials
         return [(t.axes["method"], t.seed) for t in trials if t.axes["train_size"] == 1000]
 
     both = [("aevb", 0), ("wake_sleep", 0), ("aevb", 1), ("wake_sleep", 1), ("mcem", 1)]
     assert seeds() == both
     assert seeds(1) == both[2:]
     assert ("mcem", 2) not in seeds(2)
-    blocks = recipe.load("toy").resolved["grid"]
+    blocks = load("toy").resolved["grid"]
     assert [block.get("seeds") for block in blocks] == [None, [1]]
     with pytest.raises(BadInput, match="grid: no block is for seeds 2"):
-        recipe.load("toy", overrides=["method=mcem"], seeds=[2])
+        load("toy", overrides=["method=mcem"], seeds=[2])
     write(own, own + "    seeds: 1\n", with_blocks())
     assert ": grid.seeds: should be a valid list, not 1" in message()
 
 
 def test_a_recipe_without_a_grid_has_a_trial_a_seed() -> None:
     write(text=RECIPE[: RECIPE.index("grid:")] + "presets: {embedded: {}}\n")
-    assert [t.label for t in recipe.load("toy").trials] == ["seed=0", "seed=1"]
+    assert [t.label for t in load("toy").trials] == ["seed=0", "seed=1"]
 
 
 @pytest.mark.parametrize(
@@ -219,16 +222,16 @@ def test_an_override_sets_a_setting_in_every_trial(
     override: str, field: str, value: object
 ) -> None:
     write(text=with_blocks())
-    trials = recipe.load("toy", overrides=[override]).trials
+    trials = load("toy", overrides=[override]).trials
     assert len(trials) == 10
     assert all(getattr(t.settings, field) == value for t in trials)
 
 
 def test_overrides_of_data_axes_and_seeds() -> None:
-    assert {t.data for t in recipe.load("toy", overrides=["data=digits"]).trials} == {"digits"}
-    replaced = recipe.load("toy", overrides=["grid.train_size=[7]", "method=wake_sleep"], seeds=[4])
+    assert {t.data for t in load("toy", overrides=["data=digits"]).trials} == {"digits"}
+    replaced = load("toy", overrides=["grid.train_size=[7]", "method=wake_sleep"], seeds=[4])
     assert [t.label for t in replaced.trials] == ["method=wake_sleep,train_size=7,seed=4"]
-    added = recipe.load("toy", overrides=["grid.hidden=[1, 2]", "method=aevb"], seeds=[0])
+    added = load("toy", overrides=["grid.hidden=[1, 2]", "method=aevb"], seeds=[0])
     assert [t.label for t in added.trials] == [
         f"method=aevb,train_size={size},hidden={hidden},seed=0"
         for size in (1000, 50000)
@@ -240,7 +243,7 @@ def test_an_axis_given_to_several_blocks_selects_among_their_cells() -> None:
     write(text=with_blocks())
 
     def labels(*overrides: str) -> list[str]:
-        return [t.label for t in recipe.load("toy", overrides=overrides, seeds=[0]).trials]
+        return [t.label for t in load("toy", overrides=overrides, seeds=[0]).trials]
 
     assert labels("grid.method=[mcem]") == ["method=mcem,train_size=1000,seed=0"]
     assert labels("method=mcem") == labels("grid.method=[mcem]")
@@ -252,10 +255,10 @@ def test_an_axis_given_to_several_blocks_selects_among_their_cells() -> None:
     assert message("paper", "grid.method=[aevb, mcme]") == (
         "command line: grid.method: no block has mcme; did you mean mcem?"
     )
-    whole = recipe.load("toy", "quick").trials
-    faces = recipe.load("toy", "quick", ["grid.data=[frey_faces]"]).trials
+    whole = load("toy", "quick").trials
+    faces = load("toy", "quick", ["grid.data=[frey_faces]"]).trials
     assert faces == [trial for trial in whole if trial.data == "frey_faces"]
-    assert recipe.load("toy", "quick", ["grid.data=[frey_faces, mnist]"]).trials == whole
+    assert load("toy", "quick", ["grid.data=[frey_faces, mnist]"]).trials == whole
     assert message("paper", "grid.data=[frey_face]") == (
         "command line: grid.data: no block has frey_face; did you mean frey_faces?"
     )
@@ -263,7 +266,7 @@ def test_an_axis_given_to_several_blocks_selects_among_their_cells() -> None:
 
 def test_data_of_a_single_block_is_selected_too() -> None:
     write()
-    assert recipe.load("toy", overrides=["grid.data=[mnist]"]).trials == recipe.load("toy").trials
+    assert load("toy", overrides=["grid.data=[mnist]"]).trials == load("toy").trials
     for wrong in ("digits", "3"):
         said = message("paper", f"grid.data=[{wrong}]")
         assert said.startswith(f"command line: grid.data: no block has {wrong}")
@@ -357,13 +360,13 @@ def test_two_bands_for_one_metric_in_one_preset_are_refused() -> None:
     write(text=RECIPE + entry)
     assert "two entries for score/aevb in preset paper" in message()
     write(text=RECIPE + entry.replace("[paper]", "[quick]"))
-    assert len(recipe.load("toy").expect) == 2
+    assert len(load("toy").expect) == 2
 
 
 def test_files_that_are_no_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     def said(name: str) -> str:
         with pytest.raises(BadInput) as caught:
-            recipe.load(name)
+            load(name)
         return str(caught.value)
 
     assert said("recipes") == "recipes: is a directory; a recipe is a .yaml file"
@@ -389,7 +392,7 @@ def test_files_that_are_no_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_name_means_the_recipe_even_beside_a_folder_of_that_name() -> None:
     Path("toy").mkdir()
     assert recipe.find("toy") == Path("recipes/toy.yaml")
-    assert recipe.load("recipes/toy.yaml").name == "toy"
+    assert load("recipes/toy.yaml").name == "toy"
 
 
 def test_recipes_of_the_repository_are_found_from_elsewhere(
@@ -404,7 +407,7 @@ def test_recipes_of_the_repository_are_found_from_elsewhere(
 
 def test_yaml_anchors_merge_and_keep_their_lines() -> None:
     write("settings:\n", "settings:\n  <<: {latent_dim: 4, hidden: 7}\n")
-    settings = recipe.load("toy").trials[0].settings
+    settings = load("toy").trials[0].settings
     assert (settings.latent_dim, settings.hidden) == (4, 100)  # type: ignore[attr-defined]
     write("settings:\n", "settings:\n  <<: {latnt_dim: 4}\n")
     assert message().startswith("recipes/toy.yaml:7: settings.latnt_dim: unknown")
@@ -414,7 +417,7 @@ def test_header_is_read_without_the_experiment_or_torch() -> None:
     write("experiment: toy", "experiment: elsewhere", with_blocks())
     code = (
         "import sys;"
-        "from dgm.recipe import header; h = header('toy'); "
+        "from dgm.recipe.load import header; h = header('toy'); "
         "print(h.name, h.data, h.experiment, h.presets, h.expect[0].reported); "
         "assert not {'torch', 'pandas', 'dgm.experiments.elsewhere'} & set(sys.modules)"
     )
@@ -432,10 +435,12 @@ def test_an_import_that_fails_inside_an_experiment_is_not_taken_for_a_wrong_name
 ) -> None:
     import dgm.experiments
 
-    (tmp_path / "broken.py").write_text("import no_such_package\n")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "__init__.py").touch()
+    (tmp_path / "broken" / "trial.py").write_text("import no_such_package\n")
     monkeypatch.setattr(dgm.experiments, "__path__", [str(tmp_path)])
     with pytest.raises(ModuleNotFoundError, match="no_such_package"):
-        recipe.experiment("broken")
+        experiments.trial("broken")
 
 
 @pytest.mark.parametrize(

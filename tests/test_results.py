@@ -14,26 +14,20 @@ import pandas as pd
 import pytest
 import scipy.stats
 
+from dgm.engine.results import rows_of
 from dgm.errors import BadInput, DgmError
-from dgm.gather import rows_of
-from dgm.recipe import Expectation
-from dgm.results import (
+from dgm.files import atomic_write, read_csv, read_npz, write_csv, write_npz
+from dgm.recipe.schema import Expectation
+from dgm.report.summary import (
     SUMMARY,
     Metric,
-    atomic_write,
-    by_cell,
     check_table,
     diff,
-    own_axes,
-    read_csv,
-    read_label,
     read_metrics,
-    read_npz,
     summary,
-    write_csv,
     write_metrics,
-    write_npz,
 )
+from dgm.report.tables import by_cell, own_axes, read_label
 
 
 def expect(metric: str, **keys: Any) -> Expectation:
@@ -259,7 +253,7 @@ def test_a_file_that_may_not_grow_further(tmp_path: Path) -> None:
     path = tmp_path / "big.npz"
     path.write_bytes(b"old")
     code = (
-        "import resource, sys, numpy as np; from dgm.results import write_npz\n"
+        "import resource, sys, numpy as np; from dgm.files import write_npz\n"
         "from dgm.errors import DgmError\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "try: write_npz(sys.argv[1], {'a': np.random.default_rng(0).random(10000)})\n"

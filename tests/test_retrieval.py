@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgm.inference.ranking import mean_gains
-from dgm.inference.retrieval import Hits, build, nearest, unit
+from dgm.retrieval.ranking import mean_gains
+from dgm.retrieval.search import Hits, build, nearest, unit
 
 K = 15
 

@@ -14,12 +14,14 @@ import torch
 from safetensors.torch import save_file
 
 import dgm
-from dgm import machine, store
 from dgm.data import Dataset
 from dgm.errors import BadInput, DgmError
-from dgm.models import save
 from dgm.models.vae import VAE
-from dgm.trial import Artifacts, Trial
+from dgm.report.tables import Artifacts
+from dgm.trial import folder as store
+from dgm.trial import machine
+from dgm.trial.loop import Trial
+from dgm.trial.models import save
 
 IMAGES = torch.rand(10, 6, generator=torch.Generator().manual_seed(1))
 IDENTITY: dict[str, Any] = {

@@ -18,14 +18,16 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-import dgm.trial
+import dgm.trial.loop
 from dgm.data import Dataset
-from dgm.data.minibatches import Minibatches
+from dgm.data.batches import Minibatches
 from dgm.errors import DgmError, Diverged
-from dgm.inference.aevb import AEVB
+from dgm.files import atomic_write
+from dgm.learning.aevb import AEVB
 from dgm.models.vae import VAE
-from dgm.results import atomic_write
-from dgm.trial import Best, Snapshots, Trial, log_spaced
+from dgm.protocols.spacing import log_spaced
+from dgm.trial.loop import Trial
+from dgm.trial.snapshots import Best, Snapshots
 
 IMAGES = torch.rand(22, 6, generator=torch.Generator().manual_seed(1))
 DATA = Dataset("toy", IMAGES, IMAGES[:4], IMAGES[:4], (2, 3))
@@ -106,7 +108,7 @@ class FakeTime:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
-        monkeypatch.setattr(dgm.trial, "time", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setattr(dgm.trial.loop, "time", SimpleNamespace(monotonic=lambda: self.now))
 
     def advance(self, seconds: float) -> None:
         self.now += seconds
@@ -250,7 +252,7 @@ def test_no_signal_is_lost_after_the_last_step(
     tmp_path: Path, handlers: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that comes after the last save, here while progress is told."""
-    monkeypatch.setattr(dgm.trial, "SAY_EVERY", 0.0)
+    monkeypatch.setattr(dgm.trial.loop, "SAY_EVERY", 0.0)
 
     def progress(phase: str, done: int, n: int) -> None:
         if done == n:
@@ -266,7 +268,7 @@ def test_a_signal_never_stops_the_loop_unsaved(
     tmp_path: Path, handlers: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that comes while the state is looked at, after it was settled not to save."""
-    monkeypatch.setattr(dgm.trial, "CHECK_EVERY", 1)
+    monkeypatch.setattr(dgm.trial.loop, "CHECK_EVERY", 1)
 
     class Interrupting(VAE):
         def state_dict(self) -> dict[str, Tensor]:
@@ -298,7 +300,7 @@ def test_seconds_add_up_and_leave_out_the_saving(
         if step == stop:
             raise ZeroDivisionError
 
-    monkeypatch.setattr(dgm.trial, "atomic_write", slow_write)
+    monkeypatch.setattr(dgm.trial.loop, "atomic_write", slow_write)
     stop = 6
     trial = new_trial(tmp_path, 2.0)
     with pytest.raises(ZeroDivisionError):
@@ -387,7 +389,7 @@ def test_a_state_that_is_not_finite_is_not_saved(tmp_path: Path) -> None:
 def test_divergence_is_seen_without_a_checkpoint(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: float
 ) -> None:
-    monkeypatch.setattr(dgm.trial, "CHECK_EVERY", 3)
+    monkeypatch.setattr(dgm.trial.loop, "CHECK_EVERY", 3)
     for n, step in ((20, 6), (5, 5)):  # every third step, and the last
         model = VAE(visible=6, hidden=5, latent_dim=2)
         with pytest.raises(Diverged, match=f"^train, step {step}: model.parameters"):

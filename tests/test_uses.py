@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 import torch
 
-from dgm import models, recipe, store
+from dgm.engine.load import load
 from dgm.errors import BadInput
-from dgm.experiments.dbn_samples import TopChains
-from dgm.inference.contrastive_divergence import gibbs
+from dgm.experiments.dbn_samples.trial import TopChains
+from dgm.files import read_csv, read_npz
+from dgm.learning.contrastive_divergence import gibbs
 from dgm.models.dbn import DBN
 from dgm.models.neighbours import nearest_distance
 from dgm.models.rbm import one_hot
-from dgm.plotting import Film, render
-from dgm.results import read_csv, read_npz
+from dgm.report.plotting import Film, render
+from dgm.trial import folder as store
+from dgm.trial import models
 
 TRAINED = """\
 title: a
@@ -75,11 +77,11 @@ def trial(name: str) -> Path:
 
 
 def test_uses_is_the_other_recipe_of_the_same_preset_and_seeds() -> None:
-    used = recipe.load("shown", seeds=[1]).uses
+    used = load("shown", seeds=[1]).uses
     assert used is not None and used.name == "trained"
     assert [(spec.label, spec.seed) for spec in used.trials] == [("row=dbn,seed=1", 1)]
-    assert recipe.load("shown").resolved["uses"] == "trained row=dbn"
-    assert recipe.load("trained").uses is None
+    assert load("shown").resolved["uses"] == "trained row=dbn"
+    assert load("trained").uses is None
 
 
 @pytest.mark.parametrize(
@@ -94,7 +96,7 @@ def test_uses_is_the_other_recipe_of_the_same_preset_and_seeds() -> None:
 def test_what_cannot_be_used_is_told(uses: str, said: str) -> None:
     write("shown", SHOWN.replace("trained row=dbn", uses))
     with pytest.raises(BadInput) as caught:
-        recipe.load("shown")
+        load("shown")
     assert str(caught.value).startswith(said)
 
 

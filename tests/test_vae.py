@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
-from dgm.inference.aevb import active_latents, aevb_gradient, elbo, mean_elbo
-from dgm.inference.wake_sleep import recognition_gradient
+from dgm.learning.aevb import active_latents, aevb_gradient, elbo, mean_elbo
+from dgm.learning.wake_sleep import recognition_gradient
 from dgm.models.mlp import MLP
 from dgm.models.parameters import Parameters
 from dgm.models.vae import DECODERS, STD_FLOOR, VAE, GaussianDecoder

@@ -17,18 +17,24 @@ import torch
 from scipy.stats import norm
 from torch import Tensor
 
-from dgm import data, plotting, recipe
+from dgm import data
 from dgm.data import files
-from dgm.data.minibatches import Minibatches
+from dgm.data.batches import Minibatches
+from dgm.engine.load import load
 from dgm.errors import BadInput, Diverged
-from dgm.experiments import aevb_lower_bound, aevb_vs_wakesleep, latent_manifold, vae_samples
-from dgm.inference.aevb import AEVB, mean_elbo
-from dgm.inference.fit_vae import VAESettings, fit, images
-from dgm.inference.pilot import Learning, choose_rate
+from dgm.experiments.aevb_lower_bound import trial as aevb_lower_bound
+from dgm.experiments.aevb_vs_wakesleep import trial as aevb_vs_wakesleep
+from dgm.experiments.latent_manifold import trial as latent_manifold
+from dgm.experiments.vae_samples import trial as vae_samples
+from dgm.learning.aevb import AEVB, mean_elbo
 from dgm.models.neighbours import classify
 from dgm.models.vae import VAE
-from dgm.results import read_metrics
-from dgm.trial import Artifacts, Trial
+from dgm.protocols.fit_vae import VAESettings, fit, images
+from dgm.protocols.pilot import Learning, choose_rate
+from dgm.report import plotting
+from dgm.report.summary import read_metrics
+from dgm.report.tables import Artifacts
+from dgm.trial.loop import Trial
 
 SMALL: dict[str, Any] = {
     "hidden": 10,
@@ -121,7 +127,7 @@ def test_the_checkpoint_is_chosen_on_validation_images(
             bounds.append((bound, model.flat.clone()))
         return bound, stderr
 
-    monkeypatch.setattr("dgm.inference.fit_vae.mean_elbo", judge)
+    monkeypatch.setattr("dgm.protocols.fit_vae.mean_elbo", judge)
     model = fit(settings, trial, train, evaluated)
     assert len(bounds) == 5
     assert torch.equal(model.flat, bounds[1][1])
@@ -246,7 +252,7 @@ def test_without_the_faces_the_digits_are_run(
     here: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only MNIST is at hand, and no mirror answers."""
-    from dgm.data import frey_faces, mnist
+    from dgm.data.images import frey_faces, mnist
 
     found = files.find("mnist", mnist.FILES[0])
     if found is None:
@@ -269,7 +275,7 @@ def test_without_the_faces_the_digits_are_run(
     assert list(about["not_run"]) == ["frey_faces"]
     assert {path.stem for path in folder.glob("*.png")} == {"figure4", "figure4_posterior"}
 
-    whole = recipe.load("latent_manifold", seeds=[0]).trials
+    whole = load("latent_manifold", seeds=[0]).trials
     (label,) = (spec.label for spec in whole if spec.data == "frey_faces")
     about["trials"].append({"label": label, "seed": 0})  # as if there had been faces once
     (folder / "run.json").write_text(json.dumps(about))
@@ -468,7 +474,7 @@ def test_no_claim_before_all_that_it_compares_is_measured() -> None:
 def test_superfluous_latents_are_compared_as_in_figure_2_but_for_the_first_weights() -> None:
     def settings(name: str, latent_dim: int) -> list[dict[str, Any]]:
         ours = {"binarization": "static", "method": "aevb", "latent_dim": latent_dim}
-        trials = [t for t in recipe.load(name, seeds=[0]).trials if ours.items() <= t.axes.items()]
+        trials = [t for t in load(name, seeds=[0]).trials if ours.items() <= t.axes.items()]
         chosen = {"initial_std", "rates", "pilot_samples"}  # one step needs no pilot
         return [trial.settings.model_dump(exclude=chosen) for trial in trials]
 

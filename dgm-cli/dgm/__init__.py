@@ -8,6 +8,6 @@ def load(path: Any) -> Any:
 
     Its `about` attribute tells the settings, data and seed that made it.
     """
-    from dgm import models  # torch is heavy, and `dgm --help` does without
+    from dgm.trial import models  # torch is heavy, and `dgm --help` does without
 
     return models.load(path)

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from dgm import machine
 from dgm.errors import DgmError
+from dgm.trial import machine
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dgm.recipe import Recipe
+    from dgm.recipe.load import Recipe
 
-PRESETS = ("paper", "quick", "embedded", "scale")  # dgm.schema's, whose import takes a while
+PRESETS = ("paper", "quick", "embedded", "scale")  # dgm.recipe.schema's, whose import takes a while
 BESIDE = Path(__file__).resolve().parents[2] / "results"  # the repository's
 
 
 def _complete_recipe(context: Any, parameter: Any, incomplete: str) -> list[str]:
-    from dgm.recipe import all_recipes
+    from dgm.recipe.load import all_recipes
 
     return [path.stem for path in all_recipes() if path.stem.startswith(incomplete)]
 
@@ -144,7 +144,8 @@ def run(
       dgm run recipes/aevb_vs_wakesleep.yaml latent_dim=5 'grid.method=[aevb]' --out mine
       dgm run latent_manifold --seeds 0:3 --extend     more seeds beside the results that are there
     """
-    from dgm.recipe import load, parse_seeds
+    from dgm.engine.load import load
+    from dgm.recipe.load import parse_seeds
 
     if fresh and extend:
         raise click.UsageError(
@@ -155,7 +156,7 @@ def run(
     if dry_run:
         _dry_run(loaded, out, jobs)
         return
-    from dgm import runner
+    from dgm.engine import run as runner
 
     options = runner.Options(
         out=out,
@@ -193,7 +194,8 @@ def _again(but: tuple[str, ...] = ("--fresh",)) -> str:
 
 
 def _print_report(report: Any, recipe: "Recipe") -> None:
-    from dgm.results import check_table, read_csv
+    from dgm.files import read_csv
+    from dgm.report.summary import check_table
 
     for label, error in report.errors.items():
         if report.details[label] and _debug():
@@ -223,7 +225,7 @@ def _print_report(report: Any, recipe: "Recipe") -> None:
 def _dry_run(recipe: "Recipe", out: Path, jobs: int) -> None:
     import yaml
 
-    from dgm.estimate import estimate
+    from dgm.engine.estimate import estimate
 
     click.echo(yaml.safe_dump(recipe.resolved, sort_keys=False, width=100, allow_unicode=True))
     click.echo(f"# {len(recipe.trials)} trials:")
@@ -240,9 +242,10 @@ def _dry_run(recipe: "Recipe", out: Path, jobs: int) -> None:
 @out_option
 def list_(out: Path) -> None:
     """Say what each recipe reproduces, what was reported and measured, and how long it takes."""
-    from dgm.estimate import duration, earlier_run, timed
-    from dgm.recipe import all_recipes, header
-    from dgm.results import band_text, measured_text, number
+    from dgm.engine.estimate import earlier_run, timed
+    from dgm.recipe.load import all_recipes, header
+    from dgm.report.summary import band_text, measured_text
+    from dgm.text import duration, number
 
     for path in all_recipes():
         head = header(path)
@@ -280,8 +283,8 @@ def _roots(out: Path) -> list[Path]:
 
 def _summary(path: Path, preset: str, roots: Sequence[Path]) -> "pd.DataFrame | None":
     """The verdicts of the bands as they stand in the recipe now; None where nothing was run."""
-    from dgm.recipe import header
-    from dgm.results import read_metrics, summary
+    from dgm.recipe.load import header
+    from dgm.report.summary import read_metrics, summary
 
     for root in roots:
         metrics = root / path.stem / preset / "metrics.csv"
@@ -297,12 +300,12 @@ def show(recipe: str, preset: str) -> None:
     """Print a recipe as it resolves: settings with their meaning, grid, expected numbers."""
     import yaml
 
-    from dgm.recipe import experiment, load
+    from dgm.engine.load import load, settings
 
     loaded = load(recipe, preset)
     click.echo(yaml.safe_dump(loaded.resolved, sort_keys=False, width=100, allow_unicode=True))
     click.echo(f"# {len(loaded.trials)} trials. What the settings mean:")
-    for name, info in experiment(loaded.experiment).Settings.model_fields.items():
+    for name, info in settings(loaded.experiment).model_fields.items():
         click.echo(f"#   {name}: {info.description or name.replace('_', ' ')}")
 
 
@@ -317,8 +320,8 @@ def check(names: tuple[str, ...], preset: str, every: bool, out: Path) -> None:
     Reads OUT/RECIPE/PRESET/metrics.csv; without RECIPE, of all that were run.
     """
     from dgm.errors import BadInput
-    from dgm.recipe import all_recipes, find
-    from dgm.results import check_table
+    from dgm.recipe.load import all_recipes, find
+    from dgm.report.summary import check_table
 
     frames = {}
     for path in [find(name) for name in names] or all_recipes():
@@ -343,8 +346,11 @@ def check(names: tuple[str, ...], preset: str, every: bool, out: Path) -> None:
 @click.option("--device", default="cpu", show_default=True, help="As given to `dgm run`.")
 def status(names: tuple[str, ...], preset: str, out: Path, threads: int, device: str) -> None:
     """Say of each trial whether it is finished, running, failed, or stale and why."""
-    from dgm import gather, runner, store
-    from dgm.recipe import all_recipes, find, load
+    from dgm.engine import results as gather
+    from dgm.engine import run as runner
+    from dgm.engine.load import load
+    from dgm.recipe.load import all_recipes, find
+    from dgm.trial import folder as store
 
     options = runner.Options(out=out, threads=threads, device=device)
     for path in [find(name) for name in names] or all_recipes():
@@ -381,8 +387,8 @@ def status(names: tuple[str, ...], preset: str, out: Path, threads: int, device:
 @out_option
 def plot(recipe: str, preset: str, out: Path) -> None:
     """Draw a recipe's figures again from its saved tables, without training."""
-    from dgm import gather
-    from dgm.recipe import find, header
+    from dgm.engine import results as gather
+    from dgm.recipe.load import find, header
 
     path = find(recipe)
     folder = out / path.stem / preset
@@ -395,7 +401,7 @@ def plot(recipe: str, preset: str, out: Path) -> None:
 @click.argument("b", type=click.Path(path_type=Path, exists=True, file_okay=False))
 def diff(a: Path, b: Path) -> None:
     """Compare the metrics of two results folders, e.g. results/R/paper and mine/R/paper."""
-    from dgm import results
+    from dgm.report import summary as results
 
     click.echo(results.diff(a, b))
 

@@ -13,14 +13,16 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from dgm.errors import BadInput
-from dgm.schema import NAMES as NAMES
-from dgm.schema import SETS as SETS
-from dgm.schema import did_you_mean
+from dgm.recipe.schema import CODES, COLLECTIONS
+from dgm.recipe.schema import NAMES as NAMES
+from dgm.recipe.schema import SETS as SETS
+from dgm.text import did_you_mean
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
+KINDS = {"images": SETS, "documents": COLLECTIONS, "codes": CODES}
 TITLES = {
     "mnist": "MNIST",
     "frey_faces": "Frey Faces",
@@ -71,7 +73,8 @@ def module(name: str) -> Any:
     """`dgm.data.<name>`, with `load()` and, for sets that are files, `FILES`; else BadInput."""
     if name not in NAMES:
         raise BadInput(f"data: no {name}{did_you_mean(name, NAMES)}")
-    return importlib.import_module(f"dgm.data.{name}")
+    kind = next(kind for kind, names in KINDS.items() if name in names)
+    return importlib.import_module(f"dgm.data.{kind}.{name}")
 
 
 @cache

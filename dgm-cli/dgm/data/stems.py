@@ -15,7 +15,7 @@ from typing import NamedTuple
 # and with them a collection's hash, would depend on it.
 from snowballstemmer.english_stemmer import EnglishStemmer
 
-from dgm.data.documents import Bags, Documents, bags
+from dgm.data.bags import Bags, Documents, bags
 from dgm.errors import BadInput
 
 WORDS = 2000

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from dgm.fast.loops import Units
 from dgm.models.mlp import MLP
 from dgm.models.parameters import Parameters
 from dgm.models.rbm import RBM
-from dgm.passes import Units
 
 
 class Classifier:

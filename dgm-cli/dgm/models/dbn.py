@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dgm.draws import bernoulli
+from dgm.fast.draws import bernoulli
 from dgm.models.parameters import Parameters, adjoin
 from dgm.models.rbm import RBM, LabelRBM
 

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from dgm.fast.loops import Units, column_sums, through
 from dgm.models.parameters import Parameters
-from dgm.passes import Units, column_sums, through
 
 
 class Layer(NamedTuple):

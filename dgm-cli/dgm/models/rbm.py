@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from dgm.draws import bernoulli
+from dgm.fast.draws import bernoulli
 from dgm.models.parameters import Parameters
 
 MOST = 25  # units of the smaller layer that `log_partition` enumerates

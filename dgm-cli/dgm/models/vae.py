@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from dgm.draws import bernoulli
+from dgm.fast.draws import bernoulli
 from dgm.models.mlp import MLP
 from dgm.models.parameters import Parameters, adjoin
 

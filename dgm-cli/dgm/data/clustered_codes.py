@@ -1,7 +1,0 @@
-"""Generated codes that lie about their classes' centres, as an autoencoder's do."""
-
-from dgm.data.codes import SPREAD, Codes, draw
-
-
-def load() -> Codes:
-    return draw("clustered_codes", SPREAD)

@@ -1,0 +1,1 @@
+"""Generated codes of documents, a module each."""

@@ -1,0 +1,7 @@
+"""Generated codes that lie about their classes' centres, as an autoencoder's do."""
+
+from dgm.data.generated_codes import SPREAD, Codes, draw
+
+
+def load() -> Codes:
+    return draw("clustered_codes", SPREAD)

@@ -1,0 +1,10 @@
+"""20 Newsgroups with headers, quotes and signatures, to show what they give away."""
+
+from dgm.data.bags import Documents
+from dgm.data.documents import newsgroups
+
+FILES, MIRRORS = newsgroups.FILES, newsgroups.MIRRORS
+
+
+def load() -> Documents:
+    return newsgroups.load(strip=False)

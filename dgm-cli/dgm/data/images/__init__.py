@@ -1,0 +1,1 @@
+"""Data sets of images, a module each."""

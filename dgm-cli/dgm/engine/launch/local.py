@@ -1,0 +1,208 @@
+"""Where trials run: in this process, or in local processes that share the cores.
+
+`work` runs one trial and leaves its artifacts in its folder; the launchers differ only in where
+they call it. A trial that fails, or whose process is killed, does not stop the others.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Generator
+from dataclasses import dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dgm.errors import DgmError
+from dgm.recipe.grid import TrialSpec
+from dgm.trial import folder as store
+from dgm.trial.progress import Display
+
+PATIENCE = 60.0  # seconds for a process to save and go once it was told to
+
+
+@dataclass(frozen=True)
+class Job:
+    """A trial that is to run, and how."""
+
+    experiment: str
+    spec: TrialSpec
+    directory: Path
+    identity: dict[str, Any]  # what its result depends on, as in `dgm.trial.folder`
+    device: str
+    threads: int
+    checkpoint_every: float
+    start: Path | None = None  # a finished trial's folder, whose models it starts from
+
+
+class Ended(NamedTuple):
+    """How a trial ended: `error` is empty when it finished, else one line."""
+
+    label: str
+    error: str = ""
+    details: str = ""  # the traceback of an error that is not the user's
+    interrupted: bool = False
+
+
+def work(job: Job, display: Any) -> Ended:
+    """Run one trial in this process; its artifacts, or its checkpoints, are in its folder then."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    from dgm import data, experiments
+    from dgm.trial.loop import Trial
+
+    label = job.spec.label
+    try:
+        torch.set_num_threads(job.threads)
+        torch.set_flush_denormal(True)  # Adagrad's tiny numbers are slow and say nothing
+        store.open_trial(job.directory, job.identity)
+        trial = Trial(
+            label,
+            data.load(job.spec.data),
+            job.spec.seed,
+            store.checkpoints(job.directory),
+            job.device,
+            job.checkpoint_every,
+            lambda phase, step, n: display.update(label, phase, step, n),
+            job.start,
+        )
+        # numpy's threads, which torch's number is not for; and nothing here is left to autograd.
+        with threadpool_limits(job.threads, "blas"), torch.inference_mode():
+            artifacts = experiments.trial(job.experiment).run_trial(job.spec.settings, trial)
+        store.finish_trial(job.directory, job.identity, artifacts, trial)
+        return Ended(label)
+    except KeyboardInterrupt as stop:  # of an error, where the state could not be saved
+        return Ended(label, str(stop.__cause__ or ""), interrupted=True)
+    except DgmError as error:
+        ended = Ended(label, str(error))
+    except (RuntimeError, MemoryError, OSError) as error:
+        ended = Ended(label, _one_line(error), traceback.format_exc())
+    except Exception as error:  # a bug in one trial is not to cost the others
+        ended = Ended(label, f"{type(error).__name__}: {_one_line(error)}", traceback.format_exc())
+    store.fail_trial(job.directory, ended.error)
+    return ended
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
+
+
+def in_process(jobs: list[Job], display: Display) -> Generator[Ended, None, None]:
+    """One after another, here."""
+    for job in jobs:
+        yield work(job, display)
+
+
+def in_processes(jobs: list[Job], at_once: int, display: Display) -> Generator[Ended, None, None]:
+    """At most `at_once` processes, each of which runs one trial after another.
+
+    A process that dies takes its trial with it and is replaced. When this generator is closed
+    or interrupted, those that run are told to save and go.
+    """
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = str(jobs[0].threads)  # read by the libraries when a process starts
+    waiting = list(reversed(jobs))
+    workers: dict[Connection, _Worker] = {}
+    try:
+        while waiting or workers:
+            while waiting and len(workers) < at_once:
+                worker = _Worker(waiting.pop())
+                workers[worker.pipe] = worker
+            for pipe in wait(list(workers)):
+                assert isinstance(pipe, Connection)
+                worker = workers[pipe]
+                message = worker.message()
+                if not isinstance(message, Ended):
+                    display.update(worker.job.spec.label, *message)
+                    continue
+                if worker.process.is_alive() and waiting:
+                    worker.give(waiting.pop())
+                else:
+                    del workers[pipe]
+                    worker.dismiss()
+                yield message
+    finally:
+        _stop([worker.process for worker in workers.values()])
+
+
+class _Worker:
+    """A process and the parent's end of its pipe: jobs go in, progress and endings come out."""
+
+    def __init__(self, job: Job) -> None:
+        context = multiprocessing.get_context("spawn")  # a fork would share torch's thread pools
+        self.pipe, theirs = context.Pipe()
+        self.process = context.Process(target=_child, args=(theirs,), daemon=True)
+        self.process.start()
+        theirs.close()  # so that its death is seen as the end of what it says
+        self.give(job)
+
+    def give(self, job: Job) -> None:
+        self.job = job
+        with contextlib.suppress(OSError):  # it died meanwhile, which `message` will say
+            self.pipe.send(job)
+
+    def message(self) -> Any:
+        """(phase, step, n) or how the trial ended."""
+        try:
+            return self.pipe.recv()
+        except (EOFError, OSError):  # it went without a word
+            self.process.join()
+            if store.is_finished(self.job.directory, self.job.identity):
+                return Ended(self.job.spec.label)  # it died after the work
+            code = self.process.exitcode
+            how = f"killed by signal {-code}" if code and code < 0 else f"exited with {code}"
+            error = f"its process was {how}; the last checkpoint is kept"
+            store.fail_trial(self.job.directory, error)
+            return Ended(self.job.spec.label, error)
+
+    def dismiss(self) -> None:
+        self.pipe.close()
+        self.process.join()
+
+
+def _stop(processes: list[Any]) -> None:
+    for process in processes:
+        process.terminate()  # SIGTERM, which `Trial.steps` takes as a wish to save
+    until = time.monotonic() + PATIENCE
+    for process in processes:
+        process.join(max(0.0, until - time.monotonic()))
+        if process.is_alive():
+            process.kill()
+
+
+class _Teller:
+    """What a worker has for a display: says its progress to the parent."""
+
+    def __init__(self, pipe: Connection) -> None:
+        self.pipe = pipe
+
+    def update(self, label: str, phase: str, step: int, n: int) -> None:
+        try:
+            self.pipe.send((phase, step, n))
+        except OSError:  # the parent is gone, and with it the lock on the results
+            raise KeyboardInterrupt from None
+
+
+def _end_with_the_parent() -> None:
+    """A parent that was killed has freed the lock: no worker may write beside the next run."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _child(pipe: Connection) -> None:
+    # A terminal sends Ctrl-C to all; the parent alone decides, or each would hear of it twice.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+    with contextlib.suppress(EOFError, OSError):  # the parent has no more jobs, or is gone
+        while True:
+            ended = work(pipe.recv(), _Teller(pipe))
+            if ended.interrupted:
+                break
+            pipe.send(ended)

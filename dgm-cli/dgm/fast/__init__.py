@@ -1,0 +1,1 @@
+"""Fused loops and random draws."""

@@ -1,0 +1,90 @@
+"""Files that are whole or not there: tables, arrays, JSON."""
+
+import contextlib
+import io
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dgm.errors import BadInput, DgmError
+
+# From 3.1 on pandas reads floats exactly by itself, and warns of the option that asks for it.
+PANDAS = tuple(int(part) for part in pd.__version__.split(".")[:2])
+EXACT: dict[str, Any] = {} if PANDAS >= (3, 1) else {"float_precision": "round_trip"}
+
+
+def write_csv(frame: pd.DataFrame, path: Path) -> None:
+    """A table without its index, whole or not at all; numbers in full, NaN blank."""
+    atomic_write(path, frame.to_csv(index=False, lineterminator="\n"))
+
+
+def read_csv(path: Path) -> pd.DataFrame:
+    """A table with its numbers as they were written; BadInput when it is not there."""
+    try:
+        frame: pd.DataFrame = pd.read_csv(path, **EXACT)
+        return frame
+    except FileNotFoundError as error:
+        raise BadInput(f"{path}: no such results; `dgm run` makes them") from error
+    except OSError as error:
+        raise DgmError(f"{path}: cannot be read: {error.strerror}") from error
+    except ValueError as error:  # pandas' parser errors and undecodable bytes
+        raise DgmError(f"{path}: is not a table: {' '.join(str(error).split())}") from error
+
+
+def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Named arrays, compressed; the same arrays give the same bytes, unlike numpy's own savez."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, array in arrays.items():
+            entry = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            with archive.open(entry, "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.asarray(array), allow_pickle=False)
+    atomic_write(path, buffer.getvalue())
+
+
+def read_npz(path: Path) -> dict[str, np.ndarray]:
+    """What `write_npz` wrote; nothing is ever unpickled."""
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
+            return dict(archive)
+    except FileNotFoundError as error:
+        raise BadInput(f"{path}: no such results; `dgm run` makes them") from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise DgmError(f"{path}: is not readable as arrays: {error}") from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A file's mapping, or an empty one where there is none that can be read."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def atomic_write(path: Path, content: bytes | str) -> None:
+    """Write a file so that at any moment there is the old one or the new one, whole.
+
+    Makes the folder if need be. DgmError, naming path and reason, leaves the old file in place.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(temporary, "wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise DgmError(f"{path}: cannot be written: {error.strerror or error}") from error
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()

@@ -1,0 +1,41 @@
+"""Adam (Kingma & Ba 2015), ascending, on one flat parameter vector."""
+
+import torch
+from torch import Tensor
+
+
+class Adam:
+    """m and v: running means of g and g^2;  theta += rate * m' / (sqrt(v') + eps), elementwise.
+
+    m' = m / (1 - 0.9^t), v' = v / (1 - 0.999^t); `g` and `decay` as in `dgm.learning.adagrad`.
+    """
+
+    def __init__(self, theta: Tensor, rate: float, decay: float = 0.0, eps: float = 1e-8) -> None:
+        self.theta, self.rate, self.decay, self.eps = theta, rate, decay, eps
+        self.mean, self.squares = torch.zeros_like(theta), torch.zeros_like(theta)
+        self.steps = torch.zeros((), device=theta.device)
+
+    def ascend(self, gradient: Tensor) -> None:
+        self.steps += 1
+        torch._fused_adam_(
+            [self.theta],
+            [gradient],
+            [self.mean],
+            [self.squares],
+            [],
+            [self.steps],
+            lr=self.rate,
+            beta1=0.9,
+            beta2=0.999,
+            weight_decay=self.decay,
+            eps=self.eps,
+            amsgrad=False,
+            maximize=True,
+        )
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"mean": self.mean, "squares": self.squares, "steps": self.steps}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        for name, tensor in self.state_dict().items():
+            tensor.copy_(state[name])

@@ -1,0 +1,57 @@
+"""Stochastic gradient ascent of log p(label|x) with momentum and decay."""
+
+import torch
+from torch import Tensor
+
+from dgm.learning.weight_prior import NO_PRIOR, WeightPrior
+from dgm.models.classifier import Classifier
+
+
+class Backprop:
+    """theta += velocity,  velocity = momentum velocity + rate (gradient - decay theta).
+
+    In the first `outputs_alone` updates theta is the output layer's parameters, and the rest stay:
+    the derivatives that random outputs send down would undo what the layers below have learned.
+    """
+
+    def __init__(
+        self,
+        net: Classifier,
+        labels: Tensor,
+        rate: float,
+        momentum: float,
+        decay: float,
+        outputs_alone: int = 0,
+        prior: WeightPrior = NO_PRIOR,
+    ) -> None:
+        """`labels` (N,) are those of the images that `update` gets minibatches of.
+
+        The gradient is that of the `prior` of the first layer's weights too.
+        """
+        self.net, self.labels = net, labels
+        self.rate, self.momentum, self.decay = rate, momentum, decay
+        self.outputs_alone, self.done, self.prior = outputs_alone, 0, prior
+        self.velocity = torch.zeros_like(net.flat)
+
+    def update(self, x: Tensor, indices: Tensor) -> Tensor:
+        """One step; returns the mean of -log p(label|x) before it."""
+        loss = self.net.backward(x, self.labels[indices])
+        first_layer = self.net.mlp.layers[0]
+        self.prior.add_gradient(first_layer.W, first_layer.dW)
+        theta, gradient, velocity = self.net.flat, self.net.parameters.gradient, self.velocity
+        if self.done < self.outputs_alone:
+            first = len(theta) - self.net.outputs
+            theta, gradient, velocity = theta[first:], gradient[first:], velocity[first:]
+        velocity.mul_(self.momentum).add_(gradient, alpha=self.rate)
+        if self.decay:
+            velocity.add_(theta, alpha=-self.rate * self.decay)
+        theta.add_(velocity)
+        self.done += 1
+        return loss
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"velocity": self.velocity, "done": torch.tensor(self.done)}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.velocity.copy_(state["velocity"])
+        self.done = int(state["done"])

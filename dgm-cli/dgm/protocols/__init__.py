@@ -1,0 +1,1 @@
+"""A paper's schedule of learning."""

@@ -1,0 +1,66 @@
+"""Passes over minibatches by a learner with a rate and a momentum."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor
+
+from dgm.data.batches import Minibatches
+from dgm.fast.replay import replayed
+from dgm.trial.loop import Trial
+
+SLOW = 5  # epochs in which momentum is 0.5 at most (Hinton 2010, section 9)
+
+
+class Learner(Protocol):
+    """`update` takes a step on a minibatch and its rows' numbers, and returns what is averaged."""
+
+    rate: float
+    momentum: float
+
+    def update(self, x: Tensor, indices: Tensor) -> Tensor: ...
+
+
+class Sum:
+    """A running sum that is saved."""
+
+    def __init__(self, device: torch.device) -> None:
+        self.value = torch.zeros((), device=device)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"value": self.value}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.value.copy_(state["value"])
+
+
+def epochs(
+    trial: Trial,
+    phase: str,
+    learner: Learner,
+    batches: Minibatches,
+    n: int,
+    falling: bool = True,
+    **state: Any,
+) -> Iterator[tuple[int, float]]:
+    """Train for n epochs; after each, yield how many there were and the mean of what `update` gave.
+
+    A falling rate goes from the learner's to 0 in a straight line. `state` is saved along: models,
+    and whatever else the caller changes between epochs.
+    """
+    rate, momentum, total = learner.rate, learner.momentum, Sum(trial.device)
+    state |= {"learner": learner, "batches": batches, "total": total}
+    update: Callable[[Tensor, Tensor], Tensor] = learner.update
+    if not falling and momentum <= 0.5:  # or else what an update does changes
+        update = replayed(update, trial.generator)
+    for step in trial.steps(n * batches.per_epoch, phase, **state):
+        epoch, inside = divmod(step, batches.per_epoch)
+        learner.rate = rate * (1 - step / (n * batches.per_epoch)) if falling else rate
+        learner.momentum = min(momentum, 0.5) if epoch < SLOW else momentum
+        total.value += update(*batches.draw())
+        if inside == batches.per_epoch - 1:
+            mean = total.value.item() / batches.per_epoch
+            total.value.zero_()
+            yield epoch + 1, mean
+    learner.rate, learner.momentum = rate, momentum

@@ -1,0 +1,107 @@
+"""Learning an RBM in epochs of contrastive divergence, and a stack of them greedily."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from dgm.data.batches import Minibatches
+from dgm.errors import Diverged
+from dgm.learning.contrastive_divergence import ContrastiveDivergence
+from dgm.learning.weight_prior import WeightPrior
+from dgm.models.rbm import RBM, LabelRBM, LinearRBM, SoftmaxRBM, one_hot
+from dgm.protocols.epochs import epochs
+from dgm.recipe.schema import TrialSettings
+from dgm.trial.loop import Trial
+
+LOOKED_AT = 1000  # rows on which the error of the untrained machine is taken
+SLACK = 1.5  # times that error: the noise of real hidden units may raise it before it falls
+
+
+def fit_rbm(
+    trial: Trial,
+    phase: str,
+    learner: ContrastiveDivergence,
+    batches: Minibatches,
+    n: int,
+    **state: Any,
+) -> Iterator[tuple[int, float]]:
+    """Train for n epochs, the rate falling to 0; after each, its number and reconstruction error.
+
+    Diverged, naming phase, epoch and rate, where that error has risen over the untrained machine's.
+    """
+    rbm, rate = learner.rbm, learner.rate
+    x = batches.x[:LOOKED_AT]
+    # Grey pixels that are drawn at each visit add their own variance to any error.
+    drawn = (x * (1 - x)).sum(1).mean().item() if batches.dynamic else 0.0
+    h = rbm.sample_hidden(x, torch.Generator(x.device).manual_seed(0))  # leaving the trial's alone
+    start = drawn + (x - rbm.reconstruct(x, h)).square().sum(1).mean().item()
+    for epoch, error in epochs(trial, phase, learner, batches, n, rbm=rbm, **state):
+        if not error <= SLACK * start:
+            raise Diverged(
+                f"{phase}, epoch {epoch}, rate={rate:g}: the reconstruction error is "
+                f"{error:.4g}, risen from {start:.4g} before learning"
+            )
+        yield epoch, error
+
+
+class GreedySettings(TrialSettings):
+    """Greedy learning of a stack of RBMs, the visible layer's first."""
+
+    batch: int = Field(100, gt=0, description="images a minibatch")
+    greedy_epochs: int = Field(30, gt=0, description="CD-1 of each layer")
+    greedy_rate: float = Field(0.1, gt=0, description="falling to 0; half of it for label units")
+    greedy_momentum: float = Field(0.9, ge=0, lt=1, description="0.5 in the first five epochs")
+    greedy_decay: float = Field(0.0, ge=0, description="of the RBMs' weights, times the rate")
+    greedy_std: float = Field(0.01, gt=0, description="of the weights at first")
+
+
+class DrawnGreedySettings(GreedySettings):
+    """Of a stack below a net that classifies."""
+
+    greedy_drawn: bool = Field(
+        True, description="whether greedy layers see states drawn from pixels and probabilities"
+    )
+
+
+def greedy(
+    settings: GreedySettings,
+    trial: Trial,
+    x: Tensor,
+    rbms: Sequence[RBM],
+    classes: Tensor | None = None,
+    phase: str = "layer",
+    drawn: bool = False,
+) -> None:
+    """CD-1 layer by layer: the first machine learns x (N, visible), each other the hidden
+    probabilities of the one below. Data and reconstructions are both `drawn` from such
+    probabilities, data anew at each visit, or both are these themselves: never one so and one so.
+
+    Label units ask for half of the rate, and real hidden units for a hundredth. With `classes` (N,)
+    minibatches are balanced, and a `LabelRBM` at the top sees them beside the layer below.
+    Records "greedy" (phase, epoch, error).
+    """
+    for number, rbm in enumerate(rbms, start=1):
+        rate = settings.greedy_rate
+        if isinstance(rbm, LabelRBM):
+            if classes is None:
+                raise ValueError("a top with label units needs the classes")
+            x, rate = torch.cat([x, one_hot(classes, rbm.labels).to(x)], 1), rate / 2
+        if isinstance(rbm, LinearRBM):
+            rate = rate / 100
+        rbm.initialise(settings.greedy_std, trial.generator, x)
+        momentum, prior = settings.greedy_momentum, WeightPrior(settings.greedy_decay)
+        batches = Minibatches(x, settings.batch, trial.generator, drawn, classes)
+        grey = not drawn and not isinstance(rbm, SoftmaxRBM)  # whose data are counts
+        learner = ContrastiveDivergence(rbm, 1, rate, trial.generator, momentum, prior, grey=grey)
+        name = f"{phase}{number}"
+        for epoch, error in fit_rbm(trial, name, learner, batches, settings.greedy_epochs):
+            trial.record("greedy", phase=name, epoch=epoch, error=error)
+        x = torch.cat([rbm.hidden_mean(part) for part in x.split(10_000)])
+
+
+def stack_of(sizes: Sequence[int], device: torch.device) -> list[RBM]:
+    """RBMs between neighbouring layers of these sizes, the visible one's first."""
+    return [RBM(below, above, device) for below, above in zip(sizes, sizes[1:], strict=False)]

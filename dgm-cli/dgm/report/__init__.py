@@ -1,0 +1,1 @@
+"""From tables to numbers, verdicts, figures and pages."""

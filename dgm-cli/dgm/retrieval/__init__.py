@@ -1,0 +1,1 @@
+"""Ranking, and exact search at scale."""

@@ -1,0 +1,23 @@
+"""Names and numbers as a user reads them."""
+
+import difflib
+import math
+from collections.abc import Iterable
+
+
+def did_you_mean(word: str, names: Iterable[str]) -> str:
+    """ "; did you mean X?" when a name is near, else what there is."""
+    names = sorted(names)
+    near = difflib.get_close_matches(word, names, 1)
+    return f"; did you mean {near[0]}?" if near else f"; there is {', '.join(names) or 'none'}"
+
+
+def number(value: float | None) -> str:
+    """Five digits, which is what a mean in nats can claim; nothing for a blank."""
+    return "" if value is None or math.isnan(value) else f"{value:.5g}"
+
+
+def duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,1 @@
+"""A trial: the loop that saves itself, its folder, and the machine that it runs on."""

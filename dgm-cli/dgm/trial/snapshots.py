@@ -1,0 +1,71 @@
+"""Copies of a parameter vector that a loop keeps and saves along."""
+
+import torch
+from torch import Tensor
+
+
+class Snapshots:
+    """Copies of a parameter vector at chosen steps, and the seconds at which they were taken."""
+
+    def __init__(self, vector: Tensor, steps: list[int]) -> None:
+        self.vector, self.steps = vector, steps
+        self.vectors = torch.zeros(len(steps), len(vector), dtype=vector.dtype)
+        self.seconds = torch.zeros(len(steps), dtype=torch.float64)
+        self._index = {step: i for i, step in enumerate(steps)}
+
+    def keep(self, step: int, seconds: float) -> None:
+        """Copy the vector if `step` is one of those chosen."""
+        i = self._index.get(step)
+        if i is not None:
+            self.vectors[i] = self.vector
+            self.seconds[i] = seconds
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"vectors": self.vectors, "seconds": self.seconds}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.vectors.copy_(state["vectors"])
+        self.seconds.copy_(state["seconds"])
+
+
+class Average:
+    """The mean of a parameter vector over the times that it was taken in."""
+
+    def __init__(self, vector: Tensor) -> None:
+        self._watched, self.vector = vector, vector.clone()
+        self.taken = torch.tensor(0)
+
+    def take(self) -> None:
+        self.taken += 1
+        self.vector.lerp_(self._watched, 1 / self.taken.item())
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"vector": self.vector, "taken": self.taken}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        self.vector.copy_(state["vector"])
+        self.taken.copy_(state["taken"])
+
+
+class Best:
+    """A copy of a parameter vector as it was when a score was highest."""
+
+    def __init__(self, vector: Tensor) -> None:
+        self._watched, self.vector = vector, vector.clone()
+        # Not -inf, which a checkpoint would be refused for.
+        self.score = torch.tensor(torch.finfo(torch.float64).min, dtype=torch.float64)
+        self.step = torch.tensor(0)
+
+    def offer(self, score: float, step: int) -> None:
+        """Copy the vector if `score`, that of validation data, is the highest yet."""
+        if score > self.score:
+            self.vector.copy_(self._watched)
+            self.score.fill_(score)
+            self.step.fill_(step)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return {"vector": self.vector, "score": self.score, "step": self.step}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        for name, tensor in self.state_dict().items():
+            tensor.copy_(state[name])
