@@ -30,9 +30,9 @@ def _complete_recipe(context: Any, parameter: Any, incomplete: str) -> list[str]
 
 
 def _complete_data(context: Any, parameter: Any, incomplete: str) -> list[str]:
-    from dgm.data import NAMES
+    from dgm.data import names
 
-    return [name for name in NAMES if name.startswith(incomplete)]
+    return [name for name in names() if name.startswith(incomplete)]
 
 
 recipe_argument = click.argument("recipe", metavar="RECIPE", shell_complete=_complete_recipe)
@@ -401,52 +401,56 @@ def data() -> None:
     """
 
 
+names_argument = click.argument(
+    "names", metavar="[NAME]...", nargs=-1, shell_complete=_complete_data
+)
+
+
 @data.command(name="list")
-def data_list() -> None:
+@names_argument
+def data_list(names: tuple[str, ...]) -> None:
     """Say of each data set where it lies or what is missing."""
     from dgm import data as sets
     from dgm.data import files
 
-    for name in sets.NAMES:
-        listed = getattr(sets.module(name), "FILES", ())
-        missing = files.missing(name, listed)
-        if not listed:
-            said = "needs no files"
+    for name in names or sets.names():
+        about = sets.about(name)
+        missing = [file.name for file in files.missing(name, about.files)]
+        if not about.files:
+            state = "needs no files"
         elif missing:
-            said = f"missing {', '.join(missing)}"
-            if all(file.hashes for file in listed):
-                said += f"; `dgm data fetch {name}`"
+            state = f"missing {missing[0]}"
+            state += f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            if all(file.hashes for file in about.files):
+                state += f"; `dgm data fetch {name}`"
         else:
-            said = str(files.find(name, listed[0]).parent)  # type: ignore[union-attr]
-        click.echo(f"{name}: {said}")
+            state = str(files.find(name, about.files[0]).parent)  # type: ignore[union-attr]
+        click.echo(f"{name}: {state}")
 
 
 @data.command(name="fetch")
-@click.argument("name", shell_complete=_complete_data)
-def data_fetch(name: str) -> None:
-    """Download a data set into the cache; every file is checked against its SHA-256."""
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=_complete_data)
+def data_fetch(names: tuple[str, ...]) -> None:
+    """Download data sets into the cache; every file is checked against its SHA-256."""
     from dgm import data as sets
 
-    paths = sets.fetch(name)
-    sets.load(name)
-    click.echo("\n".join(paths) or f"{name}: is here already, and whole")
+    for name in names:
+        paths = sets.fetch(name)
+        sets.load(name)
+        click.echo("\n".join(paths) or f"{name}: is here already, and whole")
 
 
 @data.command(name="verify")
-@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=_complete_data)
+@names_argument
 def data_verify(names: tuple[str, ...]) -> None:
     """Read data sets whole and compare each file with its SHA-256; all that are here by default."""
     from dgm import data as sets
-    from dgm.data import files
 
-    for name in names or sets.NAMES:
-        listed = getattr(sets.module(name), "FILES", ())
-        if not names and files.missing(name, listed):
+    for name in names or sets.names():
+        if not names and sets.missing(name):
             click.echo(f"{name}: not here")
             continue
-        for file in listed:
-            files.read(name, file)
-        known = all(file.hashes for file in listed)
+        known = all(file.hashes for file in sets.about(name).files)
         click.echo(f"{name}: {'whole' if known else 'read'}: {sets.load(name).sizes}")
 
 
