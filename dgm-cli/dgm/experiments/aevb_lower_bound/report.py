@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dgm.data import TITLES
+from dgm.data import title
 from dgm.protocols.settings.vae import pixels
 from dgm.recipe.schema import Expectation
 from dgm.report import plotting
@@ -84,7 +84,7 @@ def draw(results: Results, expect: Mapping[str, Expectation]) -> dict[str, Figur
     """A figure for each kind of pixels and each variant, a panel for each latent dimension."""
     figures = {}
     for cell, rows in results.rows("curves", without=[*COMPARED, "seed"]):
-        note = f"{TITLES[cell['data']]}: {NOTES[cell['decoder'], cell['binarization']]}"
+        note = f"{title(cell["data"])}: {NOTES[cell['decoder'], cell['binarization']]}"
         note += f", {cell['variant']}" if cell["variant"] else ""
         note += own_axes(cell, AXES, ", ")
         name = named("figure2", cell).replace("/", "_")
