@@ -85,9 +85,7 @@ class AveragedUpDown:
         self.averaged.flat.copy_(net.flat)
         self.best = Best(self.averaged.flat)
 
-    def train(
-        self, phase: str, learned: Examples, k: int, n: int, balanced: bool
-    ) -> Iterator[int]:
+    def train(self, phase: str, learned: Examples, k: int, n: int, balanced: bool) -> Iterator[int]:
         """n epochs with k Gibbs steps at the top; yield after each, the average brought up to it."""
         settings, trial = self.settings, self.trial
         x, classes = learned

@@ -84,7 +84,7 @@ def draw(results: Results, expect: Mapping[str, Expectation]) -> dict[str, Figur
     """A figure for each kind of pixels and each variant, a panel for each latent dimension."""
     figures = {}
     for cell, rows in results.rows("curves", without=[*COMPARED, "seed"]):
-        note = f"{title(cell["data"])}: {NOTES[cell['decoder'], cell['binarization']]}"
+        note = f"{title(cell['data'])}: {NOTES[cell['decoder'], cell['binarization']]}"
         note += f", {cell['variant']}" if cell["variant"] else ""
         note += own_axes(cell, AXES, ", ")
         name = named("figure2", cell).replace("/", "_")

@@ -11,5 +11,6 @@ class Settings(VAESettings):
     """The paper's, for Figure 2."""
 
     variant: str | None = Field(
-        None, description="a name for nets that another setting tells apart from those of the figure"
+        None,
+        description="a name for nets that another setting tells apart from those of the figure",
     )

@@ -76,11 +76,11 @@ def draw(results: Results, expect: Mapping[str, Expectation]) -> dict[str, Figur
 
 def with_seconds(results: Results) -> pd.DataFrame:
     """The curves with the wall-clock time of each point, from each trial's array."""
-    seconds = {tuple(cell.items()): array for cell, array in results.each("seconds")}
     trials = []
-    for cell, rows in results.rows("curves"):
+    for _, rows in results.rows("curves"):
+        seconds = results.arrays["seconds"][rows["trial"].iloc[0]]
         point = rows["samples"].rank(method="dense").astype(int) - 1
-        trials.append(rows.assign(seconds=seconds[tuple(cell.items())][point]))
+        trials.append(rows.assign(seconds=seconds[point]))
     return pd.concat(trials)
 
 

@@ -30,7 +30,9 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     """Train, estimate bound and likelihood, and have a judge label samples."""
     there = len(trial.data.test)
     if settings.evaluated_images > there:
-        raise BadInput(f"evaluated_images {settings.evaluated_images}: there are {there} test images")
+        raise BadInput(
+            f"evaluated_images {settings.evaluated_images}: there are {there} test images"
+        )
     train, evaluated = images(settings, trial)
     model = fit(settings, trial, train, evaluated)
     estimate_likelihood(settings, trial, model, evaluated["test"])
