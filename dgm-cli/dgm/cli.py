@@ -114,7 +114,6 @@ def cli() -> None:
     help="How often a running trial saves its state.",
 )
 @click.option("--no-train", is_flag=True, help="Only write the results of finished trials.")
-@click.option("--publish", is_flag=True, hidden=True, help="Mark the results as official.")
 @click.option("--no-fallback", is_flag=True, help="Missing data is an error, not a smaller run.")
 @click.option("--dry-run", is_flag=True, help="Print what would run, and about how long it takes.")
 def run(
@@ -130,7 +129,6 @@ def run(
     extend: bool,
     checkpoint_every: float,
     no_train: bool,
-    publish: bool,
     no_fallback: bool,
     dry_run: bool,
 ) -> None:
@@ -169,7 +167,6 @@ def run(
         fresh=fresh,
         extend=extend,
         train=not no_train,
-        publish=publish,
         fallback=not no_fallback,
         overrides=overrides,
         seeds=chosen,
