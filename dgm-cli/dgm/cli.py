@@ -302,11 +302,12 @@ def show(recipe: str, preset: str) -> None:
     import yaml
 
     from dgm.engine.load import load, settings
+    from dgm.recipe.schema import fields
 
     loaded = load(recipe, preset)
     click.echo(yaml.safe_dump(loaded.resolved, sort_keys=False, width=100, allow_unicode=True))
     click.echo(f"# {len(loaded.trials)} trials. What the settings mean:")
-    for name, info in settings(loaded.experiment).model_fields.items():
+    for name, info in fields(settings(loaded.experiment)).items():
         click.echo(f"#   {name}: {info.description or name.replace('_', ' ')}")
 
 
