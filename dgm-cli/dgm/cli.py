@@ -6,7 +6,6 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -115,6 +114,7 @@ def cli() -> None:
     help="How often a running trial saves its state.",
 )
 @click.option("--no-train", is_flag=True, help="Only write the results of finished trials.")
+@click.option("--publish", is_flag=True, hidden=True, help="Mark the results as official.")
 @click.option("--no-fallback", is_flag=True, help="Missing data is an error, not a smaller run.")
 @click.option("--dry-run", is_flag=True, help="Print what would run, and about how long it takes.")
 def run(
@@ -130,6 +130,7 @@ def run(
     extend: bool,
     checkpoint_every: float,
     no_train: bool,
+    publish: bool,
     no_fallback: bool,
     dry_run: bool,
 ) -> None:
@@ -157,8 +158,9 @@ def run(
         _dry_run(loaded, out, jobs)
         return
     from dgm.engine import run as runner
+    from dgm.engine.plan import Options
 
-    options = runner.Options(
+    options = Options(
         out=out,
         jobs=jobs,
         threads=threads,
@@ -167,6 +169,7 @@ def run(
         fresh=fresh,
         extend=extend,
         train=not no_train,
+        publish=publish,
         fallback=not no_fallback,
         overrides=overrides,
         seeds=chosen,
@@ -184,7 +187,7 @@ def run(
         )
         raise
     _print_report(report, loaded)
-    if report.errors or report.kept:
+    if report.errors or report.kept or report.undrawn:
         sys.exit(3)
 
 
@@ -203,11 +206,12 @@ def _print_report(report: Any, recipe: "Recipe") -> None:
         click.echo(f"error: {label}: {error}", err=True)
     if report.unfinished:
         click.echo(f"NOTE: {len(report.unfinished)} trials are not finished", err=True)
+    for name, why in report.undrawn.items():
+        click.echo(f"error: {name} could not be drawn: {why}", err=True)
     if report.kept:
         click.echo(
-            f"error: {report.folder}: its results stay as they are, for they hold trials that are "
-            f"not finished here ({report.kept[0]}{', ...' if len(report.kept) > 1 else ''}); "
-            f"finish these, or keep them by --extend",
+            f"error: {report.kept}: they stay as they are; finish these trials, or keep them by "
+            f"--extend",
             err=True,
         )
     if not report.figures:
@@ -346,39 +350,17 @@ def check(names: tuple[str, ...], preset: str, every: bool, out: Path) -> None:
 @click.option("--device", default="cpu", show_default=True, help="As given to `dgm run`.")
 def status(names: tuple[str, ...], preset: str, out: Path, threads: int, device: str) -> None:
     """Say of each trial whether it is finished, running, failed, or stale and why."""
-    from dgm.engine import results as gather
-    from dgm.engine import run as runner
+    from dgm.engine import status as standing
     from dgm.engine.load import load
+    from dgm.engine.plan import Options
     from dgm.recipe.load import all_recipes, find
-    from dgm.trial import folder as store
 
-    options = runner.Options(out=out, threads=threads, device=device)
+    options = Options(out=out, threads=threads, device=device)
     for path in [find(name) for name in names] or all_recipes():
         recipe = load(path, preset)
-        missing = runner.get_data(runner.names_of_data(recipe), download=False)
-        for reason in missing.values():
-            click.echo(f"{recipe.name}: {reason}")
-        if missing:
-            continue
-        folder = runner.folder(recipe, out)
-        running = runner.is_locked(folder)
-        extended = runner.plan(recipe, replace(options, extend=True))
-        held = {p.spec.label for p in extended if gather.is_held(p, folder)}
-        for planned in runner.plan(recipe, options):
-            about = store.about(planned.directory)
-            changes = store.changes(planned.directory, planned.identity)
-            if not about:
-                kept = planned.spec.label in held
-                said = "in the results, which --extend keeps" if kept else "not started"
-            elif changes:
-                said = f"stale: {'; '.join(changes)}"
-            elif about["state"] == "finished":
-                said = f"finished in {about['seconds']:.0f} s on {about['device']}"
-            elif about["state"] == "failed":
-                said = f"failed: {about['error']}"
-            else:
-                said = "running, or waiting to go on" if running else "started, not finished"
-            click.echo(f"{recipe.name} {planned.spec.label}: {said}")
+        for trial in standing.of(recipe, options).trials:
+            detail = f": {trial.detail}" if trial.detail else ""
+            click.echo(f"{recipe.name} {trial.label}: {trial.state}{detail}")
 
 
 @cli.command(short_help="Draw the figures again from the tables.")
@@ -387,13 +369,18 @@ def status(names: tuple[str, ...], preset: str, out: Path, threads: int, device:
 @out_option
 def plot(recipe: str, preset: str, out: Path) -> None:
     """Draw a recipe's figures again from its saved tables, without training."""
-    from dgm.engine import results as gather
+    from dgm.engine import results
     from dgm.recipe.load import find, header
 
-    path = find(recipe)
-    folder = out / path.stem / preset
-    for name in gather.draw(header(path).experiment, gather.saved(folder), folder):
+    head = header(find(recipe))
+    folder = out / head.name / preset
+    drawn = results.draw(folder, head.experiment, preset, head.expect, results.saved(folder))
+    for name in drawn.figures:
         click.echo(f"{folder / name}")
+    for name, why in drawn.undrawn.items():
+        click.echo(f"error: {name}: {why}", err=True)
+    if drawn.undrawn:
+        sys.exit(3)
 
 
 @cli.command(short_help="Compare two results folders.")

@@ -1,39 +1,60 @@
-"""Tables and arrays of a run, by the cells of its grid."""
+"""Tables and arrays: what a trial leaves, and what all trials of a run left, by their cells.
+
+In front of each table of a run stand the trial's key (`trial`), the axes and the seed: the trial's
+cell. The rows of all trials lie one below the other; an array is kept under its trial's key.
+"""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pandas as pd
+
+Cell = dict[str, Any]  # the axes and the seed of a trial, by name
 
 
 @dataclass
 class Artifacts:
-    """What a trial leaves: tables, arrays and trained models, each under its file's name.
-
-    Those of a whole run have the axes and the seed in front of each table's columns, and in
-    place of each array a dict from the trial's label to it.
-    """
+    """What a trial leaves: tables, arrays and trained models, each under its file's name."""
 
     tables: dict[str, pd.DataFrame]
     arrays: dict[str, Any] = field(default_factory=dict)
     models: dict[str, Any] = field(default_factory=dict)
 
 
+@dataclass
+class Results:
+    """What all trials of a run left; `cells` and each of `arrays` are by the trial's key."""
+
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    arrays: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    cells: dict[str, Cell] = field(default_factory=dict)
+
+    def rows(self, name: str, without: Sequence[str] = ()) -> Iterator[tuple[Cell, pd.DataFrame]]:
+        """`by_cell` of a table; nothing where no trial left one."""
+        return by_cell(self.tables[name], without) if name in self.tables else iter(())
+
+    def each(self, name: str) -> Iterator[tuple[Cell, np.ndarray]]:
+        """The arrays of one name, each with its trial's cell, in the order of the trials."""
+        arrays = self.arrays.get(name, {})
+        return ((cell, arrays[key]) for key, cell in self.cells.items() if key in arrays)
+
+
 def by_cell(
     table: pd.DataFrame, without: Sequence[str] = ()
-) -> Iterator[tuple[dict[str, Any], pd.DataFrame]]:
-    """The rows of a table of a whole run that share all axes and the seed, but those `without`.
+) -> Iterator[tuple[Cell, pd.DataFrame]]:
+    """The rows of a run's table that share all axes and the seed, but those in `without`.
 
-    First comes what they share, by name; axes that only a user's grid has stand after the others.
-    An axis may be blank: the trial's setting is None.
+    First comes what they share, by name; axes that only a user's grid has come after the others.
+    An axis is None where the trial's setting is.
     """
     head = table.columns[: table.columns.get_loc("seed") + 1]
-    names = [name for name in head if name not in without]
+    names = [name for name in head if name not in ("trial", *without)]
     for values, rows in table.groupby(names, sort=False, dropna=False):
-        told = [None if pd.isna(value) else value for value in values]
-        yield dict(zip(names, told, strict=True)), rows
+        shared = [None if pd.isna(value) else value for value in values]
+        yield dict(zip(names, shared, strict=True)), rows
 
 
 def label_of(cell: Mapping[str, Any]) -> str:
@@ -47,8 +68,10 @@ def read_label(label: str) -> dict[str, str]:
     return {name: value for name, _, value in parts}
 
 
-def own_axes(cell: dict[str, Any], axes: Sequence[str], before: str = "/") -> str:
-    """How a metric's name ends for axes of a user's grid beside the experiment's: "/hidden=20"; and
-    a figure's label, with ", " before each."""
+def own_axes(cell: Cell, axes: Sequence[str], before: str = "/") -> str:
+    """The ending of a metric's name for axes that only a user's grid has: "/hidden=20".
+
+    With `before=", "` the ending of a figure's label.
+    """
     own = {name: value for name, value in cell.items() if name not in (*axes, "seed")}
     return "".join(f"{before}{name}={value}" for name, value in own.items())
