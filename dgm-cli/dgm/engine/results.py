@@ -154,11 +154,10 @@ def digest(identity: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def draw(experiment: str, artifacts: Artifacts, target: Path) -> list[str]:
-    """Every figure of the experiment as .png and .svg, every film as .gif; the files to look at."""
-    names = []
-    for name, figure in experiments.report(experiment).draw(artifacts).items():
-        names.append(f"{name}.{plotting.suffixes(figure)[0]}")
-        for suffix in plotting.suffixes(figure):
-            atomic_write(target / f"{name}.{suffix}", plotting.render(figure, suffix))
-    return names
+def draw(experiment: str, artifacts: Artifacts, target: Path) -> tuple[list[str], list[str]]:
+    """Draw the experiment's figures; the files to look at, and why others could not be drawn."""
+    report = experiments.report(experiment)
+    files, failures = plotting.render_all(lambda: report.draw(artifacts))
+    for name, content in files.items():
+        atomic_write(target / name, content)
+    return [name for name in files if not name.endswith(".svg")], failures

@@ -77,6 +77,7 @@ class Report:
     fell_back: str = ""  # why the embedded preset was run instead
     kept: list[str] = field(default_factory=list)  # trials for which earlier results stay
     figures: list[str] = field(default_factory=list)  # empty when there are no results
+    undrawn: list[str] = field(default_factory=list)  # why figures are lacking, a line each
 
 
 class Interrupted(KeyboardInterrupt):
@@ -390,7 +391,7 @@ def write_results(
         write_npz(target / f"{name}.npz", arrays)
     metrics = read_metrics(target / "metrics.csv")
     write_csv(summary(metrics, recipe.expect, recipe.preset), target / "summary.csv")
-    figures = draw(recipe.experiment, artifacts, target)
+    figures, report.undrawn = draw(recipe.experiment, artifacts, target)
     drawn = {Path(name).stem for name in figures}
     current = {"csv": {*artifacts.tables, *KEPT}, "npz": set(artifacts.arrays)}
     for suffix, names in (current | dict.fromkeys(("png", "svg", "gif"), drawn)).items():
