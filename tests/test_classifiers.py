@@ -12,8 +12,8 @@ from scipy import stats
 from torch import Tensor
 
 from dgm import data
-from dgm.data import Dataset
 from dgm.data.batches import Minibatches
+from dgm.data.dataset import Dataset
 from dgm.data.labelled import labelled, percent_wrong
 from dgm.errors import BadInput
 from dgm.experiments.dbn_mnist_error import trial as dbn_mnist_error

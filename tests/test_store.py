@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import save_file
 
 import dgm
-from dgm.data import Dataset
+from dgm.data.dataset import Dataset
 from dgm.errors import BadInput, DgmError
 from dgm.models.vae import VAE
 from dgm.report.tables import Artifacts

@@ -35,7 +35,7 @@ def curves() -> dict[str, Figure | Film]:
 def test_each_figure_is_saved_as_png_and_svg_and_each_film_as_gif() -> None:
     files, failures = render_all(curves)
     assert list(files) == ["curves.png", "curves.svg", "film.gif"]
-    assert failures == []
+    assert failures == {}
     assert files["curves.png"].startswith(b"\x89PNG")
     assert b"<svg" in files["curves.svg"]
     assert files["film.gif"].startswith(b"GIF89a")
@@ -87,13 +87,13 @@ def test_a_figure_that_fails_is_named_and_the_others_are_drawn() -> None:
 
     files, failures = render_all(one_is_broken)
     assert list(files) == ["curves.png", "curves.svg", "film.gif"]
-    (line,) = failures
-    assert line.startswith("broken: could not be drawn: ValueError: ")
-    assert "\n" not in line
+    assert failures.keys() == {"broken"}
+    assert failures["broken"].startswith("ValueError: ")
+    assert "\n" not in failures["broken"]
 
 
 def test_figures_that_cannot_be_made_are_one_line() -> None:
     def broken() -> dict[str, Figure | Film]:
         raise KeyError("method")
 
-    assert render_all(broken) == ({}, ["no figure could be drawn: KeyError: 'method'"])
+    assert render_all(broken) == ({}, {"figures": "KeyError: 'method'"})

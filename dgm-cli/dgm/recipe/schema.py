@@ -55,6 +55,10 @@ class TrialSettings(Schema):
 
     sets: ClassVar[tuple[str, ...]] = SETS  # the data sets that the experiment can take
 
+    def own(self) -> dict[str, Any]:
+        """The settings that differ from their defaults, as plain data."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
 
 class Expectation(Schema):
     """What the paper reported of a metric, and the band that the measured mean must meet.

@@ -106,25 +106,25 @@ def legend_below(figure: Figure, columns: int, markers: float = 1.0) -> None:
 
 def render_all(
     draw: Callable[[], Mapping[str, Figure | Film]],
-) -> tuple[dict[str, bytes], list[str]]:
-    """The files of all figures that `draw` makes, by name, and one line for each that failed.
+) -> tuple[dict[str, bytes], dict[str, str]]:
+    """The files of all figures that `draw` makes, and why others could not be drawn; by name.
 
     A figure becomes .png and .svg, a film .gif. They are drawn in `STYLE` alone; the same figures
     give the same bytes.
     """
     files: dict[str, bytes] = {}
-    failures = []
+    failed: dict[str, str] = {}
     with matplotlib.rc_context(DEFAULTS | STYLE):
         try:
-            drawn = draw()
+            figures = draw()
         except Exception as error:
-            return {}, [f"no figure could be drawn: {_in_one_line(error)}"]
-        for name, figure in drawn.items():
+            return {}, {"figures": _in_one_line(error)}
+        for name, figure in figures.items():
             try:
                 files |= {f"{name}.{kind}": content for kind, content in _render(figure).items()}
             except Exception as error:
-                failures.append(f"{name}: could not be drawn: {_in_one_line(error)}")
-    return files, failures
+                failed[name] = _in_one_line(error)
+    return files, failed
 
 
 def _render(figure: Figure | Film) -> dict[str, bytes]:

@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from dgm.data import Dataset
+from dgm.data.dataset import Dataset
 from dgm.errors import BadInput, DgmError, Diverged
 from dgm.files import atomic_write
 

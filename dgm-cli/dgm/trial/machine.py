@@ -38,6 +38,14 @@ def device_name(device: Any) -> str:
     return f"{device.type}: {name}, {cores()} cores"
 
 
+def key(device: str, threads: int) -> dict[str, Any]:
+    """What an unfinished trial may not change: torch, the kind of device, threads."""
+    import importlib.metadata
+
+    kind = device.partition(":")[0]
+    return {"torch": importlib.metadata.version("torch"), "device": kind, "threads": threads}
+
+
 def check_device(name: str) -> None:
     """BadInput when torch knows no such device or this machine has none."""
     import torch

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dgm.data import TITLES
+from dgm.data import title
 from dgm.learning.aevb import active_latents
 from dgm.protocols.fit_vae import VAESettings, fit, group, images
 from dgm.report import plotting
@@ -100,7 +100,7 @@ def draw(artifacts: Artifacts) -> dict[str, Figure]:
     figures = {}
     for cell, rows in by_cell(artifacts.tables["curves"], without=[*COMPARED, "seed"]):
         own = own_axes(cell, AXES, ", ")
-        note = f"{TITLES[cell['data']]}: {NOTES[cell['decoder'], cell['binarization']]}{own}"
+        note = f"{title(cell['data'])}: {NOTES[cell['decoder'], cell['binarization']]}{own}"
         name = "figure2" + ending(cell).replace("/", "_")
         figures[name] = bound_figure(rows, note, PAPER_RANGE.get(cell["data"]))
     return figures

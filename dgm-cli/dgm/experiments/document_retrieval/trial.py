@@ -22,7 +22,7 @@ from pydantic import Field
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from dgm.data import TITLES
+from dgm.data import title
 from dgm.data.bags import Bags, Documents
 from dgm.data.documents import synthetic_documents
 from dgm.data.generated_codes import Codes
@@ -311,7 +311,7 @@ def curves_figure(precision: pd.DataFrame) -> Figure:
                 axes.plot(range(len(CUTOFFS)), values, "--", color=color, linewidth=1, label=label)
         axes.set_xticks(range(len(CUTOFFS)), [str(k) for k in CUTOFFS], rotation=60)
         top = max([0.45, *panel.loc[panel["row"] != "perfect", "value"]])  # above the paper's
-        axes.set(title=TITLES[data], xlabel="retrieved documents", ylim=(0, 1.1 * top))
+        axes.set(title=title(data), xlabel="retrieved documents", ylim=(0, 1.1 * top))
     figure.supylabel("share of the query's topic", fontsize=10)
     plotting.legend_below(figure, columns=3)
     return figure

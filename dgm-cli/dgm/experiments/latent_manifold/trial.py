@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from pydantic import Field
 from torch import Tensor
 
-from dgm.data import TITLES
+from dgm.data import title
 from dgm.models.neighbours import classify
 from dgm.protocols.fit_vae import VAESettings, fit, group, images
 from dgm.report import plotting
@@ -162,7 +162,7 @@ def posterior_figure(
     axes.set(xlabel="$z_1$", ylabel="$z_2$", xlim=(-far, far), ylim=(-far, far))
     beyond = int((np.abs(posterior).max(1) > far).sum())
     of_all = f"\n({beyond} of {len(posterior)} lie beyond)" if beyond else ""
-    axes.set_title(f"{TITLES[data]}: posterior means, test{of_all}", fontsize=10)
+    axes.set_title(f"{title(data)}: posterior means, test{of_all}", fontsize=10)
     axes.set_axisbelow(True)
     axes.set_box_aspect(1)
     return figure
