@@ -20,9 +20,10 @@ from dgm.recipe.located import Map, locate, merge, read
 from dgm.recipe.schema import Expectation as Expectation
 from dgm.recipe.schema import RecipeFile, SettingsType, members, validate
 from dgm.recipe.schema import TrialSettings as TrialSettings
+from dgm.shipped import shipped
 from dgm.text import did_you_mean
 
-FOLDERS = (Path("recipes"), Path(__file__).resolve().parents[3] / "recipes")
+FOLDERS = (Path("recipes"), shipped("recipes"))
 
 
 @dataclass(frozen=True)

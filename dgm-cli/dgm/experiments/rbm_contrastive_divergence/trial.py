@@ -5,8 +5,6 @@ learning: `dgm.learning.contrastive_divergence`; log Z: `dgm.inference.ais`; a m
 enough is enumerated beside it: `dgm.inference.enumeration`.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
 from torch import Tensor
