@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dgm.data import title
+from dgm.data import about, title
 from dgm.experiments.document_retrieval.settings import CLOUDS, CUTOFFS
 from dgm.recipe.schema import Expectation
 from dgm.report import plotting
