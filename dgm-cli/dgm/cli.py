@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+from click.exceptions import Exit
+from click.shell_completion import shell_complete
 
+from dgm import console
 from dgm.errors import DgmError
 from dgm.trial import machine
 
@@ -114,7 +117,6 @@ def cli() -> None:
     help="How often a running trial saves its state.",
 )
 @click.option("--no-train", is_flag=True, help="Only write the results of finished trials.")
-@click.option("--publish", is_flag=True, hidden=True, help="Mark the results as official.")
 @click.option("--no-fallback", is_flag=True, help="Missing data is an error, not a smaller run.")
 @click.option("--dry-run", is_flag=True, help="Print what would run, and about how long it takes.")
 def run(
@@ -130,7 +132,6 @@ def run(
     extend: bool,
     checkpoint_every: float,
     no_train: bool,
-    publish: bool,
     no_fallback: bool,
     dry_run: bool,
 ) -> None:
@@ -169,7 +170,6 @@ def run(
         fresh=fresh,
         extend=extend,
         train=not no_train,
-        publish=publish,
         fallback=not no_fallback,
         overrides=overrides,
         seeds=chosen,
@@ -188,7 +188,7 @@ def run(
         raise
     _print_report(report, loaded)
     if report.errors or report.kept or report.undrawn:
-        sys.exit(3)
+        raise Exit(3)
 
 
 def _again(but: tuple[str, ...] = ("--fresh",)) -> str:
@@ -206,15 +206,14 @@ def _print_report(report: Any, recipe: "Recipe") -> None:
         click.echo(f"error: {label}: {error}", err=True)
     if report.unfinished:
         click.echo(f"NOTE: {len(report.unfinished)} trials are not finished", err=True)
-    for name, why in report.undrawn.items():
-        click.echo(f"error: {name} could not be drawn: {why}", err=True)
+    _print_undrawn(report.undrawn)
     if report.kept:
         click.echo(
             f"error: {report.kept}: they stay as they are; finish these trials, or keep them by "
             f"--extend",
             err=True,
         )
-    if not report.figures:
+    if not (report.figures or report.undrawn):
         return
     click.echo(check_table({recipe.name: read_csv(report.folder / "summary.csv")}))
     click.echo(f"results: {report.folder}")
@@ -224,6 +223,11 @@ def _print_report(report: Any, recipe: "Recipe") -> None:
         click.echo(
             f"NOTE: these are the embedded preset's, not the paper's: {report.fell_back}", err=True
         )
+
+
+def _print_undrawn(undrawn: dict[str, str]) -> None:
+    for name, why in undrawn.items():
+        click.echo(f"error: {name} could not be drawn: {why}", err=True)
 
 
 def _dry_run(recipe: "Recipe", out: Path, jobs: int) -> None:
@@ -305,11 +309,12 @@ def show(recipe: str, preset: str) -> None:
     import yaml
 
     from dgm.engine.load import load, settings
+    from dgm.recipe.schema import fields
 
     loaded = load(recipe, preset)
     click.echo(yaml.safe_dump(loaded.resolved, sort_keys=False, width=100, allow_unicode=True))
     click.echo(f"# {len(loaded.trials)} trials. What the settings mean:")
-    for name, info in settings(loaded.experiment).model_fields.items():
+    for name, info in fields(settings(loaded.experiment)).items():
         click.echo(f"#   {name}: {info.description or name.replace('_', ' ')}")
 
 
@@ -339,7 +344,7 @@ def check(names: tuple[str, ...], preset: str, every: bool, out: Path) -> None:
     if frames:
         click.echo(check_table(frames, every))
     if any(frame["verdict"].isin(["fail", "missing"]).any() for frame in frames.values()):
-        sys.exit(1)
+        raise Exit(1)
 
 
 @cli.command(short_help="Which trials are finished, and why not.")
@@ -377,10 +382,9 @@ def plot(recipe: str, preset: str, out: Path) -> None:
     drawn = results.draw(folder, head.experiment, preset, head.expect, results.saved(folder))
     for name in drawn.figures:
         click.echo(f"{folder / name}")
-    for name, why in drawn.undrawn.items():
-        click.echo(f"error: {name}: {why}", err=True)
+    _print_undrawn(drawn.undrawn)
     if drawn.undrawn:
-        sys.exit(3)
+        raise Exit(3)
 
 
 @cli.command(short_help="Compare two results folders.")
@@ -460,36 +464,40 @@ def _debug() -> bool:
 
 def main() -> NoReturn:
     """Run the command line; every error is one line and an exit code, unless --debug."""
-    debug = _debug()
+    os.environ["MPLBACKEND"] = "agg"  # a notebook's may not be installed here
+    with console.streams() as streams:
+        code = _exit_code()
+    sys.exit(console.exit_code(code, streams))
+
+
+def _exit_code() -> int:
+    """Run the command that sys.argv asks for."""
+    asked = os.environ.get("_DGM_COMPLETE")
+    if asked:
+        return shell_complete(cli, {}, "dgm", "_DGM_COMPLETE", asked)
     try:
         arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-        code = cli(arguments, prog_name="dgm", standalone_mode=False) or 0
-        sys.stdout.flush()
-    except click.exceptions.Exit as stop:
-        code = stop.exit_code
+        with cli.make_context("dgm", arguments) as context:  # cli() has exit codes of its own
+            cli.invoke(context)
+        return 0
+    except Exit as stop:
+        return stop.exit_code
     except click.ClickException as error:
         error.show()
-        code = 2
+        return 2
     except (KeyboardInterrupt, click.Abort):
-        code = 130
+        return 130
     except DgmError as error:
-        if debug:
-            traceback.print_exc()
-        click.echo(f"error: {error}", err=True)
-        code = error.exit_code
-    except BrokenPipeError:  # `dgm list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        return _failed(str(error), error.exit_code)
     except OSError as error:
-        if debug:
-            traceback.print_exc()
-        said = f"{error.filename}: {error.strerror}" if error.filename else error
-        click.echo(f"error: {said}", err=True)
-        code = 3
-    except Exception as error:  # a bug; the traceback is for those who can use it
-        if debug:
-            traceback.print_exc()
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        click.echo(f"error: {said} (a bug of dgm's; --debug shows where)", err=True)
-        code = 3
-    sys.exit(code)
+        return _failed(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except Exception as error:
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        return _failed(f"{message} (a bug of dgm's; --debug shows where)")
+
+
+def _failed(message: str, code: int = 3) -> int:
+    if _debug():
+        traceback.print_exc()
+    click.echo(f"error: {message}", err=True)
+    return code

@@ -218,25 +218,14 @@ def write(
 def draw(
     target: Path, experiment: str, preset: str, expect: list[Expectation], results: Results
 ) -> Written:
-    """Every figure as .png and .svg, every film as .gif."""
+    """Every figure as .png and .svg, every film as .gif; one that fails costs nothing else."""
     from dgm.report import plotting
 
     own = {e.metric: e for e in expect if not e.is_pattern and e.applies_to(preset)}
-    files, shown, undrawn = [], [], {}
-    try:
-        figures = experiments.report(experiment).draw(results, own)
-    except Exception as error:  # a figure that fails costs neither tables nor run.json
-        return Written([], [], {"figures": f"{type(error).__name__}: {error}"})
-    for name, figure in figures.items():
-        try:
-            for suffix in plotting.suffixes(figure):
-                atomic_write(target / f"{name}.{suffix}", plotting.render(figure, suffix))
-        except Exception as error:
-            undrawn[name] = f"{type(error).__name__}: {error}"
-            continue
-        files += [f"{name}.{suffix}" for suffix in plotting.suffixes(figure)]
-        shown.append(f"{name}.{plotting.suffixes(figure)[0]}")
-    return Written(files, shown, undrawn)
+    drawn, undrawn = plotting.render_all(lambda: experiments.report(experiment).draw(results, own))
+    for name, content in drawn.items():
+        atomic_write(target / name, content)
+    return Written(list(drawn), [name for name in drawn if not name.endswith(".svg")], undrawn)
 
 
 def give_up(target: Path) -> None:
