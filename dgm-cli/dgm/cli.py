@@ -117,7 +117,6 @@ def cli() -> None:
     help="How often a running trial saves its state.",
 )
 @click.option("--no-train", is_flag=True, help="Only write the results of finished trials.")
-@click.option("--publish", is_flag=True, hidden=True, help="Mark the results as official.")
 @click.option("--no-fallback", is_flag=True, help="Missing data is an error, not a smaller run.")
 @click.option("--dry-run", is_flag=True, help="Print what would run, and about how long it takes.")
 def run(
@@ -133,7 +132,6 @@ def run(
     extend: bool,
     checkpoint_every: float,
     no_train: bool,
-    publish: bool,
     no_fallback: bool,
     dry_run: bool,
 ) -> None:
@@ -172,7 +170,6 @@ def run(
         fresh=fresh,
         extend=extend,
         train=not no_train,
-        publish=publish,
         fallback=not no_fallback,
         overrides=overrides,
         seeds=chosen,
@@ -312,11 +309,12 @@ def show(recipe: str, preset: str) -> None:
     import yaml
 
     from dgm.engine.load import load, settings
+    from dgm.recipe.schema import fields
 
     loaded = load(recipe, preset)
     click.echo(yaml.safe_dump(loaded.resolved, sort_keys=False, width=100, allow_unicode=True))
     click.echo(f"# {len(loaded.trials)} trials. What the settings mean:")
-    for name, info in settings(loaded.experiment).model_fields.items():
+    for name, info in fields(settings(loaded.experiment)).items():
         click.echo(f"#   {name}: {info.description or name.replace('_', ' ')}")
 
 

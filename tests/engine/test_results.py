@@ -186,7 +186,7 @@ def test_results_of_an_earlier_version_are_named() -> None:
 def test_results_are_official_as_long_as_they_are_the_published_ones() -> None:
     go()
     assert not official.is_official(FOLDER)
-    go(publish=True)
+    official.publish(FOLDER)
     assert official.is_official(FOLDER)
     shutil.rmtree(FOLDER / "trials")
     go(fresh=True)

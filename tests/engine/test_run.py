@@ -6,9 +6,9 @@ from types import ModuleType
 
 import pytest
 
-from dgm.engine import run as engine
 from dgm.engine import status
 from dgm.engine.load import load
+from dgm.engine.lock import lock
 from dgm.engine.plan import Options, plan
 from dgm.errors import BadInput, DgmError
 from tests.engine.test_results import content, metrics, run_json
@@ -136,7 +136,7 @@ def test_status_of_new_held_and_finished_trials() -> None:
     shutil.rmtree(FOLDER / "trials")
     found = status.of(load("toy"), Options())
     assert (found.count("held"), found.count("new"), found.running) == (2, 2, False)
-    with engine.lock(FOLDER):
+    with lock(FOLDER):
         assert status.of(load("toy"), Options()).running
 
 
@@ -148,6 +148,6 @@ def test_long_labels_still_make_folders() -> None:
 
 
 def test_two_runs_do_not_write_to_one_folder() -> None:
-    with engine.lock(FOLDER), pytest.raises(DgmError, match=r"another run \(process \d+\)"):
+    with lock(FOLDER), pytest.raises(DgmError, match=r"another run \(process \d+\)"):
         go()
     assert go().ran == 4

@@ -1,8 +1,8 @@
 """How long a recipe takes here and what disk it needs, from the manifests of earlier runs.
 
 A trial is expected to take as long as one of the same cell with any seed did, times the ratio of
-this machine's `reference_seconds` to that machine's. Nothing is guessed for what was never run, and what
-a GPU took tells nothing of a CPU.
+this machine's `reference_seconds` to that machine's. Nothing is guessed for what was never run, and
+what a GPU took tells nothing of a CPU.
 """
 
 import json

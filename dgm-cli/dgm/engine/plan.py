@@ -26,7 +26,6 @@ class Options:
     extend: bool = False  # finished trials also count where only the results hold them
     train: bool = True  # False: only write the results of what is finished
     fallback: bool = True
-    publish: bool = False
     overrides: tuple[str, ...] = ()
     seeds: list[int] | None = None
     command: str = ""

@@ -222,11 +222,10 @@ def draw(
     from dgm.report import plotting
 
     own = {e.metric: e for e in expect if not e.is_pattern and e.applies_to(preset)}
-    report = experiments.report(experiment)
-    files, undrawn = plotting.render_all(lambda: report.draw(results, own))
-    for name, content in files.items():
+    drawn, undrawn = plotting.render_all(lambda: experiments.report(experiment).draw(results, own))
+    for name, content in drawn.items():
         atomic_write(target / name, content)
-    return Written(list(files), [name for name in files if not name.endswith(".svg")], undrawn)
+    return Written(list(drawn), [name for name in drawn if not name.endswith(".svg")], undrawn)
 
 
 def give_up(target: Path) -> None:

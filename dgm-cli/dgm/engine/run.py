@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dgm import data, experiments
-from dgm.engine import official, results
+from dgm.engine import results
 from dgm.engine.launch import local
 from dgm.engine.load import load
 from dgm.engine.lock import lock
@@ -305,5 +305,3 @@ def _write_results(
         "trials": [found.about for found in trials],
     }
     atomic_write(target / "run.json", json.dumps(about, indent=1) + "\n")
-    if options.publish:
-        official.publish(target)

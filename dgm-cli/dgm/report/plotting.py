@@ -6,7 +6,7 @@ user's matplotlibrc, and no window or notebook is asked for.
 
 import io
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -15,9 +15,6 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 # Okabe & Ito's palette: distinct in the common forms of colour blindness and in grey.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK = (
@@ -181,9 +178,3 @@ def picture(images: np.ndarray, columns: int) -> Figure:
     show_images(figure.axes[0], images, columns)
     figure.axes[0].set_position((0, 0, 1, 1))
     return figure
-
-
-def grey(images: "Tensor", shape: tuple[int, int]) -> np.ndarray:
-    """Rows of pixels in [0, 1] as 8-bit images (n, rows, columns), which is what figures keep."""
-    pixels: np.ndarray = images.clamp(0, 1).mul(255).round().byte().cpu().numpy()
-    return pixels.reshape(-1, *shape)
