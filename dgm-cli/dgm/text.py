@@ -31,5 +31,7 @@ def counted(n: int, noun: str) -> str:
 def columns(rows: Iterable[Sequence[str]]) -> list[str]:
     """Lines of a table, each column as wide as its widest text; a single text stands alone."""
     rows = list(rows)
-    widths = [max(map(len, column)) for column in zip(*(r for r in rows if len(r) > 1), strict=True)]
+    widths = [
+        max(map(len, column)) for column in zip(*(r for r in rows if len(r) > 1), strict=True)
+    ]
     return ["  ".join(map(str.ljust, row, widths)).rstrip() if row[1:] else row[0] for row in rows]
