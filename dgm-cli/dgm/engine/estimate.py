@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dgm import experiments
 from dgm.errors import DgmError
 from dgm.files import read_json
 from dgm.recipe.load import Recipe
@@ -65,7 +66,8 @@ def _is_whole(run: dict[str, Any]) -> bool:
 
 def timed(run: dict[str, Any]) -> list[dict[str, Any]]:
     """A run's trials that a CPU ran."""
-    return [trial for trial in run.get("trials", []) if trial["device"].startswith("cpu")]
+    trials = run.get("trials", [])
+    return [t for t in trials if "cell" in t and t["device"].startswith("cpu")]
 
 
 def took(roots: Sequence[Path], recipe: str, preset: str) -> str:
@@ -85,7 +87,9 @@ def estimate(recipe: Recipe, roots: Sequence[Path]) -> Estimate:
     by_cell: dict[str, list[float]] = {}
     for trial in timed(run):
         by_cell.setdefault(_whatever_seed(trial["cell"]), []).append(trial["seconds"])
-    known = [by_cell.get(_whatever_seed(cell_of(spec))) for spec in recipe.trials]
+    settings = experiments.settings(recipe.experiment).Settings
+    cells = [cell_of(spec, settings) for spec in recipe.trials]
+    known = [by_cell.get(_whatever_seed(cell)) for cell in cells]
     seconds = [sum(each) / len(each) for each in known if each]
     pace = machine.reference_seconds() / run["reference_seconds"] if run else 1.0
     disk = run["disk_mb"] / len(run["trials"]) * len(recipe.trials) if run else None
