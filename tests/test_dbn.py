@@ -1,5 +1,7 @@
 """Deep belief nets: what a pass up or down is, and up-down's gradients against autograd."""
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor
@@ -178,7 +180,7 @@ def test_learning_goes_on_from_its_state(persistent: bool) -> None:
     twin = torch.Generator()
     twin.set_state(generator.get_state())
     again = UpDown(other, labels, 2, 0.1, twin, chains=chains)
-    again.load_state_dict({name: t.clone() for name, t in learner.state_dict().items()})
+    again.load_state_dict(copy.deepcopy(learner.state_dict()))
     for one in (learner, again):
         one.update(x, torch.arange(len(x)))
     assert torch.equal(other.flat, dbn.flat)

@@ -18,6 +18,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+import dgm.trial.checkpoint
 import dgm.trial.loop
 from dgm.data import Dataset
 from dgm.data.batches import Minibatches
@@ -178,7 +179,7 @@ def test_a_closed_generator_leaves_its_last_checkpoint(tmp_path: Path, handlers:
     model = VAE(visible=6, hidden=5, latent_dim=2)
     loop = new_trial(tmp_path, 0.0).steps(5, model=model)
     for _ in range(3):
-        model.flat += next(loop) + 1
+        model.flat.add_(next(loop) + 1)
     loop.close()  # type: ignore[attr-defined]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     trial, again = new_trial(tmp_path), VAE(visible=6, hidden=5, latent_dim=2)
@@ -252,7 +253,7 @@ def test_no_signal_is_lost_after_the_last_step(
     tmp_path: Path, handlers: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that comes after the last save, here while progress is told."""
-    monkeypatch.setattr(dgm.trial.loop, "SAY_EVERY", 0.0)
+    monkeypatch.setattr(dgm.trial.loop, "PROGRESS_EVERY", 0.0)
 
     def progress(phase: str, done: int, n: int) -> None:
         if done == n:
@@ -300,7 +301,7 @@ def test_seconds_add_up_and_leave_out_the_saving(
         if step == stop:
             raise ZeroDivisionError
 
-    monkeypatch.setattr(dgm.trial.loop, "atomic_write", slow_write)
+    monkeypatch.setattr(dgm.trial.checkpoint, "atomic_write", slow_write)
     stop = 6
     trial = new_trial(tmp_path, 2.0)
     with pytest.raises(ZeroDivisionError):
@@ -426,7 +427,7 @@ def test_a_damaged_checkpoint(tmp_path: Path, name: str) -> None:
         loop(tmp_path, VAE(visible=6, hidden=5, latent_dim=2))
     said = str(caught.value)
     assert said.startswith(f"{path}: not a checkpoint of this trial (")
-    assert said.endswith(f"); without {tmp_path} it starts anew")
+    assert said.endswith(f"); remove {tmp_path} to start it anew")
     assert "\n" not in said
 
 

@@ -21,6 +21,7 @@ from dgm.recipe.schema import TrialSettings
 from dgm.report import plotting
 from dgm.report.summary import Metric
 from dgm.report.tables import Artifacts, by_cell, own_axes
+from dgm.state import State
 from dgm.trial.loop import Trial
 
 REVISION = 2
@@ -38,11 +39,13 @@ class Settings(TrialSettings):
     film_steps: int = Field(25, gt=0, description="Gibbs steps between frames of the film")
 
 
-class TopChains:
+class TopChains(State):
     """Gibbs chains of a net's top, each begun by a pass up from a random image.
 
     With `labels` (n, labels) these are clamped; without, the chains are free to change theirs.
     """
+
+    saved = ("v",)
 
     def __init__(
         self, net: DBN, n: int, generator: torch.Generator, labels: Tensor | None = None
@@ -65,24 +68,14 @@ class TopChains:
         """E[x|h_1] after a sampled pass down, (n, visible)."""
         return self.net.down(self.v[:, : -self.net.top.labels], self.generator)[-1]
 
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"v": self.v}
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.v.copy_(state["v"])
-
-
-class Seen:
+class Seen(State):
     """Images kept at chosen moments, saved along."""
+
+    saved = ("images",)
 
     def __init__(self, moments: int, n: int, visible: int, device: torch.device) -> None:
         self.images = torch.zeros(moments, n, visible, device=device)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"images": self.images}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.images.copy_(state["images"])
 
 
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:
