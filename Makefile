@@ -1,7 +1,8 @@
-.PHONY: help demo setup test lint bench reproduce-all check readme clean
+.PHONY: help demo setup test lint bench reproduce-all publish check readme clean
 PYTHON ?= python3
 PRESET ?= paper
 SEEDS ?=
+R ?=
 JOBS ?=
 BIN := .venv/bin
 # In a checkout that has the data beside it. Elsewhere: $DGM_DATA, ~/.cache/dgm, or a download.
@@ -36,6 +37,9 @@ bench: setup  ## time what is fast against a peer: results/benchmarks.csv
 
 reproduce-all: setup  ## every recipe; PRESET=paper, quick or embedded, SEEDS=0:5, JOBS=
 	$(BIN)/python scripts/reproduce_all.py --preset $(PRESET) $(if $(JOBS),--jobs $(JOBS)) $(if $(SEEDS),--seeds $(SEEDS))
+
+publish: setup  ## mark results as official: R="recipe ..." or R=benchmarks, PRESET=
+	$(BIN)/python scripts/publish.py $(R) --preset $(PRESET)
 
 check: setup  ## compare the results with the recipes' bands
 	$(BIN)/dgm check

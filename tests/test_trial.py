@@ -20,8 +20,8 @@ from torch import Tensor
 
 import dgm.trial.checkpoint
 import dgm.trial.loop
-from dgm.data import Dataset
 from dgm.data.batches import Minibatches
+from dgm.data.dataset import Dataset
 from dgm.errors import DgmError, Diverged
 from dgm.files import atomic_write
 from dgm.learning.aevb import AEVB

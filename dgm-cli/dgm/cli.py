@@ -6,12 +6,14 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+from click.exceptions import Exit
+from click.shell_completion import shell_complete
 
+from dgm import console
 from dgm.errors import DgmError
 from dgm.trial import machine
 
@@ -31,9 +33,9 @@ def _complete_recipe(context: Any, parameter: Any, incomplete: str) -> list[str]
 
 
 def _complete_data(context: Any, parameter: Any, incomplete: str) -> list[str]:
-    from dgm.data import NAMES
+    from dgm.data import names
 
-    return [name for name in NAMES if name.startswith(incomplete)]
+    return [name for name in names() if name.startswith(incomplete)]
 
 
 recipe_argument = click.argument("recipe", metavar="RECIPE", shell_complete=_complete_recipe)
@@ -157,8 +159,9 @@ def run(
         _dry_run(loaded, out, jobs)
         return
     from dgm.engine import run as runner
+    from dgm.engine.plan import Options
 
-    options = runner.Options(
+    options = Options(
         out=out,
         jobs=jobs,
         threads=threads,
@@ -184,8 +187,8 @@ def run(
         )
         raise
     _print_report(report, loaded)
-    if report.errors or report.kept:
-        sys.exit(3)
+    if report.errors or report.kept or report.undrawn:
+        raise Exit(3)
 
 
 def _again(but: tuple[str, ...] = ("--fresh",)) -> str:
@@ -203,14 +206,14 @@ def _print_report(report: Any, recipe: "Recipe") -> None:
         click.echo(f"error: {label}: {error}", err=True)
     if report.unfinished:
         click.echo(f"NOTE: {len(report.unfinished)} trials are not finished", err=True)
+    _print_undrawn(report.undrawn)
     if report.kept:
         click.echo(
-            f"error: {report.folder}: its results stay as they are, for they hold trials that are "
-            f"not finished here ({report.kept[0]}{', ...' if len(report.kept) > 1 else ''}); "
-            f"finish these, or keep them by --extend",
+            f"error: {report.kept}: they stay as they are; finish these trials, or keep them by "
+            f"--extend",
             err=True,
         )
-    if not report.figures:
+    if not (report.figures or report.undrawn):
         return
     click.echo(check_table({recipe.name: read_csv(report.folder / "summary.csv")}))
     click.echo(f"results: {report.folder}")
@@ -220,6 +223,11 @@ def _print_report(report: Any, recipe: "Recipe") -> None:
         click.echo(
             f"NOTE: these are the embedded preset's, not the paper's: {report.fell_back}", err=True
         )
+
+
+def _print_undrawn(undrawn: dict[str, str]) -> None:
+    for name, why in undrawn.items():
+        click.echo(f"error: {name} could not be drawn: {why}", err=True)
 
 
 def _dry_run(recipe: "Recipe", out: Path, jobs: int) -> None:
@@ -301,11 +309,12 @@ def show(recipe: str, preset: str) -> None:
     import yaml
 
     from dgm.engine.load import load, settings
+    from dgm.recipe.schema import fields
 
     loaded = load(recipe, preset)
     click.echo(yaml.safe_dump(loaded.resolved, sort_keys=False, width=100, allow_unicode=True))
     click.echo(f"# {len(loaded.trials)} trials. What the settings mean:")
-    for name, info in settings(loaded.experiment).model_fields.items():
+    for name, info in fields(settings(loaded.experiment)).items():
         click.echo(f"#   {name}: {info.description or name.replace('_', ' ')}")
 
 
@@ -335,7 +344,7 @@ def check(names: tuple[str, ...], preset: str, every: bool, out: Path) -> None:
     if frames:
         click.echo(check_table(frames, every))
     if any(frame["verdict"].isin(["fail", "missing"]).any() for frame in frames.values()):
-        sys.exit(1)
+        raise Exit(1)
 
 
 @cli.command(short_help="Which trials are finished, and why not.")
@@ -346,39 +355,17 @@ def check(names: tuple[str, ...], preset: str, every: bool, out: Path) -> None:
 @click.option("--device", default="cpu", show_default=True, help="As given to `dgm run`.")
 def status(names: tuple[str, ...], preset: str, out: Path, threads: int, device: str) -> None:
     """Say of each trial whether it is finished, running, failed, or stale and why."""
-    from dgm.engine import results as gather
-    from dgm.engine import run as runner
+    from dgm.engine import status as standing
     from dgm.engine.load import load
+    from dgm.engine.plan import Options
     from dgm.recipe.load import all_recipes, find
-    from dgm.trial import folder as store
 
-    options = runner.Options(out=out, threads=threads, device=device)
+    options = Options(out=out, threads=threads, device=device)
     for path in [find(name) for name in names] or all_recipes():
         recipe = load(path, preset)
-        missing = runner.get_data(runner.names_of_data(recipe), download=False)
-        for reason in missing.values():
-            click.echo(f"{recipe.name}: {reason}")
-        if missing:
-            continue
-        folder = runner.folder(recipe, out)
-        running = runner.is_locked(folder)
-        extended = runner.plan(recipe, replace(options, extend=True))
-        held = {p.spec.label for p in extended if gather.is_held(p, folder)}
-        for planned in runner.plan(recipe, options):
-            about = store.about(planned.directory)
-            changes = store.changes(planned.directory, planned.identity)
-            if not about:
-                kept = planned.spec.label in held
-                said = "in the results, which --extend keeps" if kept else "not started"
-            elif changes:
-                said = f"stale: {'; '.join(changes)}"
-            elif about["state"] == "finished":
-                said = f"finished in {about['seconds']:.0f} s on {about['device']}"
-            elif about["state"] == "failed":
-                said = f"failed: {about['error']}"
-            else:
-                said = "running, or waiting to go on" if running else "started, not finished"
-            click.echo(f"{recipe.name} {planned.spec.label}: {said}")
+        for trial in standing.of(recipe, options).trials:
+            detail = f": {trial.detail}" if trial.detail else ""
+            click.echo(f"{recipe.name} {trial.label}: {trial.state}{detail}")
 
 
 @cli.command(short_help="Draw the figures again from the tables.")
@@ -387,13 +374,17 @@ def status(names: tuple[str, ...], preset: str, out: Path, threads: int, device:
 @out_option
 def plot(recipe: str, preset: str, out: Path) -> None:
     """Draw a recipe's figures again from its saved tables, without training."""
-    from dgm.engine import results as gather
+    from dgm.engine import results
     from dgm.recipe.load import find, header
 
-    path = find(recipe)
-    folder = out / path.stem / preset
-    for name in gather.draw(header(path).experiment, gather.saved(folder), folder):
+    head = header(find(recipe))
+    folder = out / head.name / preset
+    drawn = results.draw(folder, head.experiment, preset, head.expect, results.saved(folder))
+    for name in drawn.figures:
         click.echo(f"{folder / name}")
+    _print_undrawn(drawn.undrawn)
+    if drawn.undrawn:
+        raise Exit(3)
 
 
 @cli.command(short_help="Compare two results folders.")
@@ -414,52 +405,56 @@ def data() -> None:
     """
 
 
+names_argument = click.argument(
+    "names", metavar="[NAME]...", nargs=-1, shell_complete=_complete_data
+)
+
+
 @data.command(name="list")
-def data_list() -> None:
+@names_argument
+def data_list(names: tuple[str, ...]) -> None:
     """Say of each data set where it lies or what is missing."""
     from dgm import data as sets
     from dgm.data import files
 
-    for name in sets.NAMES:
-        listed = getattr(sets.module(name), "FILES", ())
-        missing = files.missing(name, listed)
-        if not listed:
-            said = "needs no files"
+    for name in names or sets.names():
+        about = sets.about(name)
+        missing = [file.name for file in files.missing(name, about.files)]
+        if not about.files:
+            state = "needs no files"
         elif missing:
-            said = f"missing {', '.join(missing)}"
-            if all(file.hashes for file in listed):
-                said += f"; `dgm data fetch {name}`"
+            state = f"missing {missing[0]}"
+            state += f" and {len(missing) - 1} more" if len(missing) > 1 else ""
+            if all(file.hashes for file in about.files):
+                state += f"; `dgm data fetch {name}`"
         else:
-            said = str(files.find(name, listed[0]).parent)  # type: ignore[union-attr]
-        click.echo(f"{name}: {said}")
+            state = str(files.find(name, about.files[0]).parent)  # type: ignore[union-attr]
+        click.echo(f"{name}: {state}")
 
 
 @data.command(name="fetch")
-@click.argument("name", shell_complete=_complete_data)
-def data_fetch(name: str) -> None:
-    """Download a data set into the cache; every file is checked against its SHA-256."""
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=_complete_data)
+def data_fetch(names: tuple[str, ...]) -> None:
+    """Download data sets into the cache; every file is checked against its SHA-256."""
     from dgm import data as sets
 
-    paths = sets.fetch(name)
-    sets.load(name)
-    click.echo("\n".join(paths) or f"{name}: is here already, and whole")
+    for name in names:
+        paths = sets.fetch(name)
+        sets.load(name)
+        click.echo("\n".join(paths) or f"{name}: is here already, and whole")
 
 
 @data.command(name="verify")
-@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=_complete_data)
+@names_argument
 def data_verify(names: tuple[str, ...]) -> None:
     """Read data sets whole and compare each file with its SHA-256; all that are here by default."""
     from dgm import data as sets
-    from dgm.data import files
 
-    for name in names or sets.NAMES:
-        listed = getattr(sets.module(name), "FILES", ())
-        if not names and files.missing(name, listed):
+    for name in names or sets.names():
+        if not names and sets.missing(name):
             click.echo(f"{name}: not here")
             continue
-        for file in listed:
-            files.read(name, file)
-        known = all(file.hashes for file in listed)
+        known = all(file.hashes for file in sets.about(name).files)
         click.echo(f"{name}: {'whole' if known else 'read'}: {sets.load(name).sizes}")
 
 
@@ -469,36 +464,40 @@ def _debug() -> bool:
 
 def main() -> NoReturn:
     """Run the command line; every error is one line and an exit code, unless --debug."""
-    debug = _debug()
+    os.environ["MPLBACKEND"] = "agg"  # a notebook's may not be installed here
+    with console.streams() as streams:
+        code = _exit_code()
+    sys.exit(console.exit_code(code, streams))
+
+
+def _exit_code() -> int:
+    """Run the command that sys.argv asks for."""
+    asked = os.environ.get("_DGM_COMPLETE")
+    if asked:
+        return shell_complete(cli, {}, "dgm", "_DGM_COMPLETE", asked)
     try:
         arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-        code = cli(arguments, prog_name="dgm", standalone_mode=False) or 0
-        sys.stdout.flush()
-    except click.exceptions.Exit as stop:
-        code = stop.exit_code
+        with cli.make_context("dgm", arguments) as context:  # cli() has exit codes of its own
+            cli.invoke(context)
+        return 0
+    except Exit as stop:
+        return stop.exit_code
     except click.ClickException as error:
         error.show()
-        code = 2
+        return 2
     except (KeyboardInterrupt, click.Abort):
-        code = 130
+        return 130
     except DgmError as error:
-        if debug:
-            traceback.print_exc()
-        click.echo(f"error: {error}", err=True)
-        code = error.exit_code
-    except BrokenPipeError:  # `dgm list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        return _failed(str(error), error.exit_code)
     except OSError as error:
-        if debug:
-            traceback.print_exc()
-        said = f"{error.filename}: {error.strerror}" if error.filename else error
-        click.echo(f"error: {said}", err=True)
-        code = 3
-    except Exception as error:  # a bug; the traceback is for those who can use it
-        if debug:
-            traceback.print_exc()
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        click.echo(f"error: {said} (a bug of dgm's; --debug shows where)", err=True)
-        code = 3
-    sys.exit(code)
+        return _failed(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except Exception as error:
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        return _failed(f"{message} (a bug of dgm's; --debug shows where)")
+
+
+def _failed(message: str, code: int = 3) -> int:
+    if _debug():
+        traceback.print_exc()
+    click.echo(f"error: {message}", err=True)
+    return code

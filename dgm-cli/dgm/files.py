@@ -25,9 +25,12 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """A table with its numbers as they were written; BadInput when it is not there."""
+    """A table with numbers and words as they were written; BadInput when it is not there.
+
+    Only a blank is a missing value: `None` and `NA` are words.
+    """
     try:
-        frame: pd.DataFrame = pd.read_csv(path, **EXACT)
+        frame: pd.DataFrame = pd.read_csv(path, keep_default_na=False, na_values=[""], **EXACT)
         return frame
     except FileNotFoundError as error:
         raise BadInput(f"{path}: no such results; `dgm run` makes them") from error
@@ -61,12 +64,18 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A file's mapping, or an empty one where there is none that can be read."""
+    """A file's mapping, or an empty one where there is no file; DgmError if it holds no mapping."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except FileNotFoundError:
         return {}
-    return found if isinstance(found, dict) else {}
+    except OSError as error:
+        raise DgmError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise DgmError(f"{path}: is damaged; it should hold a JSON object")
+    return found
 
 
 def atomic_write(path: Path, content: bytes | str) -> None:

@@ -21,3 +21,8 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def counted(n: int, noun: str) -> str:
+    """ "1 trial", "3 trials"."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -8,18 +8,21 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from dgm.errors import BadInput
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 
 @dataclass(frozen=True)
 class Bags:
     """Documents of one split. One without a word of the vocabulary is kept, as a row of zeros."""
 
-    counts: csr_array  # (documents, words) int64
+    counts: "csr_array"  # (documents, words) int64
     topics: np.ndarray  # (documents, topics) bool; one True a row where topics are classes
 
     def __len__(self) -> int:
@@ -73,6 +76,8 @@ def bags(
     counts: Sequence[Mapping[int, int]], words: int, about: Sequence[Sequence[int]], topics: int
 ) -> Bags:
     """Bags of documents from the counts by word number and the topics' numbers of each."""
+    from scipy.sparse import csr_array
+
     ordered = [sorted(row.items()) for row in counts]
     pairs = np.array([pair for row in ordered for pair in row], np.int64).reshape(-1, 2)
     indices = pairs[:, 0].astype(np.int32)  # not all of scikit-learn takes 64-bit ones

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from dgm.data import Dataset
+from dgm.data.dataset import Dataset
 from dgm.errors import BadInput
 
 

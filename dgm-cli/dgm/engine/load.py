@@ -6,7 +6,7 @@ from pathlib import Path
 from dgm import experiments
 from dgm.recipe import load as recipes
 from dgm.recipe.load import Recipe
-from dgm.recipe.schema import TrialSettings
+from dgm.recipe.schema import SettingsType
 
 
 def load(
@@ -19,7 +19,7 @@ def load(
     return recipes.load(name_or_path, preset, overrides, seeds, settings=settings)
 
 
-def settings(experiment: str) -> type[TrialSettings]:
+def settings(experiment: str) -> SettingsType:
     """The experiment's Settings; BadInput where there is no such experiment."""
-    found: type[TrialSettings] = experiments.settings(experiment).Settings
+    found: SettingsType = experiments.settings(experiment).Settings
     return found

@@ -7,7 +7,15 @@ from typing import Any
 
 from dgm.errors import BadInput
 from dgm.recipe.located import Items, Map, locate, merge, read
-from dgm.recipe.schema import NAMES, TrialSettings, validate
+from dgm.recipe.schema import (
+    NAMES,
+    SettingsType,
+    TrialSettings,
+    chooser,
+    chosen_class,
+    fields,
+    validate,
+)
 from dgm.text import did_you_mean
 
 
@@ -37,6 +45,7 @@ class Block:
     data: str
     settings: Map
     axes: Map  # name -> list of values
+    own: frozenset[str]  # names of the settings that the block itself gives
     seeds: list[int] | None = None  # of the run's, those that it is for; None: every one
 
     def values(self, axis: str) -> list[Any]:
@@ -57,15 +66,15 @@ def blocks_of(layer: Map, path: Path, sets: tuple[str, ...] = NAMES) -> list[Blo
         if not data:
             raise BadInput(f"{locate(layer, ['grid'], f'{path}:1')}: data: missing")
         settings = merge(layer.get("settings", Map()), block.get("settings", Map()))
-        own = ("data", "seeds", "settings")
-        axes = {key: values for key, values in block.items() if key not in own}
+        axes = {k: v for k, v in block.items() if k not in ("data", "seeds", "settings")}
         for name in data if isinstance(data, Items) else [data]:
             if name not in sets:
                 where = locate(block if "data" in block else layer, ["data"], f"{path}:1")
                 raise BadInput(f"{where}: data: no {name}{did_you_mean(str(name), sets)}")
             told = {"data": Items([name])} if isinstance(data, Items) else {}
             of_set = Map({**told, **axes}, block.origins)
-            blocks.append(Block(name, settings, of_set, block.get("seeds")))
+            own = frozenset(block.get("settings", Map()))
+            blocks.append(Block(name, settings, of_set, own, block.get("seeds")))
     for key in set.intersection(*(block.settings.keys() & block.axes.keys() for block in blocks)):
         where = blocks[0].settings.origins[key]
         raise BadInput(f"{where}: settings.{key}: is an axis of the grid too, which would hide it")
@@ -73,26 +82,46 @@ def blocks_of(layer: Map, path: Path, sets: tuple[str, ...] = NAMES) -> list[Blo
 
 
 def cells_of(
-    block: Block, model: type[TrialSettings], path: Path
+    block: Block, model: SettingsType, path: Path
 ) -> list[tuple[dict[str, Any], TrialSettings]]:
     """(axes, settings) of each cell, the last axis varying fastest."""
     cells = []
     axes = {axis: values for axis, values in block.axes.items() if axis != "data"}
     for values in itertools.product(*axes.values()):
         cell = Map(dict(zip(axes, values, strict=True)), block.axes.origins)
-        settings = validate(
-            model,
-            merge(block.settings, cell),
-            f"{path}:1",
-            lambda key: f"grid.{key}" if key in block.axes else f"settings.{key}",
-        )
+        settings = settings_of(block, cell, model, path)
         told = {"data": block.data} if "data" in block.axes else {}
         cells.append(({**told, **{axis: getattr(settings, axis) for axis in cell}}, settings))
     return cells
 
 
+def settings_of(block: Block, cell: Map, model: SettingsType, path: Path) -> TrialSettings:
+    """A cell's settings, checked. Of a union, an instance of the class that the cell chooses.
+
+    Settings that only other classes have are left out where the block inherits them or the command
+    line gives them to all blocks; BadInput where the block itself gives them.
+    """
+    values = merge(block.settings, cell)
+
+    def display(key: str) -> str:
+        return f"grid.{key}" if key in cell else f"settings.{key}"
+
+    known = fields(model)
+    chosen = chosen_class(model, values, f"{path}:1")
+    for key in [key for key in values if key not in chosen.model_fields]:
+        where = f"{values.origins[key]}: {display(key)}"
+        if key not in known:
+            raise BadInput(f"{where}: unknown{did_you_mean(str(key), known)}")
+        if key in block.own or key in cell:
+            field = chooser(model)
+            learner = values.get(field, chosen.model_fields[field].default)
+            raise BadInput(f"{where}: is no setting of {field} {learner}")
+        del values[key]
+    return validate(chosen, values, f"{path}:1", display)
+
+
 def trials_of(
-    blocks: list[Block], seeds: list[int], model: type[TrialSettings], path: Path
+    blocks: list[Block], seeds: list[int], model: SettingsType, path: Path
 ) -> list[TrialSpec]:
     """Blocks by seeds, the seeds outermost; BadInput when two trials have one label."""
     grid = [(block, cells_of(block, model, path)) for block in blocks]
@@ -103,6 +132,10 @@ def trials_of(
         if block.seeds is None or seed in block.seeds
         for axes, settings in cells
     ]
+    had = {key for trial in trials for key in type(trial.settings).model_fields}
+    for key, where in ((k, w) for block in blocks for k, w in block.settings.origins.items()):
+        if where == "command line" and key not in had and trials:
+            raise BadInput(f"{where}: settings.{key}: no trial's {chooser(model)} has it")
     if not trials:
         raise BadInput(f"{path}: grid: no block is for seeds {', '.join(map(str, seeds))}")
     labels = set()
@@ -115,8 +148,16 @@ def trials_of(
     return trials
 
 
-def plain(block: Block, cells: list[tuple[dict[str, Any], TrialSettings]]) -> dict[str, Any]:
-    """A block as it would stand in a file, its settings complete."""
+def plain(block: Block, model: SettingsType, path: Path) -> list[dict[str, Any]]:
+    """A block as it would stand in a file, its settings complete: a block for each class that its
+    cells choose."""
+    by_class: dict[type[TrialSettings], list[tuple[dict[str, Any], TrialSettings]]] = {}
+    for axes, settings in cells_of(block, model, path):
+        by_class.setdefault(type(settings), []).append((axes, settings))
+    return [_plain(block, cells) for cells in by_class.values()]
+
+
+def _plain(block: Block, cells: list[tuple[dict[str, Any], TrialSettings]]) -> dict[str, Any]:
     dumps = [settings.model_dump(mode="json") for _, settings in cells]
     axes: dict[str, list[Any]] = {axis: [] for axis in cells[0][0] if axis != "data"}
     for dump in dumps:

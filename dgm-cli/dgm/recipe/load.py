@@ -18,11 +18,12 @@ from dgm.recipe import grid
 from dgm.recipe.grid import TrialSpec as TrialSpec
 from dgm.recipe.located import Map, locate, merge, read
 from dgm.recipe.schema import Expectation as Expectation
-from dgm.recipe.schema import RecipeFile, validate
+from dgm.recipe.schema import RecipeFile, SettingsType, members, validate
 from dgm.recipe.schema import TrialSettings as TrialSettings
+from dgm.shipped import shipped
 from dgm.text import did_you_mean
 
-FOLDERS = (Path("recipes"), Path(__file__).resolve().parents[3] / "recipes")
+FOLDERS = (Path("recipes"), shipped("recipes"))
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def load(
     overrides: Sequence[str] = (),
     seeds: list[int] | None = None,
     *,
-    settings: Callable[[str], type[TrialSettings]],
+    settings: Callable[[str], SettingsType],
 ) -> Recipe:
     """A recipe with a preset chosen and `key=value` overrides applied; BadInput when invalid.
 
@@ -114,15 +115,16 @@ def load(
         model = settings(file.experiment)
     except BadInput as error:
         raise BadInput(f"{locate(tree, ['experiment'], str(path))}: {error}") from error
+    sets = members(model)[0].sets
     for each in _presets(tree):  # all, so that none is found broken only when it is needed
         layer = _layer(tree, each)
-        blocks = grid.blocks_of(layer, path, model.sets)
+        blocks = grid.blocks_of(layer, path, sets)
         grid.trials_of(blocks, layer.get("seeds", [0]), model, path)
 
     layer = _layer(tree, preset)
-    blocks = grid.blocks_of(layer, path, model.sets)
+    blocks = grid.blocks_of(layer, path, sets)
     for text in overrides:
-        blocks = grid.override(blocks, text, model.sets)
+        blocks = grid.override(blocks, text, sets)
     if seeds is None:
         seeds = list(layer.get("seeds", [0]))
     uses = _used(tree, file, path, preset, seeds, settings) if file.uses else None
@@ -142,7 +144,7 @@ def load(
             "experiment": file.experiment,
             "preset": preset,
             "seeds": seeds,
-            "grid": [grid.plain(block, grid.cells_of(block, model, path)) for block in blocks],
+            "grid": [part for block in blocks for part in grid.plain(block, model, path)],
             "expect": [
                 entry.model_dump(exclude_none=True)
                 for entry in file.expect
@@ -160,7 +162,7 @@ def _used(
     path: Path,
     preset: str,
     seeds: list[int],
-    settings: Callable[[str], type[TrialSettings]],
+    settings: Callable[[str], SettingsType],
 ) -> Recipe:
     """What `uses` stands for: a recipe, after overrides one trial for each seed."""
     name, *overrides = file.uses.split()

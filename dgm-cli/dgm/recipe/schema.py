@@ -1,13 +1,26 @@
 """What may stand in a recipe, and how to say in one line, with file and line, what may not."""
 
 import fnmatch
+import itertools
 import re
 import reprlib
+import types
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar, get_args
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    ClassVar,
+    Literal,
+    TypeAlias,
+    TypeVar,
+    get_args,
+    get_origin,
+)
 
 import pydantic
 from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo
+from pydantic.fields import FieldInfo
 
 from dgm.errors import BadInput
 from dgm.recipe.located import Map, locate
@@ -54,6 +67,64 @@ class TrialSettings(Schema):
     """What an experiment's Settings derive from: a field a setting, with its unit and meaning."""
 
     sets: ClassVar[tuple[str, ...]] = SETS  # the data sets that the experiment can take
+
+    def own(self) -> dict[str, Any]:
+        """The settings that differ from their defaults, as plain data."""
+        return self.model_dump(mode="json", exclude_defaults=True)
+
+
+SettingsType: TypeAlias = type[TrialSettings] | types.UnionType
+"""What an experiment calls its `Settings`: a class, or a union of one class for each learner,
+
+    class KNN(Row): learner: Literal["knn"] = "knn"; most_neighbours: int = 10
+    Settings = DBN | Backprop | KNN  # a cell that names no learner is of the first class
+
+in which one field, here `learner`, is in each class a Literal of values of its own.
+"""
+
+
+def members(settings: SettingsType) -> tuple[type[TrialSettings], ...]:
+    """The classes of a union, or the one class."""
+    return get_args(settings) if isinstance(settings, types.UnionType) else (settings,)
+
+
+def fields(settings: SettingsType) -> dict[str, FieldInfo]:
+    """All settings by name, those of each class of a union."""
+    classes = reversed(members(settings))  # where two have a field, the first says what it means
+    return {name: info for each in classes for name, info in each.model_fields.items()}
+
+
+def chosen_class(settings: SettingsType, values: Map, where: str) -> type[TrialSettings]:
+    """The class of a union that a cell's values choose; BadInput where they name none."""
+    classes = members(settings)
+    if len(classes) == 1:
+        return classes[0]
+    field = chooser(settings)
+    by_value = {value: each for each in classes for value in _literals(each, field)}
+    for value, chosen in by_value.items():
+        if values.get(field, next(iter(by_value))) == value:
+            return chosen
+    known = ", ".join(map(repr, by_value))
+    raise BadInput(
+        f"{locate(values, [field], where)}: settings.{field}: should be one of {known}, "
+        f"not {reprlib.repr(values[field])}"
+    )
+
+
+def chooser(settings: SettingsType) -> str:
+    """The field of a union that is in each class a Literal of values of its own."""
+    classes = members(settings)
+    for field in classes[0].model_fields:
+        values = [_literals(each, field) for each in classes]
+        if all(values) and len({*itertools.chain(*values)}) == sum(map(len, values)):
+            return field
+    raise TypeError(f"{settings}: no field tells the classes apart")
+
+
+def _literals(model: type[BaseModel], field: str) -> tuple[Any, ...]:
+    """The values of a field that is a Literal."""
+    annotation = model.model_fields[field].annotation if field in model.model_fields else None
+    return get_args(annotation) if get_origin(annotation) is Literal else ()
 
 
 class Expectation(Schema):

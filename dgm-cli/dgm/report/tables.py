@@ -75,3 +75,11 @@ def own_axes(cell: Cell, axes: Sequence[str], before: str = "/") -> str:
     """
     own = {name: value for name, value in cell.items() if name not in (*axes, "seed")}
     return "".join(f"{before}{name}={value}" for name, value in own.items())
+
+
+def metric_name(*parts: str, cell: Cell, axes: Sequence[str]) -> str:
+    """A metric of a cell: its parts that are not empty, then a user's own axes.
+
+    "test_elbo/aevb/latent3/hidden=20"
+    """
+    return "/".join(filter(None, parts)) + own_axes(cell, axes)

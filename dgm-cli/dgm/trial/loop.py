@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from dgm.data import Dataset
+from dgm.data.dataset import Dataset
 from dgm.errors import BadInput, DgmError, Diverged
 from dgm.trial import checkpoint
 

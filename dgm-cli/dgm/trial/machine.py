@@ -27,8 +27,8 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def machine_key(device: str, threads: int) -> dict[str, Any]:
-    """What the last digits of a trial depend on beside its settings and code."""
+def key(device: str, threads: int) -> dict[str, Any]:
+    """What an unfinished trial may not change: torch, the kind of device, threads."""
     return {"torch": torch_version(), "device": device_type(device), "threads": threads}
 
 

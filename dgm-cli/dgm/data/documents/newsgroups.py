@@ -14,6 +14,8 @@ from dgm.data.bags import Documents
 from dgm.data.files import File
 from dgm.data.stems import Text, collect
 
+TITLE = "20 Newsgroups"
+REVISION = 1
 MIRRORS = (
     "http://qwone.com/~jason/20Newsgroups/",
     "https://people.csail.mit.edu/jrennie/20Newsgroups/",

@@ -11,6 +11,8 @@ from dgm.data.bags import Bags, Documents, bags
 from dgm.data.files import File
 from dgm.errors import BadInput
 
+TITLE = "20 Newsgroups, ready bags"
+REVISION = 1
 FOLDER = "20newsgroups/nvdm_bow"
 MIRRORS = ("https://github.com/ysmiao/nvdm/raw/master/data/20news/",)
 TRAIN_SHA256 = "55dfc0cc4e8aac22484ed93a4d785bb171959a00e8ffbca6f13c1c80d8cc4ce5"

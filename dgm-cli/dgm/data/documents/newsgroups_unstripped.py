@@ -3,6 +3,8 @@
 from dgm.data.bags import Documents
 from dgm.data.documents import newsgroups
 
+TITLE = "20 Newsgroups, nothing stripped"
+REVISION = 1
 FILES, MIRRORS = newsgroups.FILES, newsgroups.MIRRORS
 
 

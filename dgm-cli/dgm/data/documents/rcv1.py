@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.sparse import coo_array, csr_array
 
 from dgm.data import files
 from dgm.data.bags import Bags, Documents
@@ -20,6 +19,8 @@ from dgm.data.files import File
 from dgm.data.stems import WORDS, frequent
 from dgm.errors import BadInput
 
+TITLE = "RCV1-v2"
+REVISION = 1
 MIRRORS = ()
 TOPICS = File("rcv1-v2.topics.qrels.gz", None, None)
 TOKENS = tuple(
@@ -30,6 +31,8 @@ FILES = (*TOKENS, TOPICS)
 
 
 def load() -> Documents:
+    from scipy.sparse import coo_array, csr_array
+
     about = topics_of(files.read("rcv1", TOPICS).decode("latin-1"), TOPICS.name)
     topics = sorted({topic for of in about.values() for topic in of})
     number = {topic: i for i, topic in enumerate(topics)}

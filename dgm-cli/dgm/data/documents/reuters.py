@@ -14,6 +14,8 @@ from dgm.data.files import File
 from dgm.data.stems import Text, collect
 from dgm.errors import BadInput
 
+TITLE = "Reuters-21578"
+REVISION = 1
 MIRRORS = (
     "https://github.com/colibri17/TextCategorization/raw/b6c2ca3d/reuters21578/",
     "https://github.com/colibri17/TextCategorization/raw/master/reuters21578/",

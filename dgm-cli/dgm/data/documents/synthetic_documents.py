@@ -6,12 +6,17 @@ probability that documents i and j are of one topic is the sum over k of p_ik p_
 it is the best there is on average (Robertson 1977, the probability ranking principle).
 """
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from scipy.sparse import csr_array
-from scipy.special import log_softmax
 
 from dgm.data.bags import Bags, Documents
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+TITLE = "Synthetic documents"
+REVISION = 1
 TOPICS, WORDS = 16, 200
 TRAIN, TEST = 800, 400  # documents
 LENGTH = 20  # words in a document, on average: few enough that some are taken for another topic's
@@ -28,11 +33,13 @@ def word_probabilities() -> np.ndarray:
     return _random("topics").dirichlet(np.ones(WORDS), TOPICS)
 
 
-def log_posterior(counts: csr_array) -> np.ndarray:
+def log_posterior(counts: "csr_array") -> np.ndarray:
     """log p(topic | document), (documents, topics), in nats, given counts (documents, words).
 
     All topics are as likely and their documents as long, so that the words alone decide.
     """
+    from scipy.special import log_softmax
+
     return log_softmax(counts @ np.log(word_probabilities()).T, axis=1)
 
 
@@ -47,6 +54,8 @@ def load() -> Documents:
 
 
 def _draw(split: str, n: int) -> Bags:
+    from scipy.sparse import csr_array
+
     random, probabilities = _random(split), word_probabilities()
     topics, lengths = random.randint(TOPICS, size=n), random.poisson(LENGTH, size=n)
     counts = [

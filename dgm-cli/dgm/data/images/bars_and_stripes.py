@@ -4,14 +4,16 @@ Every image of 3 x 3 binary pixels whose rows are all alike or whose columns are
 likely. All of them are in every split, for what is learned is their distribution.
 """
 
-import torch
+from dgm.data.dataset import Dataset
 
-from dgm.data import Dataset
-
+TITLE = "Bars and stripes"
+REVISION = 1
 SIDE = 3
 
 
 def load() -> Dataset:
+    import torch
+
     lines = torch.cartesian_prod(*[torch.tensor([0.0, 1.0])] * SIDE)
     bars = lines[:, :, None].expand(-1, SIDE, SIDE)
     x = torch.unique(torch.cat([bars, bars.mT]).reshape(-1, SIDE * SIDE), dim=0)

@@ -6,12 +6,15 @@ and 300 to test.
 """
 
 import numpy as np
-import torch
 
-from dgm.data import Dataset
+from dgm.data.dataset import Dataset
+
+TITLE = "Digits"
+REVISION = 1
 
 
 def load() -> Dataset:
+    import torch
     from sklearn.datasets import load_digits
 
     found, sizes = load_digits(), [1400, 97, 300]

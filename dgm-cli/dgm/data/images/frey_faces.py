@@ -6,11 +6,13 @@ a bound on them says how well the film is interpolated, not how well faces in ge
 """
 
 import numpy as np
-import torch
 
-from dgm.data import Dataset, files
+from dgm.data import files
+from dgm.data.dataset import Dataset
 from dgm.data.files import File
 
+TITLE = "Frey Faces"
+REVISION = 1
 MIRRORS = (
     "https://cs.nyu.edu/~roweis/data/",
     "http://www.cs.nyu.edu/~roweis/data/",
@@ -29,6 +31,8 @@ SIZES = [1565, 200, 200]
 
 def load() -> Dataset:
     """`labels` holds each frame's place in the film."""
+    import torch
+
     frames = np.frombuffer(files.read("frey_faces", FILES[0]), np.uint8).reshape(-1, 28 * 20)
     order = torch.from_numpy(np.random.RandomState(0).permutation(len(frames)))
     pixels = torch.from_numpy(frames.astype(np.float32) / 255)[order]

@@ -3,20 +3,26 @@
 The first 50,000 of the training file to train, its last 10,000 to validate, the test file to test.
 """
 
-import numpy as np
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING
 
-from dgm.data import Dataset, files
+import numpy as np
+
+from dgm.data import files
+from dgm.data.dataset import Dataset
 from dgm.data.files import File
 from dgm.errors import BadInput
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+TITLE = "MNIST"
+REVISION = 1
 MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://github.com/fgnt/mnist/raw/master/",
 )
-# SHA-256 of the decompressed file, which is what is verified, and of the publisher's .gz.
+# SHA-256 of the decompressed file, which is verified, and of the publisher's .gz.
 FILES = (
     File(
         "train-images-idx3-ubyte.gz",
@@ -60,8 +66,10 @@ def load() -> Dataset:
     )
 
 
-def idx(content: bytes, name: str) -> Tensor:
+def idx(content: bytes, name: str) -> "Tensor":
     """The images of an idx3 file as (N, rows * columns), each byte divided by 255."""
+    import torch
+
     magic, n, rows, columns = (int.from_bytes(content[i : i + 4], "big") for i in range(0, 16, 4))
     if magic != 0x803 or len(content) != 16 + n * rows * columns:
         raise BadInput(f"{name}: is not an idx file of images")
@@ -69,8 +77,10 @@ def idx(content: bytes, name: str) -> Tensor:
     return torch.from_numpy(pixels.astype(np.float32) / 255)
 
 
-def idx_labels(content: bytes, name: str) -> Tensor:
+def idx_labels(content: bytes, name: str) -> "Tensor":
     """The labels of an idx1 file, (N,) whole numbers."""
+    import torch
+
     magic, n = (int.from_bytes(content[i : i + 4], "big") for i in (0, 4))
     if magic != 0x801 or len(content) != 8 + n:
         raise BadInput(f"{name}: is not an idx file of labels")

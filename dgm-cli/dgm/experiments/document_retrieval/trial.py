@@ -1,111 +1,34 @@
-"""Retrieval of documents of the same topic, by codes of few numbers and by many.
+"""Ten numbers from a deep autoencoder retrieve documents of a topic better than ten from LSA.
 
-Hinton & Salakhutdinov (2006), Figure 4: a deep autoencoder's 10 numbers against latent semantic
-analysis. The net: `dgm.models.autoencoder`, whose first RBM has softmax units, learned by
+Hinton & Salakhutdinov (2006), Figure 4, where they also beat LSA's fifty. The net:
+`dgm.models.autoencoder`, whose first RBM has softmax units, learned by
 `dgm.protocols.fit_autoencoder`; the score of a ranking: `dgm.retrieval.ranking`.
 
-Codes are fitted on training documents; each test document once is the query, and the others are
-ranked by the cosine of their codes to it. Topics are not learned from. At the paper's scale codes
-are generated, and the search is that of `dgm.retrieval.search`.
+Codes are fitted on training documents. Each test document is the query once, and the others are
+ranked by the cosine of their codes to its own. Topics are not learned from. At the paper's scale
+codes are generated, and the search is that of `dgm.retrieval.search`.
 """
 
-import itertools
-from collections.abc import Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Any
 
 import numpy as np
-import pandas as pd
-import pydantic
 import torch
-from matplotlib.figure import Figure
-from pydantic import Field
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from dgm.data import TITLES
 from dgm.data.bags import Bags, Documents
 from dgm.data.documents import synthetic_documents
 from dgm.data.generated_codes import Codes
 from dgm.errors import BadInput
-from dgm.protocols.fit_autoencoder import AutoencoderSettings, fit_autoencoder
-from dgm.recipe.schema import CODES, COLLECTIONS
-from dgm.report import plotting
-from dgm.report.summary import Metric
-from dgm.report.tables import Artifacts, by_cell, own_axes, read_label
+from dgm.experiments.document_retrieval.settings import CLOUDS, CUTOFFS, Settings
+from dgm.protocols.fit_autoencoder import fit_autoencoder
+from dgm.report.tables import Artifacts
 from dgm.retrieval.ranking import mean_gains
 from dgm.retrieval.search import Hits, build
 from dgm.trial.loop import Trial
 
-REVISION = 2
-AXES = ["data", "row", "code"]
-CUTOFFS = [1, 3, 7, 15, 31, 63, 127, 255, 511, 1023]
-NAMES = {  # of the data in a metric's name
-    "newsgroups": "20news",
-    "newsgroups_bow": "20news_bow",
-    "newsgroups_unstripped": "20news_unstripped",
-    "synthetic_documents": "synthetic",
-}
-PAPER = {  # read off Figure 4A, which is of another collection, RCV1-v2
-    "autoencoder, 10": [0.433, 0.407, 0.388, 0.371, 0.353, 0.336, 0.318, 0.296, 0.275, 0.251],
-    "LSA, 50": [0.432, 0.399, 0.373, 0.352, 0.332, 0.311, 0.292, 0.272, 0.251, 0.230],
-    "LSA, 10": [0.308, 0.280, 0.264, 0.251, 0.238, 0.228, 0.217, 0.205, 0.194, 0.181],
-}
-COLORS = {
-    "autoencoder10": plotting.BLUE,
-    "lsa10": plotting.ORANGE,
-    "lsa50": plotting.RED,
-    "lsa_idf10": plotting.PURPLE,
-    "lsa_idf50": plotting.SKY,
-    "tfidf": plotting.GREEN,
-    "best": plotting.BLACK,
-    "perfect": plotting.BROWN,
-    "codes10": plotting.BLUE,
-}
-LSA = {"lsa": "LSA", "lsa_idf": "LSA of TF-IDF"}  # the paper's, and a stronger one
-CLOUDS = 2  # numbers of a code that is drawn as a point
 SHOWN = 6  # groups of topics with a colour of their own
 QUERIES, COSINES = 500, 20_000_000  # ranked at once, at most; 2 GB or so
-
-
-class Settings(AutoencoderSettings):
-    """One row: a representation of documents and its size. Sizes of the net are the paper's."""
-
-    sets: ClassVar[tuple[str, ...]] = (*COLLECTIONS, *CODES)
-
-    row: str = Field("autoencoder", description="the row's name")
-    method: Literal["autoencoder", "lsa", "tfidf", "best", "perfect", "codes"] = Field(
-        "autoencoder",
-        description="lsa: singular vectors; tfidf: all words, as `words` says; "
-        "best: the topics' posterior, where the collection was drawn from a known model; "
-        "perfect: every document that shares a topic before all others; "
-        "codes: the data are codes already",
-    )
-    layers: list[Annotated[int, Field(gt=0)]] = Field(
-        [500, 250, 125], description="logistic units between words and code"
-    )
-    code: int = Field(10, ge=0, description="numbers of the code; 0 where it is all words")
-    words: Literal["counts", "log", "log_idf"] = Field(
-        "log",
-        description="what a method sees of a document: counts, log(1 + count), or that "
-        "times the word's inverse document frequency",
-    )
-    judged: Literal["test", "validation"] = Field(
-        "test",
-        description="validation: every fifth training document is left out and judged in place of "
-        "test documents, for choosing settings",
-    )
-
-    documents: int = Field(400_000, gt=1, description="method codes: the first so many of them")
-    parts: int = Field(1, gt=0, description="method codes: of the queries, a trial each")
-    part: int = Field(0, ge=0, description="method codes: which of the parts")
-
-    @pydantic.model_validator(mode="after")
-    def _numbers_that_are_there(self) -> "Settings":
-        if self.code == 0 and self.method in ("autoencoder", "lsa"):
-            raise ValueError(f"{self.method} needs a code of 1 number or more")
-        if self.part >= self.parts:
-            raise ValueError(f"part {self.part}: the {self.parts} parts are counted from 0")
-        return self
 
 
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:
@@ -224,122 +147,3 @@ def groups(topics: tuple[str, ...], of: np.ndarray) -> tuple[np.ndarray, np.ndar
     shown = names[np.argsort(-counts, kind="stable")][:SHOWN]
     number = {name: i for i, name in enumerate(shown, start=1)}
     return np.array([number.get(name, 0) for name in head], np.uint8), shown
-
-
-# --- metrics ---------------------------------------------------------------------------------
-
-
-def summarise(artifacts: Artifacts) -> Iterator[Metric]:
-    """Precision at every cutoff, and the Jaccard overlap where documents have several topics; and
-    where the autoencoder's ten numbers are above latent semantic analysis."""
-    table = precision_of(artifacts.tables)
-    for cell, rows in by_cell(table):
-        for measure, of in rows.groupby("measure", sort=False):
-            for k, value in zip(of["retrieved"], of["value"], strict=True):
-                yield Metric(f"{measure}/{ending(cell)}/at{k}", cell["seed"], value)
-
-    precision = table[table["measure"] == "precision"]
-    for data, rows in precision.groupby("data", sort=False):
-        by_row = {
-            (row, code): of.set_index(["seed", "retrieved"])["value"]
-            for (row, code), of in rows.groupby(["row", "code"])
-        }
-        ours = by_row.get(("autoencoder", 10))
-        for row, (code, first) in itertools.product(LSA, ((10, 1), (50, 3), (50, 15))):
-            theirs = by_row.get((row, code))
-            if ours is None or theirs is None:
-                continue
-            for seed in ours.index.unique("seed"):
-                lead = (ours[seed] - theirs[theirs.index[0][0]]).loc[first:]
-                name = f"above_{row}{code}_from{first}/{NAMES.get(str(data), data)}"
-                yield Metric(name, seed, float((lead > 0).mean()))
-
-
-def precision_of(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """The table "precision", with the rows that the parts' hits add up to."""
-    parts = [tables["precision"]] if "precision" in tables else []
-    if "hits" in tables:
-        hits = tables["hits"].drop(columns=["part"], errors="ignore")
-        cells = [column for column in hits if column not in ("hits", "queries")]
-        sums = hits.groupby(cells, sort=False).sum().reset_index()
-        value = sums["hits"] / (sums["queries"] * sums["retrieved"])
-        parts.append(sums.assign(measure="precision", value=value)[[*cells, "measure", "value"]])
-    return pd.concat(parts)
-
-
-def ending(cell: dict[str, Any]) -> str:
-    """A cell in a metric's name: "20news/autoencoder10", "reuters/tfidf"."""
-    return f"{NAMES.get(cell['data'], cell['data'])}/{named(cell)}{own_axes(cell, AXES)}"
-
-
-def named(cell: dict[str, Any]) -> str:
-    return f"{cell['row']}{cell['code'] or ''}"
-
-
-# --- figures ---------------------------------------------------------------------------------
-
-
-def draw(artifacts: Artifacts) -> dict[str, Figure]:
-    """Precision against how many are retrieved, a panel a collection; and clouds of documents."""
-    precision = precision_of(artifacts.tables)
-    figures = {"figure4a": curves_figure(precision[precision["measure"] == "precision"])}
-    clouds: dict[str, dict[str, dict[str, np.ndarray]]] = {}
-    for label, cloud in artifacts.arrays.get("cloud", {}).items():
-        about = read_label(label)
-        one = {"cloud": cloud, **{a: artifacts.arrays[a][label] for a in ("group", "groups")}}
-        clouds.setdefault(about["data"], {}).setdefault(about["row"], one)  # the first seed
-    for data, by_row in clouds.items():
-        figures[f"clouds_{NAMES.get(data, data)}"] = clouds_figure(by_row)
-    return figures
-
-
-def curves_figure(precision: pd.DataFrame) -> Figure:
-    """As Figure 4A; the paper's own curves, of another collection, are dashed."""
-    sets = list(precision["data"].unique())
-    figure = plotting.rows_of(len(sets), columns=2, width=4.2, height=3.6)
-    for axes, data in zip(figure.axes, sets, strict=True):
-        panel = precision[(precision["data"] == data) & (precision["code"] != CLOUDS)]
-        for cell, rows in by_cell(panel, without=["seed"]):
-            name = named(cell)
-            rows = rows.assign(place=rows["retrieved"].map(CUTOFFS.index))
-            color = COLORS.get(name, "grey")
-            plotting.seeds_line(axes, rows, "place", "value", look(cell), color, "train")
-        if data != "synthetic_documents" and data not in CODES:
-            for name, values in PAPER.items():
-                color = COLORS[name.lower().replace(", ", "")]
-                label = f"paper, RCV1: {name}"
-                axes.plot(range(len(CUTOFFS)), values, "--", color=color, linewidth=1, label=label)
-        axes.set_xticks(range(len(CUTOFFS)), [str(k) for k in CUTOFFS], rotation=60)
-        top = max([0.45, *panel.loc[panel["row"] != "perfect", "value"]])  # above the paper's
-        axes.set(title=TITLES[data], xlabel="retrieved documents", ylim=(0, 1.1 * top))
-    figure.supylabel("share of the query's topic", fontsize=10)
-    plotting.legend_below(figure, columns=3)
-    return figure
-
-
-def look(cell: dict[str, Any]) -> str:
-    """A row in the legend: "LSA, 10"."""
-    title = {**LSA, "tfidf": "TF-IDF"}.get(cell["row"], cell["row"])
-    return f"{title}, {cell['code']}" if cell["code"] else title
-
-
-def clouds_figure(by_row: dict[str, dict[str, np.ndarray]]) -> Figure:
-    """Documents as points of two numbers, coloured by their group of topics."""
-    figure = plotting.panels(columns=len(by_row), width=4.4 * len(by_row), height=4.4)
-    for axes, (row, of) in zip(figure.axes, by_row.items(), strict=True):
-        for number, name in enumerate(["others", *of["groups"]]):
-            color = "#cccccc" if number == 0 else plotting.TEN(number)
-            points = of["cloud"][of["group"] == number]
-            style: dict[str, Any] = {
-                "markersize": 2,
-                "rasterized": True,
-            }  # thousands of points, in an .svg too
-            axes.plot(points[:, 0], points[:, 1], ".", color=color, label=name, **style)
-        low, high = np.quantile(of["cloud"], [0.005, 0.995], axis=0)
-        margin = 0.05 * (high - low)
-        axes.set_xlim(low[0] - margin[0], high[0] + margin[0])
-        axes.set_ylim(low[1] - margin[1], high[1] + margin[1])
-        axes.set(title=look({"row": row, "code": CLOUDS}), xticks=[], yticks=[])
-        axes.set(xlabel="first number of the code", ylabel="second")
-    plotting.legend_below(figure, columns=4, markers=4)
-    return figure

@@ -398,7 +398,7 @@ def test_a_name_means_the_recipe_even_beside_a_folder_of_that_name() -> None:
 def test_recipes_of_the_repository_are_found_from_elsewhere(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipes = Path(__file__).parents[1] / "recipes"
+    recipes = Path(__file__).parents[2] / "recipes"
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     assert recipe.all_recipes() == sorted(recipes.glob("*.yaml"))
     for path in recipes.glob("*.yaml"):

@@ -1,11 +1,5 @@
-"""Results: statistics against scipy, verdicts, and files that are whole or not there."""
+"""Metrics: statistics against scipy, verdicts, and what `check` and `diff` print."""
 
-import errno
-import io
-import os
-import stat
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +8,8 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from dgm.engine.results import rows_of
 from dgm.errors import BadInput, DgmError
-from dgm.files import atomic_write, read_csv, read_npz, write_csv, write_npz
+from dgm.files import read_csv, write_csv
 from dgm.recipe.schema import Expectation
 from dgm.report.summary import (
     SUMMARY,
@@ -27,7 +20,6 @@ from dgm.report.summary import (
     summary,
     write_metrics,
 )
-from dgm.report.tables import by_cell, own_axes, read_label
 
 
 def expect(metric: str, **keys: Any) -> Expectation:
@@ -184,103 +176,6 @@ def test_a_file_that_is_no_table(tmp_path: Path) -> None:
             read_metrics(path)
 
 
-def test_arrays_come_back_and_their_bytes_do_not_depend_on_the_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    arrays: dict[str, np.ndarray] = {
-        "method=aevb,seed=0": np.arange(6, dtype=np.float32).reshape(2, 3),
-        "b/c": np.asfortranarray(np.eye(3)),
-        "empty": np.empty((0, 4), np.int64),
-        "scalar": np.array(2.5),
-    }
-    write_npz(tmp_path / "a.npz", arrays)
-    monkeypatch.setattr("time.time", lambda: 2_000_000_000.0)
-    write_npz(tmp_path / "b.npz", arrays)
-    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
-    read = read_npz(tmp_path / "a.npz")
-    assert list(read) == list(arrays)
-    for name, array in arrays.items():
-        np.testing.assert_array_equal(read[name], array, strict=True)
-
-
-def test_nothing_is_pickled_or_unpickled(tmp_path: Path) -> None:
-    objects = np.array([{"a": 1}], dtype=object)
-    with pytest.raises(ValueError, match="pickle"):
-        write_npz(tmp_path / "a.npz", {"a": objects})
-    assert list(tmp_path.iterdir()) == []
-    np.savez(tmp_path / "a.npz", a=objects)
-    with pytest.raises(DgmError, match=r"a\.npz: is not readable as arrays"):
-        read_npz(tmp_path / "a.npz")
-    (tmp_path / "b.npz").write_bytes((tmp_path / "a.npz").read_bytes()[:100])
-    with pytest.raises(DgmError, match=r"b\.npz: is not readable as arrays"):
-        read_npz(tmp_path / "b.npz")
-    with pytest.raises(BadInput, match="no such results"):
-        read_npz(tmp_path / "c.npz")
-
-
-def test_a_write_replaces_the_whole_file(tmp_path: Path) -> None:
-    path = tmp_path / "a" / "b" / "x.txt"
-    atomic_write(path, "a long first line\n")
-    atomic_write(path, "π\n")
-    assert path.read_bytes() == "π\n".encode()
-    assert [p.name for p in path.parent.iterdir()] == ["x.txt"]
-    umask = os.umask(0)
-    os.umask(umask)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o666 & ~umask
-
-
-@pytest.mark.parametrize("call", ["fsync", "replace"])
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EACCES, errno.EROFS])
-def test_a_write_that_fails_keeps_the_old_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, number: int
-) -> None:
-    def fail(*_: object) -> None:
-        raise OSError(number, os.strerror(number))
-
-    path = tmp_path / "metrics.csv"
-    path.write_text("old")
-    monkeypatch.setattr(os, call, fail)
-    with pytest.raises(DgmError) as caught:
-        write_metrics(path, [Metric("a", 0, 1.0)])
-    assert str(caught.value) == f"{path}: cannot be written: {os.strerror(number)}"
-    assert caught.value.exit_code == 3
-    assert path.read_text() == "old"
-    assert [p.name for p in tmp_path.iterdir()] == ["metrics.csv"]
-
-
-def test_a_file_that_may_not_grow_further(tmp_path: Path) -> None:
-    """A real refusal of the kernel's amid writing, as when the disk is full."""
-    path = tmp_path / "big.npz"
-    path.write_bytes(b"old")
-    code = (
-        "import resource, sys, numpy as np; from dgm.files import write_npz\n"
-        "from dgm.errors import DgmError\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
-        "try: write_npz(sys.argv[1], {'a': np.random.default_rng(0).random(10000)})\n"
-        "except DgmError as error: print(error)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
-    )
-    assert done.stdout == f"{path}: cannot be written: File too large\n"
-    assert path.read_bytes() == b"old"
-    assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(DgmError, match=r"x\.csv: cannot be written: File exists"):
-        atomic_write(tmp_path / "file" / "x.csv", "a")
-
-
-@pytest.mark.skipif(not hasattr(os, "getuid") or os.getuid() == 0, reason="root may write anywhere")
-def test_a_folder_without_permission(tmp_path: Path) -> None:
-    tmp_path.chmod(0o500)
-    with pytest.raises(DgmError, match=r"x\.csv: cannot be written: Permission denied"):
-        atomic_write(tmp_path / "x.csv", "a")
-    tmp_path.chmod(0o700)
-
-
 def test_a_pattern_describes_what_has_no_entry_of_its_own() -> None:
     entries = [
         expect("score/a", at_least=0.0, presets=["paper"]),
@@ -296,56 +191,3 @@ def test_a_pattern_describes_what_has_no_entry_of_its_own() -> None:
     ]
     quick = summary(metrics, entries, "quick").set_index("metric")
     assert (quick["unit"]["score/a"], quick["verdict"]["score/a"]) == ("shares", "info")
-
-
-def test_rows_by_cell() -> None:
-    """Axes are the columns up to the seed, a user's own among them."""
-    table = pd.DataFrame(
-        {
-            "method": ["a", "b", "a", "a"],
-            "hidden": [5, 5, 5, 7],
-            "seed": [0, 0, 1, 0],
-            "value": [1.0, 2.0, 3.0, 4.0],
-        }
-    )
-    cells = [(cell, rows["value"].tolist()) for cell, rows in by_cell(table)]
-    assert cells == [
-        ({"method": "a", "hidden": 5, "seed": 0}, [1.0]),
-        ({"method": "b", "hidden": 5, "seed": 0}, [2.0]),
-        ({"method": "a", "hidden": 5, "seed": 1}, [3.0]),
-        ({"method": "a", "hidden": 7, "seed": 0}, [4.0]),
-    ]
-    assert [own_axes(cell, ["method"]) for cell, _ in cells][::3] == ["/hidden=5", "/hidden=7"]
-    merged = [(cell, len(rows)) for cell, rows in by_cell(table, without=["method", "seed"])]
-    assert merged == [({"hidden": 5}, 3), ({"hidden": 7}, 1)]
-    blank = table.assign(hidden=[None, 5.0, None, 7.0])  # a setting of None, as read back
-    own = [(cell["hidden"], len(rows)) for cell, rows in by_cell(blank, without=["seed"])]
-    assert own == [(None, 2), (5, 1), (7, 1)]
-
-
-def test_a_label_is_read_back() -> None:
-    label = "data=mnist,rates=[0.01, 0.02],name=a=b,seed=3"
-    assert read_label(label) == {
-        "data": "mnist",
-        "rates": "[0.01, 0.02]",
-        "name": "a=b",
-        "seed": "3",
-    }
-
-
-def test_a_trials_part_of_a_runs_table() -> None:
-    """Axes that are blank, or numbers beside words; and columns that are blank in all rows."""
-    table = pd.read_csv(
-        io.StringIO(
-            "std,rate,seed,step,stage\n,0.1,0,1,\n,0.1,0,2,\n0.5,0.1,0,1,\n,auto,0,1,\n,0.1,1,1,\n"
-        )
-    )
-    for cell, steps in (
-        ({"std": None, "rate": 0.1, "seed": 0}, [1, 2]),
-        ({"std": 0.5, "rate": 0.1, "seed": 0}, [1]),
-        ({"std": None, "rate": "auto", "seed": 0}, [1]),
-        ({"std": None, "rate": 0.1, "seed": 1}, [1]),
-    ):
-        own = rows_of(table, cell)
-        assert own["step"].tolist() == steps
-        assert list(own.columns) == ["step", "stage"]

@@ -22,7 +22,7 @@ from dgm.files import read_csv
 from dgm.report.summary import read_metrics
 from dgm.trial import folder as store
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 R = "aevb_vs_wakesleep"
 TINY = [
     *("--preset", "embedded", "--jobs", "1"),
