@@ -110,10 +110,11 @@ def cli() -> None:
 )
 @click.option(
     "--checkpoint-every",
-    type=click.FloatRange(0),
+    type=float,
     default=30.0,
     show_default=True,
     metavar="SECONDS",
+    callback=lambda context, option, seconds: machine.check_seconds(seconds),
     help="How often a running trial saves its state.",
 )
 @click.option("--no-train", is_flag=True, help="Only write the results of finished trials.")

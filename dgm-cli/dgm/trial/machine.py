@@ -28,8 +28,15 @@ def cores() -> int:
 
 
 def key(device: str, threads: int) -> dict[str, Any]:
-    """What an unfinished trial may not change: torch, the kind of device, threads."""
-    return {"torch": torch_version(), "device": device_type(device), "threads": threads}
+    """What an unfinished trial may not change: torch, the kind of device, threads.
+
+    BadInput for a device or a number of threads that no machine could run it with.
+    """
+    return {
+        "torch": torch_version(),
+        "device": device_type(device),
+        "threads": check_threads(threads),
+    }
 
 
 @cache
@@ -72,7 +79,7 @@ def check_threads(threads: int) -> int:
 
 
 def check_seconds(seconds: float) -> float:
-    """The seconds between two checkpoints; BadInput for what is no such number."""
+    """The seconds between two checkpoints; BadInput where they are not a finite number."""
     if not 0 <= seconds < math.inf:  # false of nan
         raise BadInput(f"--checkpoint-every {seconds}: give a number of seconds, 0 or more")
     return seconds
