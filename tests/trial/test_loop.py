@@ -197,8 +197,8 @@ def killed(folder: str) -> None:
 
 
 def test_a_killed_process_is_taken_up_by_another(tmp_path: Path) -> None:
-    code = f"import test_trial; test_trial.killed({str(tmp_path / 'a')!r})"
-    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent)
+    code = f"from tests.trial import test_loop; test_loop.killed({str(tmp_path / 'a')!r})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
     assert done.returncode == -signal.SIGKILL
     trial = new_trial(tmp_path / "a")
     again = learn(trial)
