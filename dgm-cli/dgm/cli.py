@@ -419,18 +419,9 @@ def data_list(names: tuple[str, ...]) -> None:
     from dgm.data import files
 
     for name in names or sets.names():
-        about = sets.about(name)
-        missing = [file.name for file in files.missing(name, about.files)]
-        if not about.files:
-            state = "needs no files"
-        elif missing:
-            state = f"missing {missing[0]}"
-            state += f" and {len(missing) - 1} more" if len(missing) > 1 else ""
-            if all(file.hashes for file in about.files):
-                state += f"; `dgm data fetch {name}`"
-        else:
-            state = str(files.find(name, about.files[0]).parent)  # type: ignore[union-attr]
-        click.echo(f"{name}: {state}")
+        first = next(iter(sets.about(name).files), None)
+        path = first and files.find(name, first)
+        click.echo(sets.missing(name) or f"{name}: {path.parent if path else 'needs no files'}")
 
 
 @data.command(name="fetch")

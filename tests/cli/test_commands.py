@@ -483,7 +483,7 @@ def test_no_fallback_makes_missing_data_an_error(here: Callable[..., str], tmp_p
     assert "mnist: no mirror answered" in here("run", R, "--no-fallback", "--out", tmp_path, code=3)
     assert time.monotonic() - started < 10
     assert not list(tmp_path.glob("*/*"))
-    assert "missing train-images" in here("data", "list")
+    assert "mnist: train-images" in here("data", "list")
     assert "mnist: not here" in here("data", "verify")
 
 

@@ -12,9 +12,9 @@ from dgm.errors import BadInput
 
 
 def test_stems() -> None:
-    said = "Don't run, RUNNING runs: I was the runner in a U.S. café_bar for 3rd-rate cafés."
+    text = "Don't run, RUNNING runs: I was the runner in a U.S. café_bar for 3rd-rate cafés."
     expected = {"don": 1, "run": 3, "runner": 1, "café": 2, "bar": 1, "rd": 1, "rate": 1}
-    assert stems(said) == expected
+    assert stems(text) == expected
     assert stems("The a of, 1984 -- x!") == {}
 
 
@@ -61,7 +61,7 @@ def test_a_small_collection() -> None:
 
 
 def test_no_word_to_count_is_bad_input() -> None:
-    with pytest.raises(BadInput, match=r"^small: no word is in any training document$"):
+    with pytest.raises(BadInput, match=r"^small: no training document has a word$"):
         collect("small", [Text("the", ("trade",))], TEST)
 
 
@@ -70,7 +70,9 @@ def test_a_topic_without_a_document_is_bad_input() -> None:
     one = bags([{0: 1}], 2, [[0, 1, 3]], 4)
     with pytest.raises(BadInput, match=r"^small: no document is of ship$"):
         replace(found, train=one, test=one)
-    assert len(replace(found, train=one).train) == 1  # a topic of test documents only is none
+    assert (
+        len(replace(found, train=one).train) == 1
+    )  # ship has test documents only, which is allowed
 
 
 def test_bags() -> None:

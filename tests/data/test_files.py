@@ -217,7 +217,7 @@ CRC = PACKED[:-8] + bytes(4) + PACKED[-4:]
 
 
 @pytest.mark.parametrize(
-    ("name", "stored", "said"),
+    ("name", "stored", "complaint"),
     [
         ("toy.gz", PACKED[:-20], "is truncated or damaged"),
         ("toy.gz", PACKED[:-1], "is truncated or damaged"),
@@ -231,12 +231,12 @@ CRC = PACKED[:-8] + bytes(4) + PACKED[-4:]
         ("toy", CONTENT[:-1], "is not toy's"),
     ],
 )
-def test_damage_is_bad_input(own: Path, name: str, stored: bytes, said: str) -> None:
+def test_damage_is_bad_input(own: Path, name: str, stored: bytes, complaint: str) -> None:
     (own / name).write_bytes(stored)
     with pytest.raises(BadInput) as caught:
         files.read("toy", TOY)
     message = str(caught.value)
-    assert message.startswith(f"{own / name}: {said} (")
+    assert message.startswith(f"{own / name}: {complaint} (")
     assert message.endswith("); remove it, and `dgm data fetch toy` gets it")
     assert "\n" not in message
     assert caught.value.exit_code == 2
@@ -484,7 +484,7 @@ def test_no_mirror_answers(
 def test_a_lost_bundle_of_certificates_is_no_answer(
     own: Path, dead: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What requests then raises is none of its own errors."""
+    """What requests raises then is not one of its own errors."""
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(own / "lost.pem"))
     with pytest.raises(MissingData, match="no mirror answered"):
         files.fetch("toy", [TOY], [dead.replace("http:", "https:")])

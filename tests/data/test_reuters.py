@@ -49,7 +49,7 @@ NO_STORY = "should be a story, <REUTERS ...> to </REUTERS>"
 
 
 @pytest.mark.parametrize(
-    ("content", "line", "said"),
+    ("content", "line", "message"),
     [
         ("", 1, f"should begin with {reuters.DOCTYPE.strip()}"),
         (story(), 1, f"should begin with {reuters.DOCTYPE.strip()}"),
@@ -67,11 +67,13 @@ NO_STORY = "should be a story, <REUTERS ...> to </REUTERS>"
         (sgml(story(text="")), 2, "has no <TEXT> to </TEXT>"),
     ],
 )
-def test_malformed_sgml_is_bad_input_with_file_and_line(content: str, line: int, said: str) -> None:
+def test_malformed_sgml_is_bad_input_with_file_and_line(
+    content: str, line: int, message: str
+) -> None:
     with pytest.raises(BadInput) as caught:
         list(reuters.stories(content, "a.sgm"))
     assert str(caught.value).startswith(f"a.sgm:{line}: ")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
 def test_reuters_is_as_published(real: Callable[[str], Documents]) -> None:

@@ -6,7 +6,7 @@ from scipy.stats import multinomial
 from dgm.data.documents import synthetic_documents
 
 
-def test_synthetic_documents_are_what_they_are_said_to_be() -> None:
+def test_synthetic_documents_are_drawn_from_their_topics() -> None:
     found = synthetic_documents.load()
     assert [split.counts.shape for split in (found.train, found.test)] == [(800, 200), (400, 200)]
     assert (len(found.topics), len(found.vocabulary)) == (16, 200)

@@ -1,19 +1,24 @@
 """What holds for every recipe: presets, expectations, committed results, and CI's regression."""
 
+import io
 import json
 import subprocess
 import sys
+import tarfile
 from pathlib import Path
 
 import pytest
 
 from dgm import experiments
 from dgm.engine.load import load
+from dgm.engine.official import is_official
+from dgm.engine.plan import Options, plan
+from dgm.engine.results import Store, saved
 from dgm.files import read_csv
 from dgm.recipe.load import all_recipes, header
 from dgm.report.summary import read_metrics, summary
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
 
 
@@ -39,23 +44,49 @@ def test_a_recipe_is_whole(name: str) -> None:
     assert f"| [`{name}`](recipes/{name}.yaml) |" in (ROOT / "README.md").read_text()
 
 
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """results/ as it is committed, whatever somebody has run since."""
+    if not (ROOT / ".git").exists():
+        pytest.skip("no git checkout")
+    folder = tmp_path_factory.mktemp("head")
+    command = ["git", "-C", str(ROOT), "archive", "HEAD", "results"]
+    content = subprocess.run(command, capture_output=True, check=True).stdout
+    with tarfile.open(fileobj=io.BytesIO(content)) as archive:
+        archive.extractall(folder, filter="data")
+    return folder / "results"
+
+
 @pytest.mark.parametrize("name", RECIPES)
 @pytest.mark.parametrize("preset", ["paper", "embedded"])
-def test_committed_results_are_whole(name: str, preset: str) -> None:
-    folder = ROOT / "results" / name / preset
-    head = header(ROOT / "recipes" / f"{name}.yaml")
+def test_committed_results_are_official_and_whole(name: str, preset: str, head: Path) -> None:
+    folder = head / name / preset
+    assert is_official(folder)
     metrics = read_metrics(folder / "metrics.csv")
-    fresh = summary(metrics, head.expect, preset)
-    saved = read_csv(folder / "summary.csv")
+    expect = header(ROOT / "recipes" / f"{name}.yaml").expect
+    fresh, saved = summary(metrics, expect, preset), read_csv(folder / "summary.csv")
     assert list(saved["metric"]) == list(fresh["metric"])
     assert saved["mean"].tolist() == pytest.approx(fresh["mean"].tolist(), nan_ok=True)
     assert saved["verdict"].tolist() == fresh["verdict"].tolist()
     run = json.loads((folder / "run.json").read_text())
     assert run["trials"] and not run["failed"]
-    figures = list(folder.glob("*.png"))
+    assert all((folder / file).exists() for file in run["files"])
+    figures = [file for file in run["files"] if file.endswith((".png", ".svg"))]
     assert figures
-    for figure in [*figures, *folder.glob("*.svg")]:
-        assert figure.stat().st_size < 500_000
+    assert all((folder / figure).stat().st_size < 500_000 for figure in figures)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("preset", ["paper", "embedded"])
+def test_committed_trials_still_count(name: str, preset: str, head: Path) -> None:
+    """Their cells are those of the recipe, their code today's: --extend takes all, trains none."""
+    run = json.loads((head / name / preset / "run.json").read_text())
+    recipe = load(ROOT / "recipes" / f"{name}.yaml", preset, seeds=run["seeds"])
+    store = Store(head / name / preset, extend=True, axes=[])
+    planned = plan(recipe, Options(out=head))
+    held = [p.label for p in planned if store.state(p).name == "held"]
+    assert sorted(held) == sorted(trial["label"] for trial in run["trials"])
+    assert len(saved(head / name / preset).cells) == len(held)
 
 
 def reproduce_all(out: Path, cwd: Path) -> "subprocess.CompletedProcess[str]":
@@ -74,14 +105,16 @@ def reproduced(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 
 @pytest.mark.parametrize("name", RECIPES)
-def test_the_embedded_preset_meets_its_bands(name: str, reproduced: tuple[Path, str]) -> None:
+def test_the_embedded_preset_meets_its_bands(
+    name: str, reproduced: tuple[Path, str], head: Path
+) -> None:
     """CI's regression: fresh values within the recipe's bands, and for the metrics committed."""
     out, _ = reproduced
     check = [sys.executable, "-m", "dgm", "check", name, "--preset", "embedded", "--out", str(out)]
     checked = subprocess.run(check, capture_output=True, text=True, cwd=ROOT, check=False)
     assert checked.returncode == 0, checked.stdout
     metrics = Path(name) / "embedded" / "metrics.csv"
-    fresh, committed = (read_metrics(base / metrics) for base in (out, ROOT / "results"))
+    fresh, committed = (read_metrics(base / metrics) for base in (out, head))
     assert fresh[["metric", "seed"]].equals(committed[["metric", "seed"]])
 
 

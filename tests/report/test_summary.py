@@ -16,6 +16,7 @@ from dgm.report.summary import (
     Metric,
     check_table,
     diff,
+    measured_text,
     read_metrics,
     summary,
     write_metrics,
@@ -142,14 +143,36 @@ def test_check_table() -> None:
     ]
     text = check_table({"toy": summary(metrics, entries, "paper"), "b": summary(metrics, [], "x")})
     assert text.splitlines() == [
-        "recipe  metric  measured                reported  band           verdict",
-        "toy     score   -133.5 ± 0.5 (2 seeds)  -130      at least -134  pass",
-        "toy     gap     not measured                      at most 0.5    missing",
-        "toy     rate    0.9 (1 seed)                      0.95 to 1      fail",
-        "b       score   -133.5 ± 0.5 (2 seeds)                           info",
-        "b       rate    0.9 (1 seed)                                     info",
+        "  metric  measured                reported  band           verdict",
+        "toy",
+        "  score   -133.5 ± 0.5 (2 seeds)  -130      at least -134  pass",
+        "  gap     not measured                      at most 0.5    missing",
+        "  rate    0.9 (1 seed)                      0.95 to 1      fail",
+        "b",
+        "  score   -133.5 ± 0.5 (2 seeds)                           info",
+        "  rate    0.9 (1 seed)                                     info",
         "1 pass, 1 fail, 1 missing, 2 info",
     ]
+
+
+def test_values_that_are_no_numbers_are_shown() -> None:
+    metrics = table(("a", 0, np.nan), ("b", 0, np.inf), ("c", 0, np.nan), ("c", 1, 1.0))
+    rows = summary(metrics, [expect("a", at_least=0)], "paper").to_dict("records")
+    assert [measured_text(row) for row in rows] == [
+        "nan (1 seed)",
+        "inf (1 seed)",
+        "nan ± nan (2 seeds)",
+    ]
+    assert rows[0]["verdict"] == "fail"
+
+
+def test_other_settings_than_the_recipes_are_not_judged() -> None:
+    entries = [expect("score", at_least=0, reported=2), expect("gap", at_most=1)]
+    (row,) = summary(table(("score", 0, -1.0)), entries, "paper", overridden=True).to_dict(
+        "records"
+    )
+    assert (row["metric"], row["verdict"], row["reported"]) == ("score", "info", 2)
+    assert np.isnan(row["low"])
 
 
 def test_diff(tmp_path: Path) -> None:

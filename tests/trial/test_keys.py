@@ -1,6 +1,6 @@
 """A trial's key: the same for all that is the same trial, another for all that is not."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from dgm.recipe.grid import TrialSpec
 from dgm.recipe.schema import TrialSettings
@@ -18,8 +18,18 @@ class New(Old):
     momentum: float = 0.0  # a new setting with a neutral default
 
 
-def cell(settings: TrialSettings, seed: int = 0, **axes: Any) -> dict[str, Any]:
-    return cell_of(TrialSpec("digits", seed, settings, axes))
+class Nearest(TrialSettings):
+    learner: Literal["nearest"] = "nearest"
+    neighbours: int = 3
+
+
+class Net(TrialSettings):
+    learner: Literal["net", "deep_net"] = "net"
+    hidden: int = 100
+
+
+def cell(settings: TrialSettings, seed: int = 0, of: Any = None, **axes: Any) -> dict[str, Any]:
+    return cell_of(TrialSpec("digits", seed, settings, axes), of or type(settings))
 
 
 def key(found: dict[str, Any]) -> str:
@@ -36,6 +46,14 @@ def test_a_cell_is_what_differs_from_the_defaults() -> None:
 def test_a_new_setting_with_a_neutral_default_orphans_nothing() -> None:
     assert cell(New(hidden=7)) == cell(Old(hidden=7))
     assert cell(New(momentum=0.5)) != cell(Old())
+
+
+def test_a_cell_names_its_learner_unless_it_is_the_first() -> None:
+    union = Nearest | Net
+    nearest, net = cell(Nearest(), of=union), cell(Net(), of=union)
+    assert nearest == {"data": "digits", "seed": 0} == cell(Nearest())
+    assert net == {"data": "digits", "seed": 0, "learner": "net"}
+    assert cell(Net(learner="deep_net"), of=union) == net | {"learner": "deep_net"}
 
 
 def test_how_a_grid_is_written_does_not_matter() -> None:

@@ -45,7 +45,7 @@ def names(*kinds: str) -> tuple[str, ...]:
 
 
 def module(name: str) -> Any:
-    """The module of a set; BadInput where there is none of that name."""
+    """The module of a set; BadInput for an unknown name."""
     for kind, sets in KINDS.items():
         if name in sets:
             return importlib.import_module(f"dgm.data.{kind}.{name}")

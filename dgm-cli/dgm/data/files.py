@@ -101,7 +101,7 @@ def why_missing(data: str, files: Sequence[File]) -> str | None:
 
 def _remedy(data: str, file: File) -> str:
     if not file.hashes:
-        return "only you can put it there"
+        return "a copy has to come from you"
     return f"`dgm data fetch {data}` gets it" if cache_folder() else NO_CACHE
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dgm import experiments
 from dgm.files import read_json
 from dgm.recipe.load import Recipe
 from dgm.text import duration
@@ -61,7 +62,9 @@ def estimate(recipe: Recipe, roots: Sequence[Path]) -> Estimate:
     by_cell: dict[str, list[float]] = {}
     for trial in timed(run):
         by_cell.setdefault(_whatever_seed(trial["cell"]), []).append(trial["seconds"])
-    known = [by_cell.get(_whatever_seed(cell_of(spec))) for spec in recipe.trials]
+    settings = experiments.settings(recipe.experiment).Settings
+    cells = [cell_of(spec, settings) for spec in recipe.trials]
+    known = [by_cell.get(_whatever_seed(cell)) for cell in cells]
     seconds = [sum(each) / len(each) for each in known if each]
     pace = machine.reference_seconds() / run["reference_seconds"] if run else 1.0
     disk = run["disk_mb"] / len(run["trials"]) * len(recipe.trials) if run else None

@@ -65,21 +65,21 @@ def results_folder(recipe: Recipe, out: Path) -> Path:
 def plan(recipe: Recipe, options: Options) -> list[Planned]:
     """The recipe's trials with their folders and keys."""
     used = {p.spec.seed: p for p in plan(recipe.uses, options)} if recipe.uses else {}
-    revision = experiments.settings(recipe.experiment).REVISION
+    experiment = experiments.settings(recipe.experiment)
     trials = results_folder(recipe, options.out) / "trials"
     its_machine = machine.key(options.device, options.threads)
     planned = []
     for spec in recipe.trials:
         code: dict[str, Any] = {
             "experiment": recipe.experiment,
-            "revision": revision,
+            "revision": experiment.REVISION,
             "data": data.code(spec.data),
         }
         start = None
         if recipe.uses:
             start = used[spec.seed].directory
             code["start"] = folder.models_hash(start) if used[spec.seed].has_models else None
-        keys = Keys(cell_of(spec), code, its_machine)
+        keys = Keys(cell_of(spec, experiment.Settings), code, its_machine)
         name = spec.label
         if len(name) > LONGEST:
             name = f"{name[: LONGEST - len(keys.trial)]}~{keys.trial}"

@@ -35,17 +35,20 @@ def fit_dbn(settings: DBNSettings, trial: Trial, images: Labelled) -> tuple[DBN,
     if settings.train_size > len(images.x["train"]):
         there = len(images.x["train"])
         raise BadInput(f"train_size {settings.train_size}: there are {there} training images")
-    x, classes = learned = tuple(of["train"][: settings.train_size] for of in images)
+    x, classes = (of["train"][: settings.train_size] for of in images)
     validation = images.x["validation"], images.classes["validation"]
-    net = _greedy_net(settings, trial, learned)
+    net, averaged = (_untrained(settings, trial, x.shape[1]) for _ in range(2))
+    rbms = [*stack_of([x.shape[1], *settings.hidden[:-1]], trial.device), net.top]
+    greedy(settings, trial, x, rbms, classes, drawn=settings.greedy_drawn)
+    net.stack(rbms)
     predicted = {"greedy": net.classify(images.x["test"])}
 
-    up_down = AveragedUpDown(settings, trial, net)
+    up_down = AveragedUpDown(settings, trial, net, averaged)
     up_down.judge(0, validation)
     done = 0
     for number, k in enumerate(settings.gibbs_steps, start=1):
         n = settings.up_down_epochs
-        for epoch in up_down.train(f"up_down{number}", learned, k, n, balanced=True):
+        for epoch in up_down.train(f"up_down{number}", (x, classes), k, n, balanced=True):
             up_down.judge(done + epoch, validation)
         done += n
     up_down.return_to_best()
@@ -61,32 +64,25 @@ def fit_dbn(settings: DBNSettings, trial: Trial, images: Labelled) -> tuple[DBN,
             break
     curves = trial.tables()["curves"]
     trial.choose(last_epochs=int((curves["split"] == "all").sum()))
-    predicted["up_down"] = up_down.averaged.classify(images.x["test"])
-    return up_down.averaged, predicted
+    predicted["up_down"] = averaged.classify(images.x["test"])
+    return averaged, predicted
 
 
-def _greedy_net(settings: DBNSettings, trial: Trial, learned: Examples) -> DBN:
-    """The net that greedy learning of its layers gives."""
-    x, classes = learned
+def _untrained(settings: DBNSettings, trial: Trial, visible: int) -> DBN:
     *hidden, top = settings.hidden
-    net = DBN(x.shape[1], hidden, top, trial.data.classes, trial.device)
-    rbms = [*stack_of([x.shape[1], *hidden], trial.device), net.top]
-    greedy(settings, trial, x, rbms, classes, drawn=settings.greedy_drawn)
-    net.stack(rbms)
-    return net
+    return DBN(visible, hidden, top, trial.data.classes, trial.device)
 
 
 class AveragedUpDown:
     """Up-down on a net, whose running average over epochs is judged; `best` keeps that average."""
 
-    def __init__(self, settings: DBNSettings, trial: Trial, net: DBN) -> None:
-        self.settings, self.trial, self.net = settings, trial, net
-        self.averaged = DBN(**net.config, device=trial.device)
-        self.averaged.flat.copy_(net.flat)
-        self.best = Best(self.averaged.flat)
+    def __init__(self, settings: DBNSettings, trial: Trial, net: DBN, averaged: DBN) -> None:
+        self.settings, self.trial, self.net, self.averaged = settings, trial, net, averaged
+        averaged.flat.copy_(net.flat)
+        self.best = Best(averaged.flat)
 
     def train(self, phase: str, learned: Examples, k: int, n: int, balanced: bool) -> Iterator[int]:
-        """n epochs with k Gibbs steps at the top; yield after each, the average brought up to it."""
+        """n epochs with k Gibbs steps at the top; the number of each, with the average up to it."""
         settings, trial = self.settings, self.trial
         x, classes = learned
         labels = one_hot(classes, trial.data.classes)

@@ -68,10 +68,6 @@ class TrialSettings(Schema):
 
     sets: ClassVar[tuple[str, ...]] = SETS  # the data sets that the experiment can take
 
-    def own(self) -> dict[str, Any]:
-        """The settings that differ from their defaults, as plain data."""
-        return self.model_dump(mode="json", exclude_defaults=True)
-
 
 SettingsType: TypeAlias = type[TrialSettings] | types.UnionType
 """What an experiment calls its `Settings`: a class, or a union of one class for each learner,

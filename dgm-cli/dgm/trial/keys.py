@@ -15,8 +15,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from dgm.recipe.schema import chooser, members
+
 if TYPE_CHECKING:
     from dgm.recipe.grid import TrialSpec
+    from dgm.recipe.schema import SettingsType
 
 Key = dict[str, Any]  # plain data, as JSON gives it back
 
@@ -36,9 +39,16 @@ class Keys:
         return "t" + hashlib.sha256(text.encode()).hexdigest()[:11]  # no CSV reads it as a number
 
 
-def cell_of(spec: "TrialSpec") -> Key:
-    """The cell of a trial as a recipe describes it."""
-    return {"data": spec.data, "seed": spec.seed, **spec.settings.own()}
+def cell_of(spec: "TrialSpec", settings: "SettingsType") -> Key:
+    """The cell of a trial as a recipe describes it; `settings` is what the experiment can take.
+
+    Of a union of learners it names the cell's learner, unless that is the first.
+    """
+    cell = {"data": spec.data, "seed": spec.seed}
+    if type(spec.settings) is not members(settings)[0]:
+        name = chooser(settings)
+        cell[name] = getattr(spec.settings, name)
+    return cell | spec.settings.model_dump(mode="json", exclude_defaults=True)
 
 
 def changes(old: Key, new: Key, absent: str = "absent") -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Generated codes that lie about their classes' centres, as an autoencoder's do."""
+"""Generated codes that scatter about their classes' centres, as an autoencoder's do."""
 
 from dgm.data.generated_codes import SPREAD, Codes, draw
 

@@ -1,7 +1,7 @@
 """20 Newsgroups as ready bags of 2000 words (Miao, Yu & Blunsom 2016, NVDM; Srivastava 2013).
 
-11,268 training and 7,505 test documents of the bydate version, in which words are not stemmed and
-which posts were left out, or how they were stripped, is not known.
+11,268 training and 7,505 test documents of the bydate version. Words are not stemmed. It is not
+known which posts were left out, nor how the others were stripped.
 """
 
 import reprlib
@@ -65,7 +65,7 @@ def load() -> Documents:
 def parsed(content: str, name: str, words: int) -> Bags:
     """The bags of a file of lines "group word:count word:count ...", groups and words from 1.
 
-    BadInput, with file and line, where a line is another or a word comes twice.
+    BadInput, with file and line, where a line has another form or repeats a word.
     """
     counts, groups = [], []
     for number, line in enumerate(content.splitlines(), 1):

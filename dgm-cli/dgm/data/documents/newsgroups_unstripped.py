@@ -1,4 +1,4 @@
-"""20 Newsgroups with headers, quotes and signatures, to show what they give away."""
+"""20 Newsgroups with headers, quotes and signatures, to show how much these give away."""
 
 from dgm.data.bags import Documents
 from dgm.data.documents import newsgroups

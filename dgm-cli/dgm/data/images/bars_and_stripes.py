@@ -1,7 +1,7 @@
 """Bars and stripes (MacKay 2003, chapter 43): small enough that an RBM of them can be enumerated.
 
-Every image of 3 x 3 binary pixels whose rows are all alike or whose columns are: 14, equally
-likely. All of them are in every split, for what is learned is their distribution.
+All images of 3 x 3 binary pixels in which every row is uniform or every column is: 14, equally
+likely. Every split holds all of them, since a model is to learn their distribution.
 """
 
 from dgm.data.dataset import Dataset

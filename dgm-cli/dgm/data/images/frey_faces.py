@@ -1,8 +1,8 @@
 """Frey Faces (Roweis & Saul 2000): 1965 frames of 28 x 20 grey pixels from one film of one face.
 
-One fixed random split: 1565 to train, 200 to validate and 200 to test. The frames are in the
-film's order, so a test frame's neighbours in time are mostly training frames and much like it:
-a bound on them says how well the film is interpolated, not how well faces in general are modelled.
+One fixed random split: 1565 to train, 200 to validate and 200 to test. The frames are those of one
+film, so a test frame's neighbours in time are mostly training frames and much like it. A bound on
+test frames says how well the film is interpolated, not how well faces in general are modelled.
 """
 
 import numpy as np
@@ -17,7 +17,7 @@ MIRRORS = (
     "https://cs.nyu.edu/~roweis/data/",
     "http://www.cs.nyu.edu/~roweis/data/",
 )
-# Of the pixels, frame by frame and row by row. The publisher's file hash is not known to us.
+# The hash of the pixels, frame by frame and row by row. We do not know the published file's.
 FILES = (
     File(
         "frey_rawface.mat",

@@ -1,4 +1,4 @@
-"""Settings of the comparison; the values of Kingma & Welling (2014), section 5, appendices C to E."""
+"""Settings of the comparison; values of Kingma & Welling (2014), section 5, appendices C to E."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""Figure 2B of Hinton & Salakhutdinov (2006): reconstructions, and errors by code size and epoch."""
+"""Figure 2B of Hinton & Salakhutdinov (2006): reconstructions, errors by code size and epoch."""
 
 from collections.abc import Iterator, Mapping
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dgm.data.labelled import labelled
 from dgm.data.shifted import shifted
-from dgm.experiments.autoencoder_vs_pca.settings import Settings
+from dgm.experiments.autoencoder_vs_pca.settings import AutoencoderRow, PCARow, Settings
 from dgm.models.autoencoder import Autoencoder
 from dgm.models.pca import PCA
 from dgm.protocols.fit_autoencoder import best_codes, fit_autoencoder, squared_error
@@ -34,7 +34,7 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     shown = judged[[int((classes == c).nonzero()[0]) for c in classes.unique()]]
 
     model: Autoencoder | PCA
-    if settings.learner == "pca":
+    if isinstance(settings, PCARow):
         model = PCA(x.shape[1], settings.code, trial.device)
         model.fit(x)
         stages: dict[str, Reconstruct] = {"": model.reconstruct}
@@ -51,8 +51,10 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     return Artifacts(trial.tables(), arrays, {settings.learner: model})
 
 
-def learn_autoencoder(settings: Settings, trial: Trial, x: Tensor, judged: Tensor) -> Autoencoder:
-    """A net fitted to x (N, visible), whose images are moved at each visit where settings say so."""
+def learn_autoencoder(
+    settings: AutoencoderRow, trial: Trial, x: Tensor, judged: Tensor
+) -> Autoencoder:
+    """A net fitted to x (N, visible); with a shift, images are moved anew at each visit."""
     varied = None
     if settings.shift:
         shape, generator = trial.data.shape, trial.generator

@@ -1,4 +1,4 @@
-"""Table 1 of Hinton, Osindero & Teh (2006): errors, which rows differ surely, and what is confused."""
+"""Table 1 of Hinton, Osindero & Teh (2006): errors, how sure differences are, what is confused."""
 
 from collections.abc import Iterator, Mapping
 
@@ -146,8 +146,8 @@ def table_figure(
             )
         entry = expect.get(f"test_error/{name}")
         if entry and entry.reported is not None:
-            style = {"color": plotting.ORANGE, "markersize": 7, "label": "reported"}
-            axes.plot(entry.reported, i, "D", **style)
+            color, label = plotting.ORANGE, "reported"
+            axes.plot(entry.reported, i, "D", color=color, markersize=7, label=label)
         mean = f"{rows['error'].mean():.2f}"
         axes.annotate(mean, (1.01, i), xycoords=("axes fraction", "data"), va="center")
     axes.set_yticks(range(len(names)), [TITLES.get(name, name) for name in names])

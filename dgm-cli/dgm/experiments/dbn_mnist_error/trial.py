@@ -16,7 +16,13 @@ import numpy as np
 from torch import Tensor
 
 from dgm.data.labelled import Labelled, labelled
-from dgm.experiments.dbn_mnist_error.settings import FINAL, Settings
+from dgm.experiments.dbn_mnist_error.settings import (
+    FINAL,
+    BackpropRow,
+    GenerativeRow,
+    Settings,
+    SVMRow,
+)
 from dgm.protocols.baselines import fit_knn, fit_svm
 from dgm.protocols.fit_classifier import fit_classifier
 from dgm.protocols.fit_dbn import fit_dbn
@@ -45,14 +51,15 @@ def learn(
     settings: Settings, trial: Trial, images: Labelled
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Test predictions by stage, and the model to keep."""
-    if settings.learner == "generative":
+    if isinstance(settings, GenerativeRow):
         dbn, stages = fit_dbn(settings, trial, images)
         return stages, {"dbn": dbn}
-    if settings.learner == "backprop":
+    if isinstance(settings, BackpropRow):
         net = fit_classifier(settings, trial, images)
         return {FINAL: net.classify(images.x["test"])}, {"classifier": net}
-    fit = fit_svm if settings.learner == "svm" else fit_knn
-    return {FINAL: fit(settings, trial, images)}, {}
+    if isinstance(settings, SVMRow):
+        return {FINAL: fit_svm(settings, trial, images)}, {}
+    return {FINAL: fit_knn(settings, trial, images)}, {}
 
 
 def count(wrong: int, images: int) -> dict[str, float]:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dgm.data import title
+from dgm.data import about, title
 from dgm.experiments.document_retrieval.settings import CLOUDS, CUTOFFS
 from dgm.recipe.schema import Expectation
 from dgm.report import plotting
@@ -76,7 +76,7 @@ def precision_of(results: Results) -> pd.DataFrame:
     if "hits" in results.tables:
         hits = results.tables["hits"].drop(columns=["trial", "part"], errors="ignore")
         cells = [column for column in hits if column not in ("hits", "queries")]
-        sums = hits.groupby(cells, sort=False).sum().reset_index()
+        sums = hits.groupby(cells, sort=False, dropna=False).sum().reset_index()
         value = sums["hits"] / (sums["queries"] * sums["retrieved"])
         parts.append(sums.assign(measure="precision", value=value)[[*cells, "measure", "value"]])
     return pd.concat(parts)
@@ -84,7 +84,7 @@ def precision_of(results: Results) -> pd.DataFrame:
 
 def named(stem: str, cell: Cell) -> str:
     """ "precision/20news/autoencoder10", "jaccard/reuters/tfidf"."""
-    data = NAMES.get(cell["data"], cell["data"])
+    data = str(NAMES.get(cell["data"], cell["data"]))
     return metric_name(stem, data, with_size(cell), cell=cell, axes=AXES)
 
 
@@ -121,7 +121,7 @@ def curves_figure(precision: pd.DataFrame) -> Figure:
             rows = rows.assign(place=rows["retrieved"].map(CUTOFFS.index))
             color = COLORS.get(name, "grey")
             plotting.seeds_line(axes, rows, "place", "value", look(cell), color, "train")
-        if data != "synthetic_documents" and data not in CODES:
+        if data != "synthetic_documents" and about(data).kind == "documents":
             for name, values in PAPER.items():
                 color = COLORS[name.lower().replace(", ", "")]
                 label = f"paper, RCV1: {name}"

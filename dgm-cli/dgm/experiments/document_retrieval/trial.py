@@ -20,7 +20,16 @@ from dgm.data.bags import Bags, Documents
 from dgm.data.documents import synthetic_documents
 from dgm.data.generated_codes import Codes
 from dgm.errors import BadInput
-from dgm.experiments.document_retrieval.settings import CLOUDS, CUTOFFS, Settings
+from dgm.experiments.document_retrieval.settings import (
+    CLOUDS,
+    CUTOFFS,
+    AutoencoderRow,
+    CeilingRow,
+    CodesRow,
+    LSARow,
+    Settings,
+    TFIDFRow,
+)
 from dgm.protocols.fit_autoencoder import fit_autoencoder
 from dgm.report.tables import Artifacts
 from dgm.retrieval.ranking import mean_gains
@@ -33,11 +42,11 @@ QUERIES, COSINES = 500, 20_000_000  # ranked at once, at most; 2 GB or so
 
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     """Represent the documents, and rank them for each query."""
-    if isinstance(trial.data, Codes) != (settings.method == "codes"):
-        raise BadInput(f"{trial.data.name}: not for method {settings.method}")
-    if isinstance(trial.data, Codes):
-        return retrieve(settings, trial, trial.data)
-    documents: Documents = trial.data  # type: ignore[assignment]
+    documents: Documents | Codes = trial.data  # type: ignore[assignment]
+    if isinstance(documents, Codes) and isinstance(settings, CodesRow):
+        return retrieve(settings, trial, documents)
+    if isinstance(documents, Codes) or isinstance(settings, CodesRow):
+        raise BadInput(f"{documents.name}: not for method {settings.method}")
     train, judged = documents.train, documents.test
     if settings.judged == "validation":
         fifth = np.arange(len(train)) % 5 == 0
@@ -46,7 +55,7 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
         raise BadInput(f"{documents.name}: nobody knows its best ranking; method: best")
     codes, models = represent(settings, trial, train, judged)
     topics = torch.from_numpy(judged.topics).to(trial.device)
-    score(trial, codes, topics, cosine=settings.method not in ("best", "perfect"))
+    score(trial, codes, topics, cosine=not isinstance(settings, CeilingRow))
     arrays = {}
     if codes.shape[1] == CLOUDS:
         arrays["cloud"] = np.asarray(codes)
@@ -55,22 +64,24 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
 
 
 def represent(
-    settings: Settings, trial: Trial, train: Bags, judged: Bags
+    settings: AutoencoderRow | LSARow | TFIDFRow | CeilingRow,
+    trial: Trial,
+    train: Bags,
+    judged: Bags,
 ) -> tuple[np.ndarray | csr_array, dict[str, Any]]:
-    """Rows whose cosines rank the judged documents (of the best and perfect method, whose
-    products), and the model to keep."""
-    if settings.method == "best":
-        return np.exp(synthetic_documents.log_posterior(judged.counts)), {}
-    if settings.method == "perfect":
-        return judged.topics.astype(np.float32), {}
-    seen, of_judged = weighted(settings.words, train.counts, judged.counts)
-    if settings.method == "tfidf":
-        return of_judged, {}
-    if settings.method == "lsa":
-        from sklearn.decomposition import TruncatedSVD
+    """Rows that rank the judged documents, and the model to keep.
 
-        svd = TruncatedSVD(settings.code, algorithm="arpack", random_state=0)
-        return svd.fit(seen).transform(of_judged), {}
+    Documents are ranked by their rows' cosines; those of a `CeilingRow` by their products.
+    """
+    if isinstance(settings, CeilingRow):
+        if settings.method == "best":
+            return np.exp(synthetic_documents.log_posterior(judged.counts)), {}
+        return judged.topics.astype(float), {}
+    seen, of_judged = weighted(settings.words, train.counts, judged.counts)
+    if isinstance(settings, TFIDFRow):
+        return of_judged, {}
+    if isinstance(settings, LSARow):
+        return singular_vectors(seen, of_judged, settings.code), {}
     x, x_judged = (
         torch.from_numpy(of.astype(np.float32).toarray()).to(trial.device)
         for of in (seen, of_judged)
@@ -79,8 +90,20 @@ def represent(
     return net.encode(x_judged).cpu().numpy(), {"autoencoder": net}
 
 
+def singular_vectors(seen: csr_array, of_judged: csr_array, n: int) -> np.ndarray:
+    """The judged documents (rows) along the first n right singular vectors of those seen."""
+    from sklearn.decomposition import TruncatedSVD
+
+    most = min(seen.shape) - 1
+    if n > most:
+        raise BadInput(f"code {n}: {seen.shape[0]} documents of {seen.shape[1]} words have {most}")
+    svd = TruncatedSVD(n, algorithm="arpack", random_state=0)
+    vectors: np.ndarray = svd.fit(seen).transform(of_judged)
+    return vectors
+
+
 def weighted(words: str, *counts: csr_array) -> list[csr_array]:
-    """Counts as settings.words says; inverse frequencies are those of the first documents."""
+    """Counts of words (documents, words) as `words` says, by inverse frequencies in the first."""
     if words == "counts":
         return list(counts)
     logs = [csr_array(of.astype(float).log1p()) for of in counts]
@@ -93,8 +116,14 @@ def weighted(words: str, *counts: csr_array) -> list[csr_array]:
 
 
 def score(trial: Trial, codes: np.ndarray | csr_array, topics: Tensor, cosine: bool) -> None:
-    """Record "precision", the mean over queries of the share of first documents that share a topic;
-    where documents have several, also the Jaccard overlap of their topics with the query's."""
+    """Record "precision" (measure, retrieved, value) of the ranking that each document asks for.
+
+    Precision at k is the share of the first k documents that share a topic with the query, mean
+    over queries; where documents have several topics, "jaccard" is the overlap of their topics with
+    the query's. Cosines are taken in double precision: nearly parallel codes differ by less than
+    single precision can tell.
+    """
+    codes = codes.astype(float)
     norms = np.sqrt((codes * codes).sum(1)) if cosine else np.ones(codes.shape[0])
     n, several, topics = len(norms), bool((topics.sum(1) > 1).any()), topics.float()
     cutoffs = [k for k in CUTOFFS if k < n]
@@ -110,7 +139,7 @@ def score(trial: Trial, codes: np.ndarray | csr_array, topics: Tensor, cosine: b
         cosines = torch.from_numpy(np.asarray(dense / lengths)).to(topics.device)
         both = topics[own] @ topics.T
         by_measure = {"precision": (both > 0).float()}
-        if several and cosine:  # no other ranking was made for it
+        if several and cosine:  # the other rankings are made for precision alone
             by_measure["jaccard"] = both / (topics[own].sum(1)[:, None] + topics.sum(1) - both)
         for measure, gains in by_measure.items():
             found = mean_gains(cosines, gains, torch.from_numpy(own).to(topics.device), cutoffs)
@@ -120,12 +149,16 @@ def score(trial: Trial, codes: np.ndarray | csr_array, topics: Tensor, cosine: b
             trial.record("precision", measure=measure, retrieved=k, value=value)
 
 
-def retrieve(settings: Settings, trial: Trial, data: Codes) -> Artifacts:
-    """Record "hits" of one part's queries among all documents: exact, in memory for one cluster."""
+def retrieve(settings: CodesRow, trial: Trial, data: Codes) -> Artifacts:
+    """Record "hits" (retrieved, hits, queries) of one part's queries among all documents."""
     codes, classes = data.codes[: settings.documents], data.classes[: settings.documents]
+    if settings.documents > len(codes):
+        raise BadInput(f"documents {settings.documents}: {data.name} has {len(codes)}")
     if settings.code != codes.shape[1]:
         raise BadInput(f"{data.name}: codes are of {codes.shape[1]} numbers, not {settings.code}")
     index = build(torch.from_numpy(codes), seed=trial.seed)
+    if settings.parts > index.clusters:
+        raise BadInput(f"parts {settings.parts}: queries come in {index.clusters} clusters")
     hits = Hits(index, classes, [k for k in CUTOFFS if k < len(codes)])
     clusters = range(settings.part, index.clusters, settings.parts)
     for step in trial.steps(len(clusters), "queries", hits=hits):
@@ -136,10 +169,10 @@ def retrieve(settings: Settings, trial: Trial, data: Codes) -> Artifacts:
 
 
 def groups(topics: tuple[str, ...], of: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Of each document its group, 0 for all that have no colour; and the names of the others.
+    """The group of each document, 0 where it is not among the largest; and the largest ones' names.
 
-    A group is what stands before the first point of a topic's name, and a document's is that of
-    its first topic.
+    A topic's group is what stands before the first point of its name, and a document's group is
+    that of its first topic.
     """
     heads = np.array([topic.partition(".")[0] for topic in topics])
     head = heads[of.argmax(1)]

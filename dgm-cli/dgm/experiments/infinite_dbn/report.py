@@ -1,4 +1,4 @@
-"""Sections 2 to 4 of Hinton, Osindero & Teh (2006): depth against distance, and what untying gains."""
+"""Hinton, Osindero & Teh (2006), sections 2 to 4: distance by depth, and what untying gains."""
 
 from collections.abc import Iterator, Mapping
 

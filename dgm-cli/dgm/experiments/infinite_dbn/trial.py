@@ -14,7 +14,7 @@ from torch import Tensor
 from dgm.data.batches import Minibatches
 from dgm.data.binarise import binarise
 from dgm.errors import BadInput
-from dgm.experiments.infinite_dbn.settings import DEPTHS, SHOWN, Settings
+from dgm.experiments.infinite_dbn.settings import DEPTHS, SHOWN, Exact, Fantasies, Settings
 from dgm.fast.draws import bernoulli
 from dgm.inference.enumeration import MOST, Enumerated, fit_exactly, log_bernoulli
 from dgm.learning.contrastive_divergence import ContrastiveDivergence, gibbs
@@ -33,7 +33,7 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     _, whole = binarise(data.name, "static", data.train, {"train": data.train})
     train = whole["train"].to(trial.device)
     rbm = RBM(train.shape[1], settings.hidden, trial.device)
-    if settings.part == "fantasies":
+    if isinstance(settings, Fantasies):
         rbm.initialise(settings.initial_std, trial.generator, train)
         return fantasies(settings, trial, rbm, train)
     rbm.initialise(settings.initial_std, trial.generator)
@@ -45,7 +45,7 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
 # --- exactly, on a small machine ---------------------------------------------------------------
 
 
-def exact(settings: Settings, trial: Trial, rbm: RBM, x: Tensor) -> Artifacts:
+def exact(settings: Exact, trial: Trial, rbm: RBM, x: Tensor) -> Artifacts:
     """Train by the exact gradient, truncate at every depth, then untie two layers in turn."""
     data = Enumerated(rbm).of(x)
     fit_exactly(rbm, data, settings.iterations)
@@ -111,7 +111,7 @@ def log_likelihood(data: Tensor, layers: list[Enumerated]) -> float:
 # --- fantasies of a large machine ----------------------------------------------------------------
 
 
-def fantasies(settings: Settings, trial: Trial, rbm: RBM, train: Tensor) -> Artifacts:
+def fantasies(settings: Fantasies, trial: Trial, rbm: RBM, train: Tensor) -> Artifacts:
     """Train by PCD; images of directed nets of several depths beside those of the RBM."""
     if settings.samples > len(train):
         raise BadInput(

@@ -54,7 +54,7 @@ def named(stem: str, cell: Cell) -> str:
 
 
 def draw(results: Results, expect: Mapping[str, Expectation]) -> dict[str, Figure]:
-    """Of the first seed of each cell: the manifold, and the labelled test images' posterior means."""
+    """Of the first seed of each cell: the manifold, and the labelled images' posterior means."""
     figures: dict[str, Figure] = {}
     for key, manifold in results.arrays["manifold"].items():
         cell = results.cells[key]

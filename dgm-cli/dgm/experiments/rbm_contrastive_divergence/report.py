@@ -1,4 +1,4 @@
-"""Likelihoods by AIS against epochs, the errors of AIS and CD, and what the machines have learned."""
+"""Likelihoods by AIS against epochs, the errors of AIS and CD, and what machines have learned."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple

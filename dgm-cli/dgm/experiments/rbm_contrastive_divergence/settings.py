@@ -39,8 +39,8 @@ class Settings(TrialSettings):
     )
     refit: bool = Field(
         False,
-        description="whether the machine is learned anew in the end, from validation images too, in "
-        "as many epochs as were best",
+        description="whether the machine is learned anew in the end, from validation images too, "
+        "in as many epochs as were best",
     )
     centred: bool = Field(
         False, description="whether weights learn from the units' differences from their means"
@@ -69,7 +69,7 @@ class Settings(TrialSettings):
 
 
 def rising(parts: list[tuple[int, float, float]]) -> bool:
-    """Whether the betas of all parts (number, from, to) begin at 0 and never fall; the last is 1."""
+    """Whether the betas of these parts (number, from, to) begin at 0 and never fall, up to 1."""
     ends = [
         beta for n, start, end in parts for beta in (start, start + (end - start) * (n - 1) / n)
     ]
