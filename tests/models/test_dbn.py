@@ -1,11 +1,9 @@
 """Deep belief nets: what a pass up or down is, and where the parameters are."""
 
-import pytest
 import torch
 
 from dgm.models.dbn import DBN
 from dgm.models.rbm import RBM, LabelRBM
-from dgm.trial import models
 from tests.small import cases, small_dbn
 
 
@@ -36,15 +34,3 @@ def test_parameters_lie_in_one_vector() -> None:
     parts = [*dbn.recognition, *dbn.generative, dbn.top.parameters]
     assert all((part.flat == 2).all() for part in parts)
     assert sum(len(part.flat) for part in parts) == len(dbn.flat) == 35 + 24 + 36 + 25 + 49 + 7 + 7
-
-
-@pytest.mark.parametrize("model", [DBN(6, [5, 4], 7, 3), LabelRBM(4, 3, 7)])
-def test_a_saved_model_comes_back(model: DBN | LabelRBM, tmp_path: object) -> None:
-    from pathlib import Path
-
-    model.flat.normal_(generator=torch.Generator().manual_seed(3))
-    path = Path(str(tmp_path)) / "model.safetensors"
-    models.save(model, path, {"seed": 3})
-    again = models.load(path)
-    assert type(again) is type(model)
-    assert again.config == model.config and torch.equal(again.flat, model.flat)

@@ -3,8 +3,6 @@
 import errno
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -186,24 +184,6 @@ def test_a_closed_generator_leaves_its_last_checkpoint(tmp_path: Path, handlers:
     assert next(trial.steps(5, model=again)) == 2
     assert trial.restored == 2
     assert torch.equal(again.flat, torch.full_like(again.flat, 1 + 2))  # without the third
-
-
-def killed(folder: str) -> None:
-    def kill(phase: str, step: int) -> None:
-        if (phase, step) == ("train", 5):
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    learn(new_trial(Path(folder), 0.0), kill)
-
-
-def test_a_killed_process_is_taken_up_by_another(tmp_path: Path) -> None:
-    code = f"from tests.trial import test_loop; test_loop.killed({str(tmp_path / 'a')!r})"
-    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
-    assert done.returncode == -signal.SIGKILL
-    trial = new_trial(tmp_path / "a")
-    again = learn(trial)
-    assert trial.restored == 5
-    assert_same(again, learn(new_trial(tmp_path / "b")))
 
 
 def test_a_thread_runs_trials_too(tmp_path: Path) -> None:

@@ -30,9 +30,9 @@ def write(path: Path, value: Nested, **about: Any) -> None:
 def read(path: Path) -> tuple[Nested, dict[str, Any]]:
     """What `write` saved; ValueError where a bit of the file has changed since."""
     with safe_open(path, framework="pt") as file:
-        metadata = file.metadata()
+        metadata = file.metadata() or {}
         tensors = {place: file.get_tensor(place) for place in file.keys()}  # noqa: SIM118
-    if metadata["sha256"] != _digest(metadata["about"], tensors):
+    if metadata.get("sha256") != _digest(metadata.get("about", ""), tensors):
         raise ValueError("it is damaged: its checksum differs")
     about = json.loads(metadata["about"])
     return _unflatten(about.pop("value"), tensors), about
