@@ -53,7 +53,8 @@ def earlier_run(roots: Sequence[Path], recipe: str, preset: str) -> dict[str, An
 
 def timed(run: dict[str, Any]) -> list[dict[str, Any]]:
     """A run's trials that a CPU ran."""
-    return [trial for trial in run.get("trials", []) if trial["device"].startswith("cpu")]
+    trials = run.get("trials", [])
+    return [t for t in trials if "cell" in t and t["device"].startswith("cpu")]
 
 
 def estimate(recipe: Recipe, roots: Sequence[Path]) -> Estimate:
