@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from dgm.recipe.load import Header, Recipe
 
 PRESETS = ("paper", "quick", "embedded", "scale")  # dgm.recipe.schema's, whose import takes a while
-MOST = 256  # threads a trial, and trials at once
+MOST = 256  # trials at once
 
 
 def _complete_recipe(context: Any, parameter: Any, incomplete: str) -> list[str]:
