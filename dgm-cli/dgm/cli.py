@@ -1,8 +1,6 @@
 """The command line. Heavy packages are imported inside commands: `dgm --help` is instant."""
 
-import math
 import os
-import re
 import shlex
 import signal
 import sys
@@ -27,7 +25,7 @@ if TYPE_CHECKING:
     from dgm.recipe.load import Header, Recipe
 
 PRESETS = ("paper", "quick", "embedded", "scale")  # dgm.recipe.schema's, whose import takes a while
-MOST = 256  # threads a trial, and trials at once
+MOST = 256  # trials at once
 
 
 def _complete_recipe(context: Any, parameter: Any, incomplete: str) -> list[str]:
@@ -40,20 +38,6 @@ def _complete_data(context: Any, parameter: Any, incomplete: str) -> list[str]:
     from dgm.data import names
 
     return [name for name in names() if name.startswith(incomplete)]
-
-
-def _number(context: Any, parameter: Any, value: float) -> float:
-    """A value that its range let through, which `nan` is of every range."""
-    if math.isnan(value):
-        raise click.BadParameter("nan is not a number.")
-    return value
-
-
-def _device(context: Any, parameter: Any, value: str) -> str:
-    """A device as torch names it, judged without torch; whether it is here, a run finds out."""
-    if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", value):
-        raise click.BadParameter(f"{value} should be cpu, cuda or cuda:1.")
-    return value
 
 
 recipe_argument = click.argument("recipe", metavar="RECIPE", shell_complete=_complete_recipe)
@@ -69,14 +53,15 @@ preset_option = click.option(
 )
 threads_option = click.option(
     "--threads",
-    type=click.IntRange(1, MOST),
+    type=int,
+    callback=lambda context, option, threads: machine.check_threads(threads),
     default=1,
     show_default=True,
     help="Threads a trial; results depend on it in their last digits.",
 )
 device_option = click.option(
     "--device",
-    callback=_device,
+    callback=lambda context, option, name: machine.check_name(name),
     default="cpu",
     show_default=True,
     help="cpu, cuda or cuda:1.",
@@ -136,8 +121,8 @@ def cli() -> None:
 )
 @click.option(
     "--checkpoint-every",
-    type=click.FloatRange(0, 86400),
-    callback=_number,
+    type=float,
+    callback=lambda context, option, seconds: machine.check_seconds(seconds),
     default=30.0,
     show_default=True,
     metavar="SECONDS",

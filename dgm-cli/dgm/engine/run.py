@@ -277,7 +277,8 @@ def _write_results(
     trials = [store.read(p, names) for p in done]
     gathered = results.gather(trials)
     target, preset = report.folder, recipe.preset
-    written = results.write(target, recipe.experiment, preset, recipe.expect, gathered)
+    overridden = bool(options.overrides)
+    written = results.write(target, recipe.experiment, preset, recipe.expect, gathered, overridden)
     results.remove_earlier(target, written.files)
     report.figures, report.undrawn = written.figures, written.undrawn
     size = sum((target / name).stat().st_size for name in written.files)

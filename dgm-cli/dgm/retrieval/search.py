@@ -23,6 +23,7 @@ import torch
 from torch import Tensor
 
 from dgm.retrieval.kernel import CHUNK, DOCUMENT, room_for, search
+from dgm.state import State
 
 GROUP = 64  # queries that pass over a cluster one after another
 ROUNDING = 1e-6  # of a cosine
@@ -125,11 +126,13 @@ def hits(
     return torch.from_numpy(by_rank).cumsum(0)[torch.tensor(cutoffs) - 1]
 
 
-class Hits:
+class Hits(State):
     """How many of the first k retrieved are of the query's class, summed over queries.
 
     `add` takes the documents of one cluster as queries; `sums` is (cutoffs,).
     """
+
+    saved = ("sums", "queries")
 
     def __init__(self, index: Index, classes: np.ndarray, cutoffs: Sequence[int]) -> None:
         self.index, self.classes, self.cutoffs = index, classes, cutoffs
@@ -140,10 +143,3 @@ class Hits:
         queries, found = nearest(self.index, cluster, self.cutoffs[-1])
         self.sums += hits(self.classes, queries, found, self.cutoffs)
         self.queries += len(queries)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"sums": self.sums, "queries": self.queries}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.sums.copy_(state["sums"])
-        self.queries.copy_(state["queries"])
