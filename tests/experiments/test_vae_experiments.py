@@ -18,6 +18,7 @@ from dgm import data, experiments
 from dgm.data import files
 from dgm.data.dataset import Dataset
 from dgm.engine.load import load
+from dgm.engine.plan import Options, plan
 from dgm.errors import BadInput
 from dgm.experiments.aevb_lower_bound import report as bound_report
 from dgm.experiments.aevb_vs_wakesleep import report as likelihood_report
@@ -123,8 +124,9 @@ def test_without_the_faces_the_digits_are_run(
     monkeypatch.setattr(frey_faces, "MIRRORS", ("http://127.0.0.1:9/",))
     data.load.cache_clear()
     small = [f"{key}={value}" for key, value in SMALL.items() if key != "latent_dim"]
-    run = ["run", "latent_manifold", "side=4", *small, "--seeds", 0, "--jobs", 1]
-    said = here(*run, "--out", tmp_path / "out")
+    small.append("side=4")
+    command = ["run", "latent_manifold", *small, "--seeds", 0, "--jobs", 1]
+    said = here(*command, "--out", tmp_path / "out")
     assert "NOTE: not run: frey_faces: no mirror answered" in said
     folder = tmp_path / "out" / "latent_manifold" / "paper"
     metrics = set(read_metrics(folder / "metrics.csv")["metric"])
@@ -134,12 +136,13 @@ def test_without_the_faces_the_digits_are_run(
     assert list(about["not_run"]) == ["frey_faces"]
     assert {path.stem for path in folder.glob("*.png")} == {"figure4", "figure4_posterior"}
 
-    whole = load("latent_manifold", seeds=[0]).trials
-    (label,) = (spec.label for spec in whole if spec.data == "frey_faces")
-    about["trials"].append({"label": label, "seed": 0})  # as if there had been faces once
+    whole = plan(load("latent_manifold", overrides=small, seeds=[0]), Options())
+    (faces,) = (p for p in whole if p.spec.data == "frey_faces")
+    entry = {"trial": faces.key, "label": faces.label}  # as if there had been faces once
+    about["trials"].append(entry)
     (folder / "run.json").write_text(json.dumps(about))
-    said = here(*run, "--out", tmp_path / "out", code=2)
-    assert "holds results on frey_faces, which cannot be had; give another --out DIR" in said
+    said = here(*command, "--out", tmp_path / "out", code=2)
+    assert f"holds 1 trial ({faces.label}) that are not among those of this run" in said
     shutil.rmtree(tmp_path / "out")
     data.load.cache_clear()
 
