@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dgm import data
 from dgm.data.batches import Minibatches
-from dgm.errors import BadInput
+from dgm.errors import BadInput, Diverged
 from dgm.experiments.infinite_dbn import trial as infinite_dbn
 from dgm.experiments.infinite_dbn.settings import Exact, Fantasies
 from dgm.experiments.rbm_contrastive_divergence import report as rbm_report
@@ -238,4 +238,10 @@ def test_temperatures_that_do_not_rise_or_are_too_many(schedule: Any, said: str)
 def test_chains_need_as_many_images_to_begin_at(tmp_path: Path) -> None:
     settings = Fantasies.model_validate({"part": "fantasies", "samples": 15, "batch": 14})
     with pytest.raises(BadInput, match="samples 15: the RBM's chains begin at 14 training images"):
+        infinite_dbn.run_trial(settings, a_trial(tmp_path, "bars_and_stripes"))
+
+
+def test_a_machine_without_a_distribution_has_diverged(tmp_path: Path) -> None:
+    settings = Exact.model_validate({"initial_std": 1e300})
+    with pytest.raises(Diverged, match="the machine's distribution is not finite"):
         infinite_dbn.run_trial(settings, a_trial(tmp_path, "bars_and_stripes"))

@@ -10,7 +10,7 @@ from dgm import data
 from dgm.data.batches import Minibatches
 from dgm.errors import Diverged
 from dgm.learning.contrastive_divergence import ContrastiveDivergence
-from dgm.models.rbm import RBM, LabelRBM
+from dgm.models.rbm import RBM, LabelRBM, SoftmaxRBM
 from dgm.protocols.epochs import epochs
 from dgm.protocols.fit_rbm import fit_rbm, greedy
 from dgm.protocols.settings.rbm import GreedySettings
@@ -133,3 +133,26 @@ def test_greedy_layers_see_the_layer_below_and_the_labels(tmp_path: Path) -> Non
     assert right.float().mean() > 0.6  # chance is 0.1
     with pytest.raises(ValueError, match="needs the classes"):
         greedy(settings, trial, trial.data.train, [LabelRBM(64, 10, 5)])
+
+
+@pytest.mark.parametrize("units", ["words", "labels"])
+def test_draws_that_are_not_finite_are_divergence(tmp_path: Path, units: str) -> None:
+    """And no library's own complaint."""
+    trial = a_trial(tmp_path)
+    rbm = SoftmaxRBM(64, 5) if units == "words" else LabelRBM(54, 10, 5)
+    x = (10 * trial.data.train).round()
+    learner = ContrastiveDivergence(rbm, 1, 3e38, trial.generator)
+    batches = Minibatches(x, 20, trial.generator)
+    said = rf"layer1, epoch 1, rate=3e\+38: the {units}' probabilities are not finite"
+    with pytest.raises(Diverged, match=said):
+        list(epochs(trial, "layer1", learner, batches, 2, rbm=rbm))
+
+
+def test_weights_too_large_to_begin_with(tmp_path: Path) -> None:
+    trial = a_trial(tmp_path)
+    rbm = RBM(64, 20)
+    rbm.initialise(1e300, trial.generator, trial.data.train)
+    learner = ContrastiveDivergence(rbm, 1, 0.1, trial.generator)
+    batches = Minibatches(trial.data.train, 20, trial.generator)
+    with pytest.raises(Diverged, match="layer1: the reconstruction error is nan before learning"):
+        list(fit_rbm(trial, "layer1", learner, batches, 1))

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from dgm.errors import Diverged
 from dgm.fast.draws import bernoulli
 from dgm.models.parameters import FlatModel, Parameters
 
@@ -122,7 +123,12 @@ class LabelRBM(RBM):
 
     def draw_visible(self, mean: Tensor, generator: torch.Generator) -> Tensor:
         v = bernoulli(mean, generator)
-        chosen = torch.multinomial(mean[:, -self.labels :], 1, generator=generator)
+        try:
+            chosen = torch.multinomial(mean[:, -self.labels :], 1, generator=generator)
+        except RuntimeError as error:
+            if torch.isfinite(mean).all():
+                raise
+            raise Diverged("the labels' probabilities are not finite") from error
         v[:, -self.labels :] = torch.zeros_like(v[:, -self.labels :]).scatter_(1, chosen, 1.0)
         return v
 
@@ -231,8 +237,10 @@ class SoftmaxRBM(RBM):
         """Counts of as many words as the mean sums to, rounded."""
         shares = mean.cumsum(1)
         words = shares[:, -1:].round()
-        most = int(words.max()) if len(words) else 0
-        places = torch.arange(most, device=mean.device)
+        most = words.max().item() if len(words) else 0.0
+        if not math.isfinite(most):
+            raise Diverged("the words' probabilities are not finite")
+        places = torch.arange(int(most), device=mean.device)
         uniform = torch.rand((len(mean), len(places)), generator=generator, device=mean.device)
         drawn = torch.searchsorted(shares, uniform * shares[:, -1:]).clamp_(max=mean.shape[1] - 1)
         return torch.zeros_like(mean).scatter_add_(1, drawn, (places < words).to(mean.dtype))

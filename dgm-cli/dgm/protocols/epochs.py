@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from dgm.data.batches import Minibatches
+from dgm.errors import Diverged
 from dgm.fast.replay import replayed
 from dgm.state import State
 from dgm.trial.loop import Trial
@@ -56,7 +57,10 @@ def epochs(
         epoch, inside = divmod(step, batches.per_epoch)
         learner.rate = rate * (1 - step / (n * batches.per_epoch)) if falling else rate
         learner.momentum = min(momentum, 0.5) if epoch < SLOW else momentum
-        total.value += update(*batches.draw())
+        try:
+            total.value += update(*batches.draw())
+        except Diverged as error:
+            raise Diverged(f"{phase}, epoch {epoch + 1}, rate={rate:g}: {error}") from error
         if inside == batches.per_epoch - 1:
             mean = total.value.item() / batches.per_epoch
             total.value.zero_()

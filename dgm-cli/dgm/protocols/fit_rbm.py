@@ -1,5 +1,6 @@
 """Learning an RBM in epochs of contrastive divergence, and a stack of them greedily."""
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -38,6 +39,8 @@ def fit_rbm(
     drawn = (x * (1 - x)).sum(1).mean().item() if batches.dynamic else 0.0
     h = rbm.sample_hidden(x, torch.Generator(x.device).manual_seed(0))  # leaving the trial's alone
     start = drawn + (x - rbm.reconstruct(x, h)).square().sum(1).mean().item()
+    if not math.isfinite(start):
+        raise Diverged(f"{phase}: the reconstruction error is {start} before learning")
     for epoch, error in epochs(trial, phase, learner, batches, n, rbm=rbm, **state):
         if not error <= SLACK * start:
             raise Diverged(

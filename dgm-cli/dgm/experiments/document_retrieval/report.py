@@ -53,21 +53,39 @@ def summarise(results: Results) -> Iterator[Metric]:
             for k, value in zip(of["retrieved"], of["value"], strict=True):
                 yield Metric(f"{named(str(measure), cell)}/at{k}", cell["seed"], value)
 
-    precision = table[table["measure"] == "precision"]
-    for data, rows in precision.groupby("data", sort=False):
-        by_row = {
-            (row, code): of.set_index(["seed", "retrieved"])["value"]
-            for (row, code), of in rows.groupby(["row", "code"])
-        }
-        ours = by_row.get(("autoencoder", 10))
+    yield from leads(table[table["measure"] == "precision"])
+
+
+def leads(precision: pd.DataFrame) -> Iterator[Metric]:
+    """The share of cutoffs at which the autoencoder's ten numbers are above LSA's ten or fifty."""
+    cells = list(by_cell(precision, without=["seed"]))
+    for cell, ours in cells:
+        if (cell["row"], cell["code"]) != ("autoencoder", 10):
+            continue
         for row, (code, first) in itertools.product(LSA, ((10, 1), (50, 3), (50, 15))):
-            theirs = by_row.get((row, code))
-            if ours is None or theirs is None:
-                continue
-            for seed in ours.index.unique("seed"):
-                lead = (ours[seed] - theirs[theirs.index[0][0]]).loc[first:]
-                name = f"above_{row}{code}_from{first}/{NAMES.get(str(data), data)}"
-                yield Metric(name, seed, float((lead > 0).mean()))
+            wanted = cell | {"row": row, "code": code}  # a user's own axis is None where it is not
+            theirs = [
+                rows
+                for other, rows in cells
+                if all(value in (None, wanted[axis]) for axis, value in other.items())
+            ]
+            if len(theirs) == 1:
+                name = metric_name(
+                    f"above_{row}{code}_from{first}", short(cell["data"]), cell=cell, axes=AXES
+                )
+                baseline = by_cutoff(next(of for _, of in theirs[0].groupby("seed")))
+                for seed, of_seed in ours.groupby("seed", sort=False):
+                    lead = (by_cutoff(of_seed) - baseline).loc[first:]
+                    yield Metric(name, int(str(seed)), float((lead > 0).mean()))
+
+
+def by_cutoff(rows: pd.DataFrame) -> pd.Series:
+    return rows.set_index("retrieved")["value"]
+
+
+def short(data: str) -> str:
+    """A data set in a metric's name."""
+    return NAMES.get(data, data)
 
 
 def precision_of(results: Results) -> pd.DataFrame:
@@ -84,8 +102,7 @@ def precision_of(results: Results) -> pd.DataFrame:
 
 def named(stem: str, cell: Cell) -> str:
     """ "precision/20news/autoencoder10", "jaccard/reuters/tfidf"."""
-    data = str(NAMES.get(cell["data"], cell["data"]))
-    return metric_name(stem, data, with_size(cell), cell=cell, axes=AXES)
+    return metric_name(stem, short(cell["data"]), with_size(cell), cell=cell, axes=AXES)
 
 
 def with_size(cell: Cell) -> str:
@@ -106,7 +123,7 @@ def draw(results: Results, expect: Mapping[str, Expectation]) -> dict[str, Figur
         one = {name: results.arrays[name][key] for name in ("cloud", "group", "groups")}
         clouds.setdefault(cell["data"], {}).setdefault(cell["row"], one)  # the first seed
     for data, by_row in clouds.items():
-        figures[f"clouds_{NAMES.get(data, data)}"] = clouds_figure(by_row)
+        figures[f"clouds_{short(data)}"] = clouds_figure(by_row)
     return figures
 
 

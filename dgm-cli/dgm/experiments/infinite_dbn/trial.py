@@ -6,6 +6,7 @@ generates as an RBM's Gibbs chain does from that top: the deeper it is, the near
 small machine shows both facts exactly (`dgm.inference.enumeration`), a large one its fantasies.
 """
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor
 
 from dgm.data.batches import Minibatches
 from dgm.data.binarise import binarise
-from dgm.errors import BadInput
+from dgm.errors import BadInput, Diverged
 from dgm.experiments.infinite_dbn.settings import DEPTHS, SHOWN, Exact, Fantasies, Settings
 from dgm.fast.draws import bernoulli
 from dgm.inference.enumeration import MOST, Enumerated, fit_exactly, log_bernoulli
@@ -52,6 +53,8 @@ def exact(settings: Exact, trial: Trial, rbm: RBM, x: Tensor) -> Artifacts:
     of_rbm = Enumerated(rbm)
     for depth, p_v in enumerate(truncated(rbm, of_rbm, settings.deepest)):
         distance = 0.5 * (p_v - of_rbm.log_p_v.exp()).abs().sum().item()
+        if not math.isfinite(distance):
+            raise Diverged("the machine's distribution is not finite")
         trial.record("depths", depth=2 * depth + 1, total_variation=distance)
         if distance < CLOSE:
             break
