@@ -207,11 +207,10 @@ def write(
     results: Results,
     overridden: bool,
 ) -> Written:
-    """Tables, arrays, metrics, summary and figures; bands judge no settings but the recipe's."""
+    """Tables, arrays, metrics, summary and figures; bands are for the recipe's own settings."""
     metrics = target / "metrics.csv"
     write_metrics(metrics, experiments.report(experiment).summarise(results))  # may refuse: first
-    judged = summary(read_metrics(metrics), expect, preset, overridden)
-    write_csv(judged, target / "summary.csv")
+    write_csv(summary(read_metrics(metrics), expect, preset, overridden), target / "summary.csv")
     files = ["metrics.csv", "summary.csv"]
     for name, table in results.tables.items():
         write_csv(table, target / f"{name}.csv")
