@@ -410,7 +410,7 @@ def test_a_killed_protocol_goes_on_to_the_same_end(learner: str, tmp_path: Path)
         return dbn_mnist_error.run_trial(settings, trial)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dgm.trial.loop.SAY_EVERY", 0.0)
+        patch.setattr("dgm.trial.loop.PROGRESS_EVERY", 0.0)
         whole, killed, again = run("whole", np.inf), 0, None
         while again is None:
             try:

@@ -1,6 +1,8 @@
 """A model's file: what was saved comes back, and a file that is none is refused in one line."""
 
+import importlib
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,13 @@ import torch
 from safetensors.torch import save_file
 
 import dgm
+import dgm.models
 from dgm.errors import BadInput
+from dgm.models.autoencoder import Autoencoder
+from dgm.models.classifier import Classifier
+from dgm.models.dbn import DBN
+from dgm.models.pca import PCA
+from dgm.models.rbm import RBM, GaussianRBM, LabelRBM, LinearRBM, SoftmaxRBM
 from dgm.models.vae import VAE
 from dgm.trial.models import save
 
@@ -36,6 +44,90 @@ def test_a_trained_model_comes_back(tmp_path: Path) -> None:
     loaded.flat.zero_()  # its own memory, not the file's
     again = dgm.load(str(tmp_path / "vae.safetensors"))
     assert torch.equal(again.flat, model.flat)
+
+
+A_NEW_MODEL = """
+import torch
+from torch import Tensor, nn
+
+
+class Toy(nn.Module):
+    def __init__(self, words: int, tied: bool) -> None:
+        super().__init__()
+        self.config = {"words": words, "tied": tied}
+        self.embedding = nn.Embedding(words, 3)
+        self.norm = nn.BatchNorm1d(3)
+        self.dropout = nn.Dropout(0.9)
+        self.output = nn.Linear(3, words)
+        if tied:
+            self.output.weight = self.embedding.weight
+
+    def forward(self, words: Tensor) -> Tensor:
+        return self.output(self.dropout(self.norm(self.embedding(words))))
+"""
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_module_comes_back_from_a_file_that_nothing_lists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tied: bool
+) -> None:
+    """A model is one new module of `dgm.models`, here one in another folder."""
+    (tmp_path / "toy.py").write_text(A_NEW_MODEL)
+    monkeypatch.setattr(dgm.models, "__path__", [*dgm.models.__path__, str(tmp_path)])
+    monkeypatch.delitem(sys.modules, "dgm.models.toy", raising=False)
+    model = importlib.import_module("dgm.models.toy").Toy(5, tied)
+    words = torch.tensor([0, 4, 3])
+    model(words)  # moves the running means
+    path = tmp_path / "toy.safetensors"
+    save(model, path, {"seed": 3})
+    loaded = dgm.load(path)
+    assert (loaded.about, loaded.config) == ({"seed": 3}, {"words": 5, "tied": tied})
+    assert loaded.state_dict().keys() == model.state_dict().keys()
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor), name
+    assert (loaded.output.weight is loaded.embedding.weight) == tied
+    assert not loaded.training  # or else dropout would be on
+    assert torch.equal(loaded(words), model.eval()(words))
+    monkeypatch.delitem(sys.modules, "dgm.models.toy")
+    monkeypatch.undo()
+    with pytest.raises(BadInput, match="there is no model Toy"):
+        dgm.load(path)
+
+
+MODELS = [
+    Autoencoder([6, 4, 2], outputs="softmax"),
+    Classifier([6, 5, 3], units="tanh"),
+    DBN(6, [5, 4], 7, 3),
+    GaussianRBM(6, 4),
+    LabelRBM(4, 3, 7),
+    LinearRBM(6, 4),
+    PCA(6, 2),
+    RBM(6, 4),
+    SoftmaxRBM(6, 4),
+    VAE(6, [5, 4], 2, decoder="gaussian"),
+]
+
+
+@pytest.mark.parametrize("model", MODELS, ids=lambda model: type(model).__name__)
+def test_every_model_comes_back(tmp_path: Path, model: Any) -> None:
+    generator = torch.Generator().manual_seed(3)
+    for tensor in model.state_dict().values():
+        tensor.normal_(generator=generator)
+    save(model, tmp_path / "model.safetensors", {})
+    again = dgm.load(tmp_path / "model.safetensors")
+    assert type(again) is type(model) and again.config == model.config
+    assert again.state_dict().keys() == model.state_dict().keys()
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(again.state_dict()[name], tensor), name
+
+
+@pytest.mark.parametrize("name", ["Layer", "Vectors", "State", "nn", "softplus", "Tensor"])
+def test_only_models_are_made_from_files(tmp_path: Path, name: str) -> None:
+    """Other names that the modules of `dgm.models` hold."""
+    path = tmp_path / "a.safetensors"
+    _with_head({"model": name, "config": {}, "about": {}})(path)
+    with pytest.raises(BadInput, match=NOT_OURS):
+        dgm.load(path)
 
 
 # --- files that hold no model -----------------------------------------------------------------

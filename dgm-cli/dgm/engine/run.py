@@ -66,54 +66,49 @@ def run(recipe: Recipe, options: Options, say: Say = print) -> Report:
     """
     machine.check_device(options.device)
     target = results_folder(recipe, options.out)
-    with lock(target):
+    planned = plan(recipe, options)
+    pending = _pending(planned, _store(recipe, options), options)
+    _refuse_to_lose(target, planned, pending, options)
+    not_run = _get_data(recipe, pending)
+    if not_run and (options.extend or not options.fallback):
+        raise MissingData(next(iter(not_run.values())))
+    report = Report(target, recipe.preset, not_run=not_run)
+    if _nothing_can_run(recipe, planned, pending, not_run):
+        reason = next(iter(not_run.values()))
+        recipe = _embedded(recipe, reason, options, say)
         planned = plan(recipe, options)
-        axes = list(experiments.report(recipe.experiment).AXES)
-        store = Store(target, options.extend, axes)
-        pending = _pending(planned, store, options)
-        _refuse_to_lose(target, planned, pending, options)
-        not_run = _get_data(recipe, pending)
-        if not_run and (options.extend or not options.fallback):
-            raise MissingData(next(iter(not_run.values())))
-        if not _nothing_can_run(recipe, planned, pending, not_run):
-            if not_run:
-                for reason in not_run.values():
-                    say(f"NOTE: not run: {reason}")
-                planned = [p for p in planned if p.spec.data not in not_run or p not in pending]
-                pending = [p for p in pending if p.spec.data not in not_run]
-                _refuse_to_lose(target, planned, pending, options)
-            report = Report(target, recipe.preset, not_run=not_run)
-            return _run(recipe, planned, pending, store, options, report, say)
-    return _fall_back(recipe, next(iter(not_run.values())), options, say)
+        report = Report(results_folder(recipe, options.out), recipe.preset, fell_back=reason)
+    elif not_run:
+        for reason in not_run.values():
+            say(f"NOTE: not run: {reason}")
+        without = [p for p in pending if p.spec.data in not_run]
+        planned = [p for p in planned if p not in without]
+    with lock(report.folder):
+        return _run(recipe, planned, options, report, say)
 
 
-def _fall_back(recipe: Recipe, reason: str, options: Options, say: Say) -> Report:
-    """Run the embedded preset, whose data ship or are generated, in its own folder."""
+def _store(recipe: Recipe, options: Options) -> Store:
+    axes = list(experiments.report(recipe.experiment).AXES)
+    return Store(results_folder(recipe, options.out), options.extend, axes)
+
+
+def _embedded(recipe: Recipe, reason: str, options: Options, say: Say) -> Recipe:
+    """The embedded preset, whose data ship or are generated."""
     say(f"NOTE: {reason}")
     say("NOTE: running the embedded preset instead; its numbers are not the paper's")
     try:
-        embedded = load(recipe.path, "embedded", options.overrides, options.seeds)
+        return load(recipe.path, "embedded", options.overrides, options.seeds)
     except BadInput as error:
         raise BadInput(f"{reason}; nor can the embedded preset run in its place: {error}") from None
-    target = results_folder(embedded, options.out)
-    with lock(target):
-        planned = plan(embedded, options)
-        store = Store(target, False, list(experiments.report(embedded.experiment).AXES))
-        pending = _pending(planned, store, options)
-        _refuse_to_lose(target, planned, pending, options)
-        report = Report(target, embedded.preset, fell_back=reason)
-        return _run(embedded, planned, pending, store, options, report, say)
 
 
 def _run(
-    recipe: Recipe,
-    planned: list[Planned],
-    pending: list[Planned],
-    store: Store,
-    options: Options,
-    report: Report,
-    say: Say,
+    recipe: Recipe, planned: list[Planned], options: Options, report: Report, say: Say
 ) -> Report:
+    """Run the pending ones of the planned trials, and write the results of all."""
+    store = _store(recipe, options)
+    pending = _pending(planned, store, options)
+    _refuse_to_lose(report.folder, planned, pending, options)
     report.reused = len(planned) - len(pending)
     held = sum(store.state(p).name == "held" for p in planned if p not in pending)
     if held:
@@ -282,7 +277,8 @@ def _write_results(
     trials = [store.read(p, names) for p in done]
     gathered = results.gather(trials)
     target, preset = report.folder, recipe.preset
-    written = results.write(target, recipe.experiment, preset, recipe.expect, gathered)
+    overridden = bool(options.overrides)
+    written = results.write(target, recipe.experiment, preset, recipe.expect, gathered, overridden)
     results.remove_earlier(target, written.files)
     report.figures, report.undrawn = written.figures, written.undrawn
     size = sum((target / name).stat().st_size for name in written.files)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from dgm.data.batches import Minibatches
 from dgm.fast.replay import replayed
+from dgm.state import State
 from dgm.trial.loop import Trial
 
 SLOW = 5  # epochs in which momentum is 0.5 at most (Hinton 2010, section 9)
@@ -23,17 +24,13 @@ class Learner(Protocol):
     def update(self, x: Tensor, indices: Tensor) -> Tensor: ...
 
 
-class Sum:
+class Sum(State):
     """A running sum that is saved."""
+
+    saved = ("value",)
 
     def __init__(self, device: torch.device) -> None:
         self.value = torch.zeros((), device=device)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"value": self.value}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.value.copy_(state["value"])
 
 
 def epochs(

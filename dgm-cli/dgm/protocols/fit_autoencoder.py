@@ -19,12 +19,13 @@ from dgm.models.rbm import LinearRBM, SoftmaxRBM
 from dgm.protocols.fit_rbm import greedy, stack_of
 from dgm.protocols.settings.autoencoder import AutoencoderSettings
 from dgm.protocols.spacing import log_spaced
+from dgm.state import State
 from dgm.trial.loop import Trial
 
 BLOCK = 10_000  # images evaluated at once
 
 
-class ConjugateGradients:
+class ConjugateGradients(State):
     """Nonlinear conjugate gradients, begun anew on each minibatch."""
 
     def __init__(self, net: Autoencoder, line_searches: int, generator: torch.Generator) -> None:
@@ -40,14 +41,8 @@ class ConjugateGradients:
 
         descend(self.net.flat, loss, self.line_searches)
 
-    def state_dict(self) -> dict[str, Tensor]:
-        return {}
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        pass
-
-
-class FallingAdam:
+class FallingAdam(State):
     """Adam whose rate falls to 0 in a straight line."""
 
     def __init__(self, net: Autoencoder, rate: float, generator: torch.Generator) -> None:
@@ -62,9 +57,6 @@ class FallingAdam:
 
     def state_dict(self) -> dict[str, Tensor]:
         return self.adam.state_dict()
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.adam.load_state_dict(state)
 
 
 def fit_autoencoder(

@@ -20,7 +20,7 @@ from dgm.errors import DgmError
 from dgm.trial import folder
 from dgm.trial.progress import Display
 
-PATIENCE = 60.0  # seconds for a process to save and go once it was told to
+PATIENCE = 60.0  # seconds that a process has to save its state and end
 
 
 class How(NamedTuple):
@@ -41,7 +41,7 @@ class Ended(NamedTuple):
 
 
 def work(p: Planned, how: How, display: Any) -> Ended:
-    """Run one trial in this process; its artifacts, or its checkpoints, are in its folder then."""
+    """Run one trial in this process. It leaves its artifacts, or its checkpoints, in its folder."""
     import torch
     from threadpoolctl import threadpool_limits
 
@@ -51,7 +51,7 @@ def work(p: Planned, how: How, display: Any) -> Ended:
     label = p.label
     try:
         torch.set_num_threads(how.threads)
-        torch.set_flush_denormal(True)  # Adagrad's tiny numbers are slow and say nothing
+        torch.set_flush_denormal(True)  # Adagrad's tiny numbers cost time and do not matter
         folder.open_trial(p.directory, p.keys)
         trial = Trial(
             label,
@@ -63,19 +63,20 @@ def work(p: Planned, how: How, display: Any) -> Ended:
             lambda phase, step, n: display.update(label, phase, step, n),
             p.start,
         )
-        # numpy's threads, which torch's number is not for; and nothing here is left to autograd.
-        with threadpool_limits(how.threads, "blas"), torch.inference_mode():
+        # BLAS is numpy's, which torch's number of threads does not bind. A learner that
+        # differentiates says `torch.enable_grad()`.
+        with threadpool_limits(how.threads, "blas"), torch.no_grad():
             artifacts = experiments.trial(p.experiment).run_trial(p.spec.settings, trial)
         settings = p.spec.settings.model_dump(mode="json")
         folder.finish_trial(p.directory, p.keys, settings, artifacts, trial)
         return Ended(label)
-    except KeyboardInterrupt as stop:  # of an error, where the state could not be saved
+    except KeyboardInterrupt as stop:  # its cause: why the state could not be saved
         return Ended(label, str(stop.__cause__ or ""), interrupted=True)
     except DgmError as error:
         ended = Ended(label, str(error))
     except (RuntimeError, MemoryError, OSError) as error:
         ended = Ended(label, _one_line(error), traceback.format_exc())
-    except Exception as error:  # a bug in one trial is not to cost the others
+    except Exception as error:  # a bug in one trial must not cost the others
         ended = Ended(label, f"{type(error).__name__}: {_one_line(error)}", traceback.format_exc())
     folder.fail_trial(p.directory, ended.error)
     return ended
@@ -96,8 +97,8 @@ def in_processes(
 ) -> Generator[Ended, None, None]:
     """At most `at_once` processes, each of which runs one trial after another.
 
-    A process that dies takes its trial with it and is replaced. When this generator is closed
-    or interrupted, those that run are told to save and go.
+    A process that dies fails its trial alone and is replaced. When this generator is closed or
+    interrupted, the running processes are asked to save and end.
     """
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(how.threads)  # read by the libraries when a process starts
@@ -134,19 +135,19 @@ class _Worker:
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_child, args=(theirs,), daemon=True)
         self.process.start()
-        theirs.close()  # so that its death is seen as the end of what it says
+        theirs.close()  # else the pipe would stay open after the process died
         self.give(planned)
 
     def give(self, planned: Planned) -> None:
         self.planned = planned
-        with contextlib.suppress(OSError):  # it died meanwhile, which `message` will say
+        with contextlib.suppress(OSError):  # it died meanwhile: `message` reports that
             self.pipe.send((planned, self.how))
 
     def message(self) -> Any:
         """(phase, step, n) or how the trial ended."""
         try:
             return self.pipe.recv()
-        except (EOFError, OSError):  # it went without a word
+        except (EOFError, OSError):  # it died
             self.process.join()
             p = self.planned
             if p.state().name == "finished":
@@ -164,7 +165,7 @@ class _Worker:
 
 def _stop(processes: list[Any]) -> None:
     for process in processes:
-        process.terminate()  # SIGTERM, which `Trial.steps` takes as a wish to save
+        process.terminate()  # SIGTERM: `Trial.steps` saves and stops
     until = time.monotonic() + PATIENCE
     for process in processes:
         process.join(max(0.0, until - time.monotonic()))
@@ -172,8 +173,8 @@ def _stop(processes: list[Any]) -> None:
             process.kill()
 
 
-class _Teller:
-    """What a worker has for a display: says its progress to the parent."""
+class _Progress:
+    """A worker's display: sends its progress to the parent."""
 
     def __init__(self, pipe: Connection) -> None:
         self.pipe = pipe
@@ -181,12 +182,12 @@ class _Teller:
     def update(self, label: str, phase: str, step: int, n: int) -> None:
         try:
             self.pipe.send((phase, step, n))
-        except OSError:  # the parent is gone, and with it the lock on the results
+        except OSError:  # the parent died, and its lock on the results is free
             raise KeyboardInterrupt from None
 
 
 def _end_with_the_parent() -> None:
-    """A parent that was killed has freed the lock: no worker may write beside the next run."""
+    """A killed parent's lock is free: no worker may write while the next run does."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -194,13 +195,13 @@ def _end_with_the_parent() -> None:
 
 
 def _child(pipe: Connection) -> None:
-    # A terminal sends Ctrl-C to all; the parent alone decides, or each would hear of it twice.
+    # A terminal sends Ctrl-C to every process; the parent alone acts on it, and asks each to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
-    with contextlib.suppress(EOFError, OSError):  # the parent has no more jobs, or is gone
+    with contextlib.suppress(EOFError, OSError):  # the parent has no more jobs, or died
         while True:
             planned, how = pipe.recv()
-            ended = work(planned, how, _Teller(pipe))
+            ended = work(planned, how, _Progress(pipe))
             if ended.interrupted:
                 break
             pipe.send(ended)

@@ -16,16 +16,19 @@ from dgm.models.neighbours import classify, nearest_distance
 from dgm.models.rbm import one_hot
 from dgm.report.pixels import grey
 from dgm.report.tables import Artifacts
+from dgm.state import State
 from dgm.trial.loop import Trial
 
 UNUSUAL = 100  # digits shown that are recognised though far from all that the net learned from
 
 
-class TopChains:
+class TopChains(State):
     """Gibbs chains of a net's top, each begun by a pass up from a random image.
 
     With `labels` (n, labels) these are clamped; without, the chains are free to change theirs.
     """
+
+    saved = ("v",)
 
     def __init__(
         self, net: DBN, n: int, generator: torch.Generator, labels: Tensor | None = None
@@ -48,24 +51,14 @@ class TopChains:
         """E[x|h_1] after a sampled pass down, (n, visible)."""
         return self.net.down(self.v[:, : -self.net.top.labels], self.generator)[-1]
 
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"v": self.v}
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.v.copy_(state["v"])
-
-
-class Seen:
+class Seen(State):
     """Images kept at chosen moments, saved along."""
+
+    saved = ("images",)
 
     def __init__(self, moments: int, n: int, visible: int, device: torch.device) -> None:
         self.images = torch.zeros(moments, n, visible, device=device)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"images": self.images}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.images.copy_(state["images"])
 
 
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:

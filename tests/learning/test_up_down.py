@@ -1,4 +1,6 @@
-"""Deep belief nets: what a pass up or down is, and up-down's gradients against autograd."""
+"""Up-down: its gradients against autograd, and that it learns."""
+
+import copy
 
 import pytest
 import torch
@@ -10,19 +12,7 @@ from dgm.learning.up_down import UpDown
 from dgm.models.dbn import DBN
 from dgm.models.parameters import Parameters
 from dgm.models.rbm import RBM, LabelRBM
-from dgm.trial import models
-
-
-def small_dbn(std: float = 0.5) -> tuple[DBN, torch.Generator]:
-    generator = torch.Generator().manual_seed(0)
-    dbn = DBN(visible=6, hidden=[5, 4], top=7, labels=3)
-    dbn.flat.normal_(0.0, std, generator=generator)
-    return dbn, generator
-
-
-def cases(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    x = (torch.rand(n, 6, generator=generator) < 0.5).float()
-    return x, torch.eye(3)[torch.randint(3, (n,), generator=generator)]
+from tests.small import cases, small_dbn
 
 
 def log_p(layer: Parameters, given: Tensor, target: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
@@ -178,7 +168,7 @@ def test_learning_goes_on_from_its_state(persistent: bool) -> None:
     twin = torch.Generator()
     twin.set_state(generator.get_state())
     again = UpDown(other, labels, 2, 0.1, twin, chains=chains)
-    again.load_state_dict({name: t.clone() for name, t in learner.state_dict().items()})
+    again.load_state_dict(copy.deepcopy(learner.state_dict()))
     for one in (learner, again):
         one.update(x, torch.arange(len(x)))
     assert torch.equal(other.flat, dbn.flat)
@@ -187,47 +177,6 @@ def test_learning_goes_on_from_its_state(persistent: bool) -> None:
 def test_no_gibbs_step_is_refused() -> None:
     with pytest.raises(ValueError, match="up-down with 0 Gibbs steps"):
         UpDown(small_dbn()[0], torch.eye(3), 0, 0.1, torch.Generator())
-
-
-def test_a_stack_of_rbms_goes_up_as_they_do() -> None:
-    generator = torch.Generator().manual_seed(0)
-    first, second, top = RBM(6, 5), RBM(5, 4), LabelRBM(4, 3, 7)
-    for rbm in (first, second, top):
-        rbm.flat.normal_(generator=generator)
-    dbn = DBN(6, [5, 4], 7, 3)
-    dbn.stack([first, second, top])
-    x, _ = cases(8, generator)
-    h_1 = first.hidden_mean(x)
-    h_2 = second.hidden_mean(h_1)
-    for ours, theirs in zip(dbn.up(x), [h_1, h_2], strict=True):
-        torch.testing.assert_close(ours, theirs)
-    torch.testing.assert_close(dbn.label_log_odds(x), top.label_log_odds(h_2))
-    assert torch.equal(dbn.classify(x, block=3), top.label_log_odds(h_2).argmax(1))
-    twin = torch.Generator().manual_seed(1)
-    ends = dbn.down(h_2.round(), torch.Generator().manual_seed(1))
-    below = second.sample_visible(h_2.round(), twin)
-    assert torch.equal(ends[0], below)
-    torch.testing.assert_close(ends[1], first.visible_mean(below))
-
-
-def test_parameters_lie_in_one_vector() -> None:
-    dbn, _ = small_dbn()
-    dbn.flat.fill_(2.0)
-    parts = [*dbn.recognition, *dbn.generative, dbn.top.parameters]
-    assert all((part.flat == 2).all() for part in parts)
-    assert sum(len(part.flat) for part in parts) == len(dbn.flat) == 35 + 24 + 36 + 25 + 49 + 7 + 7
-
-
-@pytest.mark.parametrize("model", [DBN(6, [5, 4], 7, 3), LabelRBM(4, 3, 7)])
-def test_a_saved_model_comes_back(model: DBN | LabelRBM, tmp_path: object) -> None:
-    from pathlib import Path
-
-    model.flat.normal_(generator=torch.Generator().manual_seed(3))
-    path = Path(str(tmp_path)) / "model.safetensors"
-    models.save(model, path, {"seed": 3})
-    again = models.load(path)
-    assert type(again) is type(model)
-    assert again.config == model.config and torch.equal(again.flat, model.flat)
 
 
 def test_greedy_layers_and_up_down_learn_digits() -> None:

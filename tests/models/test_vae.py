@@ -190,7 +190,7 @@ def test_the_layout_of_a_wide_input_changes_no_value() -> None:
         theirs.W.copy_(ours.W)
     first = [half.backward(x, half.hidden(x), d_output, scale=0.3) for half in (wide, plain)]
     torch.testing.assert_close(*first)
-    torch.testing.assert_close(wide.to_input(first[0]), plain.to_input(first[1]))
+    torch.testing.assert_close(wide.d_input(first[0]), plain.d_input(first[1]))
     torch.testing.assert_close(wide.parameters.grad["W1"].T, plain.parameters.grad["W1"])
     for name in ("b1", "W2", "b2"):
         torch.testing.assert_close(wide.parameters.grad[name], plain.parameters.grad[name])

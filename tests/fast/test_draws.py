@@ -1,8 +1,8 @@
 """Bernoulli draws: every random word enumerated, and frequencies against the binomial."""
 
+import numpy as np
 import pytest
 import torch
-from torch import Tensor
 
 from dgm.fast import draws
 from dgm.fast.draws import bernoulli
@@ -17,8 +17,8 @@ def seeded(seed: int = 0) -> torch.Generator:
 def every_word(monkeypatch: pytest.MonkeyPatch) -> None:
     """In place of random numbers, each of the 2^16 that a draw can be made of, once."""
 
-    def words(seed: int, n: int) -> Tensor:
-        return torch.arange(-(2**15), 2**15).to(torch.int16).view(torch.int64)
+    def words(seed: int, n: int) -> np.ndarray:
+        return np.arange(-(2**15), 2**15).astype(np.int16).view(np.int64)
 
     monkeypatch.setattr(draws, "random_words", words)
 

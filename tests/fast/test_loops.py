@@ -6,11 +6,11 @@ from torch import Tensor
 
 from dgm.fast.loops import (
     Units,
+    activation_backward,
     column_sums,
     d_reparameterised,
     reparameterise,
     squared_distance,
-    through,
 )
 
 
@@ -33,7 +33,7 @@ def test_the_derivative_of_units(units: Units, summed: bool) -> None:
     d, sums = drawn(7, 14)[:, :13].contiguous(), torch.full((13,), torch.nan)
     hidden.backward(d)
     assert pre.grad is not None
-    found = through(units, hidden.detach(), d, sums if summed else None, 0.3)
+    found = activation_backward(units, hidden.detach(), d, sums if summed else None, 0.3)
     assert found is d
     torch.testing.assert_close(d, pre.grad)
     if summed:
@@ -63,6 +63,6 @@ def test_the_mean_of_squared_distances() -> None:
 def test_nothing_is_left_out_of_what_has_no_number() -> None:
     """A diverged net must be seen to have: the loops are compiled for speed, and keep NaN."""
     d, sums = torch.full((4, 2), torch.nan), torch.zeros(2)
-    through("tanh", torch.zeros(4, 2), d, sums, 1.0)
+    activation_backward("tanh", torch.zeros(4, 2), d, sums, 1.0)
     assert d.isnan().all() and sums.isnan().all()
     assert squared_distance(d, torch.zeros(4, 2)).isnan()

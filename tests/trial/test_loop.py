@@ -3,8 +3,6 @@
 import errno
 import os
 import signal
-import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,6 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+import dgm.trial.checkpoint
 import dgm.trial.loop
 from dgm.data.batches import Minibatches
 from dgm.data.dataset import Dataset
@@ -178,31 +177,13 @@ def test_a_closed_generator_leaves_its_last_checkpoint(tmp_path: Path, handlers:
     model = VAE(visible=6, hidden=5, latent_dim=2)
     loop = new_trial(tmp_path, 0.0).steps(5, model=model)
     for _ in range(3):
-        model.flat += next(loop) + 1
+        model.flat.add_(next(loop) + 1)
     loop.close()  # type: ignore[attr-defined]
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     trial, again = new_trial(tmp_path), VAE(visible=6, hidden=5, latent_dim=2)
     assert next(trial.steps(5, model=again)) == 2
     assert trial.restored == 2
     assert torch.equal(again.flat, torch.full_like(again.flat, 1 + 2))  # without the third
-
-
-def killed(folder: str) -> None:
-    def kill(phase: str, step: int) -> None:
-        if (phase, step) == ("train", 5):
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    learn(new_trial(Path(folder), 0.0), kill)
-
-
-def test_a_killed_process_is_taken_up_by_another(tmp_path: Path) -> None:
-    code = f"import test_trial; test_trial.killed({str(tmp_path / 'a')!r})"
-    done = subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parent)
-    assert done.returncode == -signal.SIGKILL
-    trial = new_trial(tmp_path / "a")
-    again = learn(trial)
-    assert trial.restored == 5
-    assert_same(again, learn(new_trial(tmp_path / "b")))
 
 
 def test_a_thread_runs_trials_too(tmp_path: Path) -> None:
@@ -252,7 +233,7 @@ def test_no_signal_is_lost_after_the_last_step(
     tmp_path: Path, handlers: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One that comes after the last save, here while progress is told."""
-    monkeypatch.setattr(dgm.trial.loop, "SAY_EVERY", 0.0)
+    monkeypatch.setattr(dgm.trial.loop, "PROGRESS_EVERY", 0.0)
 
     def progress(phase: str, done: int, n: int) -> None:
         if done == n:
@@ -300,7 +281,7 @@ def test_seconds_add_up_and_leave_out_the_saving(
         if step == stop:
             raise ZeroDivisionError
 
-    monkeypatch.setattr(dgm.trial.loop, "atomic_write", slow_write)
+    monkeypatch.setattr(dgm.trial.checkpoint, "atomic_write", slow_write)
     stop = 6
     trial = new_trial(tmp_path, 2.0)
     with pytest.raises(ZeroDivisionError):
@@ -426,7 +407,7 @@ def test_a_damaged_checkpoint(tmp_path: Path, name: str) -> None:
         loop(tmp_path, VAE(visible=6, hidden=5, latent_dim=2))
     said = str(caught.value)
     assert said.startswith(f"{path}: not a checkpoint of this trial (")
-    assert said.endswith(f"); without {tmp_path} it starts anew")
+    assert said.endswith(f"); remove {tmp_path} to start it anew")
     assert "\n" not in said
 
 

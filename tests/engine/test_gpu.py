@@ -24,7 +24,7 @@ from dgm.models.rbm import one_hot
 from dgm.models.vae import VAE
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
 N, VISIBLE = 1000, 784
 

@@ -7,7 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgm.learning.conjugate_gradients import FLATTER, LOOKS, LOWER, Loss, Point, descend, search
+from dgm.learning.conjugate_gradients import (
+    DECREASE,
+    EVALUATIONS,
+    FLATNESS,
+    Loss,
+    Point,
+    descend,
+    search,
+)
 
 
 def loss_of(theta: Tensor, value: Callable[[Tensor], Tensor], looks: list[float]) -> Loss:
@@ -84,9 +92,9 @@ def test_a_search_ends_where_wolfe_says(
     found, satisfied = search(along, start, step)
     assert satisfied
     assert looks[-1] == found.step > 0
-    assert len(looks) <= LOOKS
-    assert found.value <= start.value + LOWER * found.step * start.slope
-    assert abs(found.slope) <= FLATTER * abs(start.slope)
+    assert len(looks) <= EVALUATIONS
+    assert found.value <= start.value + DECREASE * found.step * start.slope
+    assert abs(found.slope) <= FLATNESS * abs(start.slope)
 
 
 def test_the_loss_never_rises_and_a_minimum_is_not_left() -> None:
@@ -117,4 +125,4 @@ def test_a_search_without_success_goes_back_to_the_lowest() -> None:
 
     assert descend(theta, loss, 5) == pytest.approx(5.0)
     torch.testing.assert_close(theta, torch.tensor([1.0, 2.0]))
-    assert len(seen) <= 2 * (LOOKS + 1) + 1
+    assert len(seen) <= 2 * (EVALUATIONS + 1) + 1
