@@ -20,7 +20,13 @@ if TYPE_CHECKING:
 
     from dgm.recipe.load import Recipe
 
-PRESETS = ("paper", "quick", "embedded", "scale")  # dgm.recipe.schema's, whose import takes a while
+PRESETS = (
+    "paper",
+    "quick",
+    "embedded",
+    "scale",
+    "search",
+)  # dgm.recipe.schema's, whose import takes a while
 BESIDE = Path(__file__).resolve().parents[2] / "results"  # the repository's
 
 
@@ -31,9 +37,9 @@ def _complete_recipe(context: Any, parameter: Any, incomplete: str) -> list[str]
 
 
 def _complete_data(context: Any, parameter: Any, incomplete: str) -> list[str]:
-    from dgm.data import NAMES
+    from dgm.data import names
 
-    return [name for name in NAMES if name.startswith(incomplete)]
+    return [name for name in names() if name.startswith(incomplete)]
 
 
 recipe_argument = click.argument("recipe", metavar="RECIPE", shell_complete=_complete_recipe)
@@ -301,7 +307,7 @@ def show(recipe: str, preset: str) -> None:
     import yaml
 
     from dgm.engine.load import load, settings
-    from dgm.recipe.schema import fields
+    from dgm.recipe.union import fields
 
     loaded = load(recipe, preset)
     click.echo(yaml.safe_dump(loaded.resolved, sort_keys=False, width=100, allow_unicode=True))
@@ -421,7 +427,7 @@ def data_list() -> None:
     from dgm import data as sets
     from dgm.data import files
 
-    for name in sets.NAMES:
+    for name in sets.names():
         listed = getattr(sets.module(name), "FILES", ())
         missing = files.missing(name, listed)
         if not listed:
@@ -453,7 +459,7 @@ def data_verify(names: tuple[str, ...]) -> None:
     from dgm import data as sets
     from dgm.data import files
 
-    for name in names or sets.NAMES:
+    for name in names or sets.names():
         listed = getattr(sets.module(name), "FILES", ())
         if not names and files.missing(name, listed):
             click.echo(f"{name}: not here")

@@ -13,16 +13,24 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from dgm.errors import BadInput
-from dgm.recipe.schema import CODES, COLLECTIONS
-from dgm.recipe.schema import NAMES as NAMES
-from dgm.recipe.schema import SETS as SETS
 from dgm.text import did_you_mean
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-KINDS = {"images": SETS, "documents": COLLECTIONS, "codes": CODES}
+KINDS = {
+    "images": ("mnist", "frey_faces", "digits", "bars_and_stripes"),
+    "documents": (
+        "newsgroups",
+        "newsgroups_unstripped",
+        "newsgroups_bow",
+        "reuters",
+        "rcv1",
+        "synthetic_documents",
+    ),
+    "codes": ("clustered_codes", "isotropic_codes"),
+}
 TITLES = {
     "mnist": "MNIST",
     "frey_faces": "Frey Faces",
@@ -69,18 +77,22 @@ class Dataset:
         return digest.hexdigest()
 
 
+def names(*kinds: str) -> tuple[str, ...]:
+    """The sets of these kinds, or all sets."""
+    return tuple(name for kind in kinds or KINDS for name in KINDS[kind])
+
+
 def module(name: str) -> Any:
     """`dgm.data.<name>`, with `load()` and, for sets that are files, `FILES`; else BadInput."""
-    if name not in NAMES:
-        raise BadInput(f"data: no {name}{did_you_mean(name, NAMES)}")
-    kind = next(kind for kind, names in KINDS.items() if name in names)
+    if name not in names():
+        raise BadInput(f"data: no {name}{did_you_mean(name, names())}")
+    kind = next(kind for kind in KINDS if name in names(kind))
     return importlib.import_module(f"dgm.data.{kind}.{name}")
 
 
 @cache
 def load(name: str) -> Any:
-    """A set, read and verified: a Dataset, or the Documents of one of COLLECTIONS, or
-    the Codes of one of CODES.
+    """A set, read and verified: a Dataset, or Documents, or Codes.
 
     MissingData when it is not on this machine, BadInput when altered. Downloads nothing:
     `dgm.data.files.fetch` does.

@@ -22,13 +22,12 @@ from pydantic import Field
 from scipy.sparse import csr_array
 from torch import Tensor
 
-from dgm.data import TITLES
+from dgm.data import TITLES, names
 from dgm.data.bags import Bags, Documents
 from dgm.data.documents import synthetic_documents
 from dgm.data.generated_codes import Codes
 from dgm.errors import BadInput
 from dgm.protocols.fit_autoencoder import AutoencoderSettings, fit_autoencoder
-from dgm.recipe.schema import CODES, COLLECTIONS
 from dgm.report import plotting
 from dgm.report.summary import Metric
 from dgm.report.tables import Artifacts, by_cell, own_axes, read_label
@@ -70,7 +69,7 @@ QUERIES, COSINES = 500, 20_000_000  # ranked at once, at most; 2 GB or so
 class Settings(AutoencoderSettings):
     """One row: a representation of documents and its size. Sizes of the net are the paper's."""
 
-    sets: ClassVar[tuple[str, ...]] = (*COLLECTIONS, *CODES)
+    kinds: ClassVar[tuple[str, ...]] = ("documents", "codes")
 
     row: str = Field("autoencoder", description="the row's name")
     method: Literal["autoencoder", "lsa", "tfidf", "best", "perfect", "codes"] = Field(
@@ -304,7 +303,7 @@ def curves_figure(precision: pd.DataFrame) -> Figure:
             rows = rows.assign(place=rows["retrieved"].map(CUTOFFS.index))
             color = COLORS.get(name, "grey")
             plotting.seeds_line(axes, rows, "place", "value", look(cell), color, "train")
-        if data != "synthetic_documents" and data not in CODES:
+        if data != "synthetic_documents" and data not in names("codes"):
             for name, values in PAPER.items():
                 color = COLORS[name.lower().replace(", ", "")]
                 label = f"paper, RCV1: {name}"
