@@ -1,7 +1,8 @@
-.PHONY: help demo setup test lint bench reproduce-all check readme clean
+.PHONY: help demo setup test lint bench reproduce-all publish check readme clean
 PYTHON ?= python3
 PRESET ?= paper
 SEEDS ?=
+R ?=
 JOBS ?=
 BIN := .venv/bin
 # In a checkout that has the data beside it. Elsewhere: $DGM_DATA, ~/.cache/dgm, or a download.
@@ -27,8 +28,8 @@ lint: setup  ## style and types
 	$(BIN)/ruff format --check dgm-cli scripts tests
 	$(BIN)/mypy dgm-cli/dgm scripts tests
 
-test: lint  ## style, types and all tests
-	$(BIN)/pytest
+test: lint  ## style, types and all tests, a process a core
+	$(BIN)/pytest -n auto --dist loadfile
 
 bench: setup  ## time what is fast against a peer: results/benchmarks.csv
 	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'
@@ -36,6 +37,9 @@ bench: setup  ## time what is fast against a peer: results/benchmarks.csv
 
 reproduce-all: setup  ## every recipe; PRESET=paper, quick or embedded, SEEDS=0:5, JOBS=
 	$(BIN)/python scripts/reproduce_all.py --preset $(PRESET) $(if $(JOBS),--jobs $(JOBS)) $(if $(SEEDS),--seeds $(SEEDS))
+
+publish: setup  ## mark results as official: R="recipe ..." or R=benchmarks, PRESET=
+	$(BIN)/python scripts/publish.py $(R) --preset $(PRESET)
 
 check: setup  ## compare the results with the recipes' bands
 	$(BIN)/dgm check

@@ -54,13 +54,13 @@ def aevb_step() -> dict[str, object]:
     hidden, latent, rate, steps = 100, 3, 0.1, 300
     generator = torch.Generator().manual_seed(0)
     x = torch.rand(IMAGES, VISIBLE, generator=generator)
-    with torch.inference_mode():  # as the runner does
+    with torch.no_grad():  # as the runner does
         model = VAE(VISIBLE, hidden, latent)
         model.initialise(0.1, generator)
         learner = AEVB(model, IMAGES, rate, generator)
     batches = Minibatches(x, BATCH, generator)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def ours() -> None:
         for _ in range(steps):
             learner.update(*batches.draw())
@@ -81,14 +81,14 @@ def vae_epoch() -> dict[str, object]:
     hidden, latent, rate = 500, 20, 0.001
     generator = torch.Generator().manual_seed(0)
     x = (torch.rand(IMAGES, VISIBLE, generator=generator) < 0.13).float()
-    with torch.inference_mode():
+    with torch.no_grad():
         model = VAE(VISIBLE, hidden, latent)
         model.initialise(None, generator)
         learner = AEVB(model, IMAGES, rate, generator, Adam)
     batches = Minibatches(x, BATCH, generator)
     steps = IMAGES // BATCH
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def ours() -> None:
         for _ in range(steps):
             learner.update(*batches.draw())
@@ -115,13 +115,13 @@ def rbm_epoch() -> dict[str, object]:
     hidden, rate = 500, 0.05
     generator = torch.Generator().manual_seed(0)
     x = (torch.rand(IMAGES, VISIBLE, generator=generator) < 0.13).float()
-    with torch.inference_mode():
+    with torch.no_grad():
         rbm = RBM(VISIBLE, hidden)
         rbm.initialise(0.01, generator, x)
         learner = ContrastiveDivergence(rbm, 1, rate, generator)
     batches = Minibatches(x, BATCH, generator)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def ours() -> None:
         for _ in range(batches.per_epoch):
             learner.update(*batches.draw())
@@ -144,7 +144,7 @@ def ais() -> dict[str, object]:
     rbm.initialise(0.05, generator)
     betas = schedule((500, 0, 0.5), (4000, 0.5, 0.9), (10_000, 0.9, 1))
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def ours() -> None:
         annealing = AIS(rbm, betas, chains, generator)
         for step in range(annealing.steps):

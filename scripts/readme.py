@@ -1,4 +1,6 @@
-"""Write README.md's generated blocks from the committed results, or `--check` that they agree.
+"""Write README.md's generated blocks from the official results, or `--check` that they agree.
+
+A block whose results somebody has replaced by others stays as it is.
 
 <!-- results:NAME --> ... <!-- end -->   the summary of results/NAME/paper
 <!-- recipes --> ... <!-- end -->        one row a recipe: bands met, and minutes per preset
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from dgm.engine.estimate import timed
+from dgm.engine.official import is_official
 from dgm.errors import DgmError
 from dgm.files import atomic_write, read_csv
 from dgm.recipe.load import header
@@ -80,7 +83,7 @@ def recipes_table(root: Path) -> str:
     rows = []
     for path in sorted((root / "recipes").glob("*.yaml")):
         results = root / "results" / path.stem
-        took = (minutes(results / preset / "run.json") for preset in presets)
+        took = (minutes(results / preset / "official.json") for preset in presets)
         met = bands_met(results / "paper" / "summary.csv")
         recipe = f"[`{path.stem}`](recipes/{path.name})"
         rows.append((recipe, header(path).source, met, *took))
@@ -129,12 +132,27 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in cells)
 
 
+def sources(root: Path, block: re.Match[str]) -> list[Path]:
+    """The folders of results that a block is made from."""
+    results = root / "results"
+    if block[2] == "recipes":
+        return [results / path.stem / "paper" for path in (root / "recipes").glob("*.yaml")]
+    return [results / block[3] / "paper" if block[3] else results]
+
+
+def replaced(folder: Path) -> bool:
+    """Whether there are results which are not the official ones."""
+    return any(folder.glob("*.csv")) and not is_official(folder)
+
+
 def regenerate(text: str, root: Path) -> str:
     """A README's text with each block's content made anew."""
     if len(OPENING.findall(text)) != len(BLOCK.findall(text)):
         raise DgmError("README.md: a block lacks its <!-- end -->")
 
     def anew(block: re.Match[str]) -> str:
+        if any(map(replaced, sources(root, block))):
+            return block[0]
         if block[3]:
             content = results_table(root, block[3])
         else:

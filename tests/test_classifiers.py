@@ -12,8 +12,8 @@ from scipy import stats
 from torch import Tensor
 
 from dgm import data
-from dgm.data import Dataset
 from dgm.data.batches import Minibatches
+from dgm.data.dataset import Dataset
 from dgm.data.labelled import labelled, percent_wrong
 from dgm.errors import BadInput
 from dgm.experiments.dbn_mnist_error import trial as dbn_mnist_error
@@ -410,7 +410,7 @@ def test_a_killed_protocol_goes_on_to_the_same_end(learner: str, tmp_path: Path)
         return dbn_mnist_error.run_trial(settings, trial)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("dgm.trial.loop.SAY_EVERY", 0.0)
+        patch.setattr("dgm.trial.loop.PROGRESS_EVERY", 0.0)
         whole, killed, again = run("whole", np.inf), 0, None
         while again is None:
             try:

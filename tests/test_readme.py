@@ -1,6 +1,7 @@
 """README.md's generated blocks: made from the results, and told when they are stale."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from dgm.engine.official import publish
 from dgm.files import write_csv
 from dgm.recipe.schema import Expectation
 from dgm.report.summary import summary
@@ -114,13 +116,19 @@ def root(tmp_path: Path) -> Path:
         folder = tmp_path / "results" / "toy" / preset
         folder.mkdir(parents=True, exist_ok=True)
         run: dict[str, list[object]] = {
-            "trials": [{"seconds": s, "device": "cpu: any"} for s in seconds],
+            "trials": [{"cell": {}, "seconds": s, "device": "cpu: any"} for s in seconds],
             "unfinished": [],
         }
         if preset == "quick":
             run["trials"].append({"seconds": 9.0, "device": "cuda: any"})
             run["unfinished"].append("seed=2")
-        (folder / "run.json").write_text(json.dumps(run))
+        run_json = {**run, "files": [path.name for path in folder.glob("*.csv")]}
+        (folder / "run.json").write_text(json.dumps(run_json))
+        if preset == "paper":
+            publish(folder)
+        else:
+            (folder / "official.json").write_text(json.dumps(run))
+    publish(tmp_path / "results")
     return tmp_path
 
 
@@ -146,6 +154,19 @@ def test_one_changed_number_is_named(root: Path) -> None:
     assert said.startswith("README.md: stale: results:toy; run scripts/readme.py\n")
 
 
+@pytest.mark.parametrize("table", ["toy/paper/summary.csv", "benchmarks.csv"])
+def test_results_that_are_not_official_change_nothing(root: Path, table: str) -> None:
+    """A user's run replaces tables; what the README says of the published ones stays."""
+    assert readme(root) == (0, "")
+    path = root / "results" / table
+    path.write_text(path.read_text().replace("0.5", "0.7"))
+    assert readme(root, "--check") == (0, "")
+    assert readme(root) == (0, "")
+    assert (root / "README.md").read_text() == GENERATED
+    publish(path.parent)
+    assert readme(root, "--check")[0] == 1
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
@@ -161,3 +182,10 @@ def test_markers_that_cannot_be_meant(root: Path, old: str, new: str, said: str)
 
 def test_the_readme_agrees_with_the_committed_results() -> None:
     assert readme(ROOT, "--check") == (0, "")
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_no_link_is_dead(page: str) -> None:
+    targets = re.findall(r"\]\(([^)\s#]+)[^)]*\)", (ROOT / page).read_text(encoding="utf-8"))
+    local = [target for target in targets if "://" not in target]
+    assert [target for target in local if not (ROOT / target).exists()] == []

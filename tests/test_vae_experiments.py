@@ -20,6 +20,7 @@ from torch import Tensor
 from dgm import data
 from dgm.data import files
 from dgm.data.batches import Minibatches
+from dgm.data.dataset import Dataset
 from dgm.engine.load import load
 from dgm.errors import BadInput, Diverged
 from dgm.experiments.aevb_lower_bound import trial as aevb_lower_bound
@@ -46,7 +47,7 @@ SMALL: dict[str, Any] = {
 }
 
 
-def new_trial(folder: Path, dataset: data.Dataset | None = None) -> Trial:
+def new_trial(folder: Path, dataset: Dataset | None = None) -> Trial:
     return Trial("seed=0", dataset or data.load("digits"), 0, folder)
 
 

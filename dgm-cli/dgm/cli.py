@@ -5,29 +5,28 @@ import shlex
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
+from click.exceptions import Exit
+from click.shell_completion import shell_complete
 
-from dgm.errors import DgmError
+from dgm import console
+from dgm.errors import BadInput, DgmError
+from dgm.text import did_you_mean
 from dgm.trial import machine
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dgm.recipe.load import Recipe
+    from dgm.recipe.load import Header, Recipe
 
-PRESETS = (
-    "paper",
-    "quick",
-    "embedded",
-    "scale",
-    "search",
-)  # dgm.recipe.schema's, whose import takes a while
-BESIDE = Path(__file__).resolve().parents[2] / "results"  # the repository's
+# dgm.recipe.schema's, whose import takes a while
+PRESETS = ("paper", "quick", "embedded", "scale", "search")
+MOST = 256  # trials at once
 
 
 def _complete_recipe(context: Any, parameter: Any, incomplete: str) -> list[str]:
@@ -55,10 +54,18 @@ preset_option = click.option(
 )
 threads_option = click.option(
     "--threads",
-    type=click.IntRange(1),
+    type=int,
+    callback=lambda context, option, threads: machine.check_threads(threads),
     default=1,
     show_default=True,
     help="Threads a trial; results depend on it in their last digits.",
+)
+device_option = click.option(
+    "--device",
+    callback=lambda context, option, name: machine.check_name(name),
+    default="cpu",
+    show_default=True,
+    help="cpu, cuda or cuda:1.",
 )
 out_option = click.option(
     "--out",
@@ -79,7 +86,7 @@ def cli() -> None:
 
     \b
     Start here:
-      dgm list                                      what there is, with measured numbers
+      dgm list                                      what there is
       dgm run aevb_vs_wakesleep --preset quick      a few minutes on real data
       dgm run aevb_vs_wakesleep                     the paper's settings, hours
       dgm check                                     do the numbers meet their bands?
@@ -88,7 +95,8 @@ def cli() -> None:
 
     \b
     Exit codes: 0 done, 1 a number missed its band (check alone), 2 bad input,
-    3 a trial or the run failed, 130 interrupted (run again to go on).
+    3 a trial or the run failed, 130 interrupted (run again to go on),
+    141 done, but the reader of the output was gone (as in `dgm list | head -1`).
     """
 
 
@@ -99,12 +107,12 @@ def cli() -> None:
 @click.option("--seeds", metavar="SEEDS", help="Instead of the recipe's: 0:5 (0 to 4), 3 or 0,2.")
 @click.option(
     "--jobs",
-    type=click.IntRange(1),
-    default=machine.cores,
+    type=click.IntRange(1, MOST),
+    default=lambda: min(machine.cores(), MOST),
     help="Trials at once, a process each.  [default: the cores]",
 )
 @threads_option
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:1.")
+@device_option
 @out_option
 @click.option("--fresh", is_flag=True, help="Run finished trials again, replace earlier results.")
 @click.option(
@@ -114,7 +122,8 @@ def cli() -> None:
 )
 @click.option(
     "--checkpoint-every",
-    type=click.FloatRange(0),
+    type=float,
+    callback=lambda context, option, seconds: machine.check_seconds(seconds),
     default=30.0,
     show_default=True,
     metavar="SECONDS",
@@ -163,8 +172,9 @@ def run(
         _dry_run(loaded, out, jobs)
         return
     from dgm.engine import run as runner
+    from dgm.engine.plan import Options
 
-    options = runner.Options(
+    options = Options(
         out=out,
         jobs=jobs,
         threads=threads,
@@ -190,8 +200,8 @@ def run(
         )
         raise
     _print_report(report, loaded)
-    if report.errors or report.kept:
-        sys.exit(3)
+    if report.errors or report.kept or report.undrawn:
+        raise Exit(3)
 
 
 def _again(but: tuple[str, ...] = ("--fresh",)) -> str:
@@ -209,14 +219,14 @@ def _print_report(report: Any, recipe: "Recipe") -> None:
         click.echo(f"error: {label}: {error}", err=True)
     if report.unfinished:
         click.echo(f"NOTE: {len(report.unfinished)} trials are not finished", err=True)
+    _print_undrawn(report.undrawn)
     if report.kept:
         click.echo(
-            f"error: {report.folder}: its results stay as they are, for they hold trials that are "
-            f"not finished here ({report.kept[0]}{', ...' if len(report.kept) > 1 else ''}); "
-            f"finish these, or keep them by --extend",
+            f"error: {report.kept}: they stay as they are; finish these trials, or keep them by "
+            f"--extend",
             err=True,
         )
-    if not report.figures:
+    if not (report.figures or report.undrawn):
         return
     click.echo(check_table({recipe.name: read_csv(report.folder / "summary.csv")}))
     click.echo(f"results: {report.folder}")
@@ -228,92 +238,123 @@ def _print_report(report: Any, recipe: "Recipe") -> None:
         )
 
 
-def _dry_run(recipe: "Recipe", out: Path, jobs: int) -> None:
-    import yaml
+def _print_undrawn(undrawn: dict[str, str]) -> None:
+    for name, why in undrawn.items():
+        click.echo(f"error: {name} could not be drawn: {why}", err=True)
 
+
+def _dry_run(recipe: "Recipe", out: Path, jobs: int) -> None:
     from dgm.engine.estimate import estimate
 
-    click.echo(yaml.safe_dump(recipe.resolved, sort_keys=False, width=100, allow_unicode=True))
+    click.echo(_yaml(recipe))
     click.echo(f"# {len(recipe.trials)} trials:")
     for spec in recipe.trials:
         click.echo(f"#   {spec.label}")
-    roots = [out, BESIDE]
-    click.echo(f"# {estimate(recipe, roots).text(jobs)}")
+    click.echo(f"# {estimate(recipe, _roots(recipe.path, out)).text(jobs)}")
     if recipe.uses:
-        said = estimate(recipe.uses, roots).text(jobs)
-        click.echo(f"# before that, where they are not there, {recipe.uses.name}'s: {said}")
+        before = estimate(recipe.uses, _roots(recipe.uses.path, out)).text(jobs)
+        click.echo(f"# before that, where they are not there, {recipe.uses.name}'s: {before}")
 
 
-@cli.command(name="list", short_help="What there is, with its numbers and times.")
-@out_option
-def list_(out: Path) -> None:
-    """Say what each recipe reproduces, what was reported and measured, and how long it takes."""
-    from dgm.engine.estimate import earlier_run, timed
-    from dgm.recipe.load import all_recipes, header
-    from dgm.report.summary import band_text, measured_text
-    from dgm.text import duration, number
-
-    for path in all_recipes():
-        head = header(path)
-        click.echo(f"{head.name}\n  {head.title}\n  {head.source}")
-        frame = _summary(path, "paper", _roots(out))
-        if frame is None:
-            click.echo("  not run yet")
-        else:
-            for row in frame.to_dict("records"):
-                band, reported = band_text(row), number(row["reported"])
-                if band or reported:
-                    said = f"reported {reported}, " if reported else ""
-                    said += f"measured {measured_text(row)}" if row["n"] else "not measured"
-                    said += f", band {band}: {row['verdict']}" if band else ""
-                    click.echo(f"  {row['metric']}: {said}")
-        times = []
-        for preset in head.presets:
-            found = earlier_run(_roots(out), head.name, preset)
-            trials = timed(found)
-            if trials:
-                each = [trial["seconds"] for trial in trials]
-                seconds = max(sum(each) / found["jobs"], *each)
-                of = len(found["trials"]) + len(found.get("unfinished", []))
-                part = f" for {len(trials)} of {of} trials" if len(trials) < of else ""
-                times.append(f"{preset} {duration(seconds)}{part}")
-        click.echo(f"  time: {', '.join(times) or 'not measured'}\n")
-
-
-def _roots(out: Path) -> list[Path]:
-    """Where results are looked up: in --out if it was given, else also in the repository."""
-    source = click.get_current_context().get_parameter_source("out")
-    given = source is click.core.ParameterSource.COMMANDLINE
-    return [out] if given else [out, BESIDE]
-
-
-def _summary(path: Path, preset: str, roots: Sequence[Path]) -> "pd.DataFrame | None":
-    """The verdicts of the bands as they stand in the recipe now; None where nothing was run."""
-    from dgm.recipe.load import header
-    from dgm.report.summary import read_metrics, summary
-
-    for root in roots:
-        metrics = root / path.stem / preset / "metrics.csv"
-        if metrics.exists():
-            return summary(read_metrics(metrics), header(path).expect, preset)
-    return None
-
-
-@cli.command(short_help="A recipe with all its settings.")
-@recipe_argument
-@preset_option
-def show(recipe: str, preset: str) -> None:
-    """Print a recipe as it resolves: settings with their meaning, grid, expected numbers."""
+def _yaml(recipe: "Recipe") -> str:
     import yaml
 
+    return yaml.safe_dump(recipe.resolved, sort_keys=False, width=100, allow_unicode=True)
+
+
+@cli.command(name="list", short_help="What there is, with bands met and times.")
+@out_option
+def list_(out: Path) -> None:
+    """List the recipes: how many bands they met when they were run, and how long that took.
+
+    "> 2 h" is the time of those trials that were timed.  `dgm show RECIPE` says more of one.
+    """
+    from dgm.engine.estimate import took
+    from dgm.report.overview import bands_met, list_table
+
+    rows = []
+    for head in _headers():
+        with _named(head.name):
+            met = bands_met(_results(head, "paper", out) / "summary.csv")
+            times = [
+                took(_roots(head.path, out), head.name, preset) for preset in ("paper", "quick")
+            ]
+            rows.append((head.name, head.title, met, *times))
+    click.echo(list_table(rows))
+
+
+def _headers(names: Sequence[str] = (), preset: str = "") -> "Iterator[Header]":
+    """The recipes that are named. Otherwise all that have the preset; files that are no recipes
+    are named and left out."""
+    from dgm.recipe.load import all_recipes, find, header
+
+    if names:
+        yield from (header(find(name)) for name in names)
+        return
+    for path in all_recipes():
+        with _named(path.stem):
+            head = header(path)
+            if not preset or preset in head.presets:
+                yield head
+
+
+@contextmanager
+def _named(recipe: str) -> "Iterator[None]":
+    """Say which recipe cannot be read and why, and go on with the others."""
+    try:
+        yield
+    except DgmError as error:
+        click.echo(f"NOTE: {recipe} is left out: {error}", err=True)
+
+
+def _roots(recipe: Path, out: Path) -> list[Path]:
+    """Where a recipe's results are looked for: in OUT; by default also beside its folder."""
+    source = click.get_current_context().get_parameter_source("out")
+    if source is click.core.ParameterSource.COMMANDLINE:
+        return [out]
+    return [out, recipe.resolve().parents[1] / "results"]
+
+
+def _results(head: "Header", preset: str, out: Path) -> Path:
+    """The first folder that holds results of a recipe, else where they would be written."""
+    folders = [root / head.name / preset for root in _roots(head.path, out)]
+    return next((folder for folder in folders if (folder / "metrics.csv").exists()), folders[0])
+
+
+def _summary(head: "Header", preset: str, out: Path) -> "pd.DataFrame | None":
+    """The verdicts of the bands as they stand in the recipe now; None where nothing was run."""
+    from dgm.files import read_json
+    from dgm.report.summary import read_metrics, summary
+
+    folder = _results(head, preset, out)
+    if not (folder / "metrics.csv").exists():
+        return None
+    overridden = bool(read_json(folder / "run.json").get("overrides"))
+    if overridden:
+        click.echo(f"NOTE: {folder}: was run with overrides, so its bands do not apply", err=True)
+    return summary(read_metrics(folder / "metrics.csv"), head.expect, preset, overridden)
+
+
+@cli.command(short_help="A recipe: its trials, settings and expected numbers.")
+@recipe_argument
+@preset_option
+@out_option
+@click.option("--yaml", "as_yaml", is_flag=True, help="As it resolves, every setting spelled out.")
+def show(recipe: str, preset: str, out: Path, as_yaml: bool) -> None:
+    """Show what a recipe runs, what its settings mean, and the numbers that are expected of it."""
+    from dgm.engine.estimate import took
     from dgm.engine.load import load, settings
-    from dgm.recipe.union import fields
+    from dgm.recipe.load import find, header
+    from dgm.report.overview import page
 
     loaded = load(recipe, preset)
-    click.echo(yaml.safe_dump(loaded.resolved, sort_keys=False, width=100, allow_unicode=True))
-    click.echo(f"# {len(loaded.trials)} trials. What the settings mean:")
-    for name, info in fields(settings(loaded.experiment)).items():
-        click.echo(f"#   {name}: {info.description or name.replace('_', ' ')}")
+    if as_yaml:
+        click.echo(_yaml(loaded))
+        return
+    head = header(find(recipe))
+    times = {each: took(_roots(head.path, out), head.name, each) for each in head.presets}
+    frame = _summary(head, preset, out)
+    click.echo(page(loaded, settings(loaded.experiment), times, frame))
 
 
 @cli.command(short_help="Do the numbers meet their bands?")
@@ -324,25 +365,27 @@ def show(recipe: str, preset: str) -> None:
 def check(names: tuple[str, ...], preset: str, every: bool, out: Path) -> None:
     """Compare results with the recipes' bands; exit with 1 when one is missed.
 
-    Reads OUT/RECIPE/PRESET/metrics.csv; without RECIPE, of all that were run.
+    Reads RECIPE/PRESET/metrics.csv in OUT, by default also in the results that come with dgm.
+    Without RECIPE, of all recipes that have the preset and were run.
     """
-    from dgm.errors import BadInput
-    from dgm.recipe.load import all_recipes, find
     from dgm.report.summary import check_table
 
     frames = {}
-    for path in [find(name) for name in names] or all_recipes():
-        frame = _summary(path, preset, [out])
+    for head in _headers(names, preset):
+        if preset not in head.presets:
+            raise BadInput(f"{head.path}: no preset {preset}{did_you_mean(preset, head.presets)}")
+        frame = _summary(head, preset, out)
         if frame is not None:
-            frames[path.stem] = frame
+            frames[head.name] = frame
         elif names:
-            raise BadInput(f"{out / path.stem / preset}: no results; `dgm run` makes them")
+            raise BadInput(f"{out / head.name / preset}: no results; `dgm run` makes them")
         else:
-            click.echo(f"{path.stem}: preset {preset} was not run yet")
-    if frames:
-        click.echo(check_table(frames, every))
+            click.echo(f"NOTE: {head.name}: preset {preset} was not run yet", err=True)
+    if not frames:
+        raise BadInput(f"{out}: no results of preset {preset}; `dgm run` makes them")
+    click.echo(check_table(frames, every))
     if any(frame["verdict"].isin(["fail", "missing"]).any() for frame in frames.values()):
-        sys.exit(1)
+        raise Exit(1)
 
 
 @cli.command(short_help="Which trials are finished, and why not.")
@@ -350,42 +393,24 @@ def check(names: tuple[str, ...], preset: str, every: bool, out: Path) -> None:
 @preset_option
 @out_option
 @threads_option
-@click.option("--device", default="cpu", show_default=True, help="As given to `dgm run`.")
-def status(names: tuple[str, ...], preset: str, out: Path, threads: int, device: str) -> None:
-    """Say of each trial whether it is finished, running, failed, or stale and why."""
-    from dgm.engine import results as gather
-    from dgm.engine import run as runner
+@device_option
+@click.option("--verbose", "-v", is_flag=True, help="Also list the trials.")
+def status(
+    names: tuple[str, ...], preset: str, out: Path, threads: int, device: str, verbose: bool
+) -> None:
+    """Say of each recipe how many trials are finished, running, failed, or stale and why."""
+    from dgm.engine import status as standing
     from dgm.engine.load import load
-    from dgm.recipe.load import all_recipes, find
-    from dgm.trial import folder as store
+    from dgm.engine.plan import Options
 
-    options = runner.Options(out=out, threads=threads, device=device)
-    for path in [find(name) for name in names] or all_recipes():
-        recipe = load(path, preset)
-        missing = runner.get_data(runner.names_of_data(recipe), download=False)
-        for reason in missing.values():
-            click.echo(f"{recipe.name}: {reason}")
-        if missing:
-            continue
-        folder = runner.folder(recipe, out)
-        running = runner.is_locked(folder)
-        extended = runner.plan(recipe, replace(options, extend=True))
-        held = {p.spec.label for p in extended if gather.is_held(p, folder)}
-        for planned in runner.plan(recipe, options):
-            about = store.about(planned.directory)
-            changes = store.changes(planned.directory, planned.identity)
-            if not about:
-                kept = planned.spec.label in held
-                said = "in the results, which --extend keeps" if kept else "not started"
-            elif changes:
-                said = f"stale: {'; '.join(changes)}"
-            elif about["state"] == "finished":
-                said = f"finished in {about['seconds']:.0f} s on {about['device']}"
-            elif about["state"] == "failed":
-                said = f"failed: {about['error']}"
-            else:
-                said = "running, or waiting to go on" if running else "started, not finished"
-            click.echo(f"{recipe.name} {planned.spec.label}: {said}")
+    options = Options(out=out, threads=threads, device=device)
+    for head in _headers(names, preset):
+        with nullcontext() if names else _named(head.name):
+            found = standing.of(load(head.path, preset), options)
+            click.echo(f"{head.name} {preset}: {found.text}")
+            for trial in found.trials if verbose else ():
+                detail = f": {trial.detail}" if trial.detail else ""
+                click.echo(f"  {trial.label}: {trial.state}{detail}")
 
 
 @cli.command(short_help="Draw the figures again from the tables.")
@@ -393,14 +418,22 @@ def status(names: tuple[str, ...], preset: str, out: Path, threads: int, device:
 @preset_option
 @out_option
 def plot(recipe: str, preset: str, out: Path) -> None:
-    """Draw a recipe's figures again from its saved tables, without training."""
-    from dgm.engine import results as gather
+    """Draw a recipe's figures again from its saved tables, without training.
+
+    Where OUT holds no results of it, those that come with dgm are drawn there.
+    """
+    from dgm.engine import results
     from dgm.recipe.load import find, header
 
-    path = find(recipe)
-    folder = out / path.stem / preset
-    for name in gather.draw(header(path).experiment, gather.saved(folder), folder):
+    head = header(find(recipe))
+    saved = results.saved(_results(head, preset, out))
+    folder = out / head.name / preset
+    drawn = results.draw(folder, head.experiment, preset, head.expect, saved)
+    for name in drawn.figures:
         click.echo(f"{folder / name}")
+    _print_undrawn(drawn.undrawn)
+    if drawn.undrawn:
+        raise Exit(3)
 
 
 @cli.command(short_help="Compare two results folders.")
@@ -421,52 +454,47 @@ def data() -> None:
     """
 
 
+names_argument = click.argument(
+    "names", metavar="[NAME]...", nargs=-1, shell_complete=_complete_data
+)
+
+
 @data.command(name="list")
-def data_list() -> None:
+@names_argument
+def data_list(names: tuple[str, ...]) -> None:
     """Say of each data set where it lies or what is missing."""
     from dgm import data as sets
     from dgm.data import files
 
-    for name in sets.names():
-        listed = getattr(sets.module(name), "FILES", ())
-        missing = files.missing(name, listed)
-        if not listed:
-            said = "needs no files"
-        elif missing:
-            said = f"missing {', '.join(missing)}"
-            if all(file.hashes for file in listed):
-                said += f"; `dgm data fetch {name}`"
-        else:
-            said = str(files.find(name, listed[0]).parent)  # type: ignore[union-attr]
-        click.echo(f"{name}: {said}")
+    for name in names or sets.names():
+        first = next(iter(sets.about(name).files), None)
+        path = first and files.find(name, first)
+        click.echo(sets.missing(name) or f"{name}: {path.parent if path else 'needs no files'}")
 
 
 @data.command(name="fetch")
-@click.argument("name", shell_complete=_complete_data)
-def data_fetch(name: str) -> None:
-    """Download a data set into the cache; every file is checked against its SHA-256."""
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=_complete_data)
+def data_fetch(names: tuple[str, ...]) -> None:
+    """Download data sets into the cache; every file is checked against its SHA-256."""
     from dgm import data as sets
 
-    paths = sets.fetch(name)
-    sets.load(name)
-    click.echo("\n".join(paths) or f"{name}: is here already, and whole")
+    for name in names:
+        paths = sets.fetch(name)
+        sets.load(name)
+        click.echo("\n".join(paths) or f"{name}: is here already, and whole")
 
 
 @data.command(name="verify")
-@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=_complete_data)
+@names_argument
 def data_verify(names: tuple[str, ...]) -> None:
     """Read data sets whole and compare each file with its SHA-256; all that are here by default."""
     from dgm import data as sets
-    from dgm.data import files
 
     for name in names or sets.names():
-        listed = getattr(sets.module(name), "FILES", ())
-        if not names and files.missing(name, listed):
+        if not names and sets.missing(name):
             click.echo(f"{name}: not here")
             continue
-        for file in listed:
-            files.read(name, file)
-        known = all(file.hashes for file in listed)
+        known = all(file.hashes for file in sets.about(name).files)
         click.echo(f"{name}: {'whole' if known else 'read'}: {sets.load(name).sizes}")
 
 
@@ -476,36 +504,40 @@ def _debug() -> bool:
 
 def main() -> NoReturn:
     """Run the command line; every error is one line and an exit code, unless --debug."""
-    debug = _debug()
+    os.environ["MPLBACKEND"] = "agg"  # a notebook's may not be installed here
+    with console.streams() as streams:
+        code = _exit_code()
+    sys.exit(console.exit_code(code, streams))
+
+
+def _exit_code() -> int:
+    """Run the command that sys.argv asks for."""
+    asked = os.environ.get("_DGM_COMPLETE")
+    if asked:
+        return shell_complete(cli, {}, "dgm", "_DGM_COMPLETE", asked)
     try:
         arguments = [argument for argument in sys.argv[1:] if argument != "--debug"]
-        code = cli(arguments, prog_name="dgm", standalone_mode=False) or 0
-        sys.stdout.flush()
-    except click.exceptions.Exit as stop:
-        code = stop.exit_code
+        with cli.make_context("dgm", arguments) as context:  # cli() has exit codes of its own
+            cli.invoke(context)
+        return 0
+    except Exit as stop:
+        return stop.exit_code
     except click.ClickException as error:
         error.show()
-        code = 2
+        return 2
     except (KeyboardInterrupt, click.Abort):
-        code = 130
+        return 130
     except DgmError as error:
-        if debug:
-            traceback.print_exc()
-        click.echo(f"error: {error}", err=True)
-        code = error.exit_code
-    except BrokenPipeError:  # `dgm list | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 0
+        return _failed(str(error), error.exit_code)
     except OSError as error:
-        if debug:
-            traceback.print_exc()
-        said = f"{error.filename}: {error.strerror}" if error.filename else error
-        click.echo(f"error: {said}", err=True)
-        code = 3
-    except Exception as error:  # a bug; the traceback is for those who can use it
-        if debug:
-            traceback.print_exc()
-        said = " ".join(f"{type(error).__name__}: {error}".split())
-        click.echo(f"error: {said} (a bug of dgm's; --debug shows where)", err=True)
-        code = 3
-    sys.exit(code)
+        return _failed(f"{error.filename}: {error.strerror}" if error.filename else str(error))
+    except Exception as error:
+        message = " ".join(f"{type(error).__name__}: {error}".split())
+        return _failed(f"{message} (a bug of dgm's; --debug shows where)")
+
+
+def _failed(message: str, code: int = 3) -> int:
+    if _debug():
+        traceback.print_exc()
+    click.echo(f"error: {message}", err=True)
+    return code

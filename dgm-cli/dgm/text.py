@@ -2,7 +2,7 @@
 
 import difflib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 MOST_NAMES = 20  # that a message lists
 
@@ -31,3 +31,17 @@ def duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def counted(n: int, noun: str) -> str:
+    """ "1 trial", "3 trials"."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
+def columns(rows: Iterable[Sequence[str]]) -> list[str]:
+    """Lines of a table, each column as wide as its widest text; a single text stands alone."""
+    rows = list(rows)
+    widths = [
+        max(map(len, column)) for column in zip(*(r for r in rows if len(r) > 1), strict=True)
+    ]
+    return ["  ".join(map(str.ljust, row, widths)).rstrip() if row[1:] else row[0] for row in rows]

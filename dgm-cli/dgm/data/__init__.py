@@ -1,101 +1,99 @@
-"""The data sets: where their files lie, how they are verified, and how they are split.
+"""The data sets: which there are, whether their files are at hand, and reading them.
 
-`load("mnist")` gives a `Dataset`, `load("reuters")` gives `Documents`, and generated codes of
-documents are `Codes`. A module a set; what is common to the sets that are files (folders, mirrors,
-hashes) is in `dgm.data.files`.
+A set is one module in the folder of its kind (`images`, `documents` or `codes`). It holds
+
+    TITLE     its name in captions
+    REVISION  a whole number, raised whenever `load` gives other numbers from the same files
+    FILES     the files it is read from, and MIRRORS, where they are published, if it has files
+    load()    the set: a `Dataset`, `Documents` or `Codes`
+
+and nothing else lists it. Only `load` may import torch.
 """
 
 import hashlib
 import importlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cache, cached_property
-from typing import TYPE_CHECKING, Any
+import pkgutil
+from functools import cache
+from typing import Any, NamedTuple
 
+from dgm.data import files
+from dgm.data.files import File
 from dgm.errors import BadInput
 from dgm.text import did_you_mean
 
-if TYPE_CHECKING:
-    from torch import Tensor
-
-
-KINDS = {
-    "images": ("mnist", "frey_faces", "digits", "bars_and_stripes"),
-    "documents": (
-        "newsgroups",
-        "newsgroups_unstripped",
-        "newsgroups_bow",
-        "reuters",
-        "rcv1",
-        "synthetic_documents",
-    ),
-    "codes": ("clustered_codes", "isotropic_codes"),
-}
-TITLES = {
-    "mnist": "MNIST",
-    "frey_faces": "Frey Faces",
-    "digits": "Digits",
-    "bars_and_stripes": "Bars and stripes",
-    "newsgroups": "20 Newsgroups",
-    "newsgroups_unstripped": "20 Newsgroups, nothing stripped",
-    "newsgroups_bow": "20 Newsgroups, ready bags",
-    "reuters": "Reuters-21578",
-    "rcv1": "RCV1-v2",
-    "synthetic_documents": "Synthetic documents",
-    "clustered_codes": "Generated codes, clustered",
-    "isotropic_codes": "Generated codes, isotropic",
+KINDS: dict[str, tuple[str, ...]] = {
+    kind.name: tuple(of.name for of in pkgutil.iter_modules([f"{__path__[0]}/{kind.name}"]))
+    for kind in pkgutil.iter_modules(__path__)
+    if kind.ispkg
 }
 
 
-@dataclass(frozen=True)
-class Dataset:
-    """Images as rows of pixels, split. `hash` is the SHA-256 of all that is in it."""
+class About(NamedTuple):
+    """What is known of a set without reading it."""
 
     name: str
-    train: "Tensor"  # (n, visible)
-    validation: "Tensor"
-    test: "Tensor"
-    shape: tuple[int, int]  # of an image: rows, columns
-    labels: "Mapping[str, Tensor]" = field(default_factory=dict)  # by split, (n,) whole numbers
-    classes: int = 0  # that the labels name; 0 where they name none
-
-    @property
-    def sizes(self) -> str:
-        return (
-            f"{len(self.train)} training, {len(self.validation)} validation "
-            f"and {len(self.test)} test images"
-        )
-
-    @cached_property
-    def hash(self) -> str:
-        splits = (self.train, self.validation, self.test)
-        digest = hashlib.sha256(repr((self.shape, [len(split) for split in splits])).encode())
-        for split in splits:
-            digest.update(split.numpy().data)
-        for name, labels in sorted(self.labels.items()):
-            digest.update(name.encode() + labels.numpy().data)
-        return digest.hexdigest()
+    kind: str
+    title: str
+    revision: int
+    files: tuple[File, ...]
+    mirrors: tuple[str, ...]
 
 
 def names(*kinds: str) -> tuple[str, ...]:
-    """The sets of these kinds, or all sets."""
+    """The sets of these kinds, or all sets, as `names("documents", "codes")`."""
     return tuple(name for kind in kinds or KINDS for name in KINDS[kind])
 
 
 def module(name: str) -> Any:
-    """`dgm.data.<name>`, with `load()` and, for sets that are files, `FILES`; else BadInput."""
-    if name not in names():
-        raise BadInput(f"data: no {name}{did_you_mean(name, names())}")
-    kind = next(kind for kind in KINDS if name in names(kind))
-    return importlib.import_module(f"dgm.data.{kind}.{name}")
+    """The module of a set; BadInput for an unknown name."""
+    for kind, sets in KINDS.items():
+        if name in sets:
+            return importlib.import_module(f"dgm.data.{kind}.{name}")
+    raise BadInput(f"data: no {name}{did_you_mean(name, names())}")
+
+
+def about(name: str) -> About:
+    found = module(name)
+    return About(
+        name,
+        found.__name__.split(".")[-2],
+        found.TITLE,
+        found.REVISION,
+        getattr(found, "FILES", ()),
+        getattr(found, "MIRRORS", ()),
+    )
+
+
+def title(name: str) -> str:
+    """A set's name in captions."""
+    return about(name).title
+
+
+def code(name: str) -> str:
+    """SHA-256 over a set's name and REVISION and the contents of its files, without reading them.
+
+    Read files are verified, so equal codes mean equal data. Files of unknown content, which only
+    RCV1-v2 has, count by their names.
+    """
+    found = about(name)
+    contents = [file.content_sha256 or file.name for file in found.files]
+    return hashlib.sha256("\n".join([name, str(found.revision), *contents]).encode()).hexdigest()
+
+
+def missing(name: str) -> str | None:
+    """Which files of a set are not on this machine, in one line; None when all are.
+
+    Looks for files and does not read them: a damaged one counts as present.
+    """
+    return files.why_missing(name, about(name).files)
 
 
 @cache
 def load(name: str) -> Any:
-    """A set, read and verified: a Dataset, or Documents, or Codes.
+    """A set, read and verified: a Dataset, Documents or Codes, by its kind.
 
-    MissingData when it is not on this machine, BadInput when altered. Downloads nothing:
-    `dgm.data.files.fetch` does.
+    MissingData when it is not on this machine, BadInput when altered. Downloads nothing; `fetch`
+    does.
     """
     return module(name).load()
 
@@ -105,9 +103,5 @@ def fetch(name: str) -> list[str]:
 
     MissingData when no mirror answers within a few seconds.
     """
-    from dgm.data import files
-
-    found = module(name)
-    if not hasattr(found, "FILES"):
-        return []
-    return [str(path) for path in files.fetch(name, found.FILES, found.MIRRORS)]
+    found = about(name)
+    return [str(path) for path in files.fetch(name, found.files, found.mirrors)]

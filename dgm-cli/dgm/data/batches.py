@@ -1,4 +1,4 @@
-"""Minibatches that can be put down and taken up again."""
+"""Minibatches whose place in the pass is saved and restored with a trial."""
 
 import torch
 from torch import Tensor
@@ -8,12 +8,12 @@ from dgm.fast.draws import bernoulli
 
 
 class Minibatches:
-    """Shuffled passes over x (N, visible), `batch` rows at a time, a last short one left out.
+    """Shuffled passes over x (N, visible), `batch` rows at a time; a last short one is left out.
 
-    With `dynamic` each pixel is drawn anew from Bernoulli(pixel) at every visit. With `classes`,
-    the rows' class numbers (N,), neighbours in a pass are of classes 0, 1, 2 ... in turn: rows of
-    rare classes come more than once, not all of the frequent ones come. The returned minibatch
-    lies in a buffer that the next call overwrites.
+    With `dynamic`, every visit draws each pixel anew from Bernoulli(pixel). With `classes`, the
+    rows' class numbers (N,), a pass takes classes 0, 1, 2 ... in turn: it repeats rows of rare
+    classes and skips some of the frequent ones. The returned minibatch lies in a buffer that the
+    next call overwrites.
     """
 
     def __init__(

@@ -1,36 +1,38 @@
-"""Binary images from grey ones, each pixel in [0, 1] read as the probability of a 1."""
+"""Binary images from grey ones: each pixel in [0, 1] is the probability of a 1."""
 
 import hashlib
 from collections.abc import Mapping
-from typing import Literal
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal
 
 from dgm.errors import BadInput
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Binarization = Literal["none", "static", "dynamic"]
 
 
-def static_binarise(x: Tensor, name: str) -> Tensor:
+def static_binarise(x: "Tensor", name: str) -> "Tensor":
     """One fixed Bernoulli draw of the images x (N, visible), the same in every trial.
 
-    `name` seeds it, e.g. "mnist/test": rows of one name are drawn in order, so the first thousand
-    of a set are the same whether or not the others are drawn too.
+    `name` is the seed, e.g. "mnist/test". Rows are drawn in order, so the first thousand images of
+    a set come out the same whether or not the others are drawn too.
     """
+    import torch
+
     seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:7], "big")
     uniform = torch.rand(x.shape, generator=torch.Generator().manual_seed(seed))
     return uniform.lt_(x.cpu()).to(x.device)
 
 
 def binarise(
-    name: str, how: Binarization, train: Tensor, evaluated: Mapping[str, Tensor]
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """The images a Bernoulli decoder is to learn from, and those of each split to evaluate it on.
+    name: str, how: Binarization, train: "Tensor", evaluated: "Mapping[str, Tensor]"
+) -> "tuple[Tensor, dict[str, Tensor]]":
+    """The images that a Bernoulli decoder learns from, and those of each split it is evaluated on.
 
-    none: as they are; static: one fixed draw; dynamic: evaluated on the fixed draw, while those to
-    learn from stay grey, for `Minibatches` to draw at each visit. `name` is that of the data set.
-    BadInput when a pixel is no probability.
+    none: as they are. static: one fixed draw. dynamic: the fixed draw to evaluate on, while
+    training images stay grey and `Minibatches` draws them at each visit. `name` is the data set's.
+    BadInput when a pixel is not a probability.
     """
     for split, x in {"train": train, **evaluated}.items():
         low, high = x.min().item(), x.max().item()

@@ -1,24 +1,21 @@
-"""Generated codes of documents, in the size of the paper's collection: 400,000 of ten numbers.
+"""Generated codes of documents, as many as the paper's collection has: 400,000 of ten numbers.
 
-Retrieval at this scale is a matter of codes alone. Classes are 103, as RCV1-v2 has topics, and the
-k-th is in proportion to 1/k, so that some have documents by the ten thousand and some by the
-hundred.
+Retrieval at this scale depends on the codes alone. There are 103 classes, as RCV1-v2 has topics.
+The k-th is in proportion to 1/k, so some have tens of thousands of documents and some hundreds.
 """
 
-import hashlib
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 
 DOCUMENTS, NUMBERS, CLASSES = 400_000, 10, 103
-SPREAD = 0.7  # standard deviation of the classes' centres; that of documents about theirs is 1
+SPREAD = 0.7  # standard deviation of the classes' centres; documents have 1 about theirs
 SEEDS = {"classes": 0, "centres": 1, "codes": 2}
 
 
 @dataclass(frozen=True)
 class Codes:
-    """Codes (documents, numbers) in single precision and classes (documents,), in no order."""
+    """Codes (documents, numbers) in single precision and classes (documents,), in random order."""
 
     name: str
     codes: np.ndarray
@@ -30,12 +27,6 @@ class Codes:
             f"{len(self.codes)} codes of {self.codes.shape[1]} numbers; "
             f"{len(np.unique(self.classes))} classes"
         )
-
-    @cached_property
-    def hash(self) -> str:
-        digest = hashlib.sha256(repr(self.codes.shape).encode())
-        digest.update(self.codes.tobytes() + self.classes.tobytes())
-        return digest.hexdigest()
 
 
 def draw(name: str, spread: float) -> Codes:

@@ -1,11 +1,11 @@
-"""Images with their classes, split, for learners of the classes."""
+"""Images with their classes, for classifiers."""
 
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from dgm.data import Dataset
+from dgm.data.dataset import Dataset
 from dgm.errors import BadInput
 
 
@@ -17,13 +17,13 @@ class Labelled(NamedTuple):
 
     @property
     def all(self) -> tuple[Tensor, Tensor]:
-        """Training and validation images in one, with their classes."""
+        """Training and validation images together, with their classes."""
         both = ("train", "validation")
         return torch.cat([self.x[s] for s in both]), torch.cat([self.classes[s] for s in both])
 
 
 def labelled(data: Dataset, device: torch.device) -> Labelled:
-    """A data set on a device; BadInput where it has no classes or its pixels are no intensities."""
+    """A data set on a device; BadInput where it has no classes or pixels outside [0, 1]."""
     if not data.classes:
         raise BadInput(f"{data.name}: has no classes to learn")
     x = {"train": data.train, "validation": data.validation, "test": data.test}

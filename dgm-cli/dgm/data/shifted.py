@@ -1,4 +1,4 @@
-"""Images moved by a few pixels, so that no training image is seen twice alike."""
+"""Images moved by a few pixels, so that a net hardly ever sees the same image twice."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,8 @@ from torch.nn.functional import pad
 def shifted(x: Tensor, shape: tuple[int, int], most: int, generator: torch.Generator) -> Tensor:
     """Each image of x (n, height * width) moved by -most .. most pixels up and to the side.
 
-    Both are drawn evenly for each image; what is uncovered is 0, what goes over the edge is lost.
+    Both moves are drawn uniformly for each image. Uncovered pixels are 0; pixels moved over the
+    edge are lost.
     """
     height, width = shape
     padded = pad(x.view(-1, height, width), (most,) * 4)

@@ -1,8 +1,8 @@
 """From texts to bags of stems, as in Hinton & Salakhutdinov (2006), Figure 4.
 
-Words are runs of two or more letters in lower case (a single letter is what is left of "don't"
-or "U.S."), English stop words out (scikit-learn's), the others cut to their stems by Snowball's
-English stemmer (Porter 2001). The vocabulary is the 2000 stems most frequent in the training texts.
+A word is a run of two or more letters, in lower case (single letters are remains of "don't" or
+"U.S."). scikit-learn's English stop words are left out; Snowball's English stemmer (Porter 2001)
+cuts the others to their stems. The vocabulary is the 2000 most frequent stems in training texts.
 """
 
 import re
@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
-# Not snowballstemmer.stemmer("english"), which is PyStemmer's where that is installed: the stems,
-# and with them a collection's hash, would depend on it.
+# Not snowballstemmer.stemmer("english"), which uses PyStemmer where that is installed: the stems,
+# and with them the collections, would depend on it.
 from snowballstemmer.english_stemmer import EnglishStemmer
 
 from dgm.data.bags import Bags, Documents, bags
@@ -21,18 +21,18 @@ from dgm.errors import BadInput
 WORDS = 2000
 WORD = re.compile(r"[^\W\d_]{2,}")
 
-_stem = cache(EnglishStemmer().stemWord)  # slow, and a word comes 18 times on average
+_stem = cache(EnglishStemmer().stemWord)  # slow, and a word occurs 18 times on average
 
 
 @cache
 def _stop_words() -> frozenset[str]:
-    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS  # not to list the data sets
+    from sklearn.feature_extraction.text import ENGLISH_STOP_WORDS  # slow to import
 
     return ENGLISH_STOP_WORDS
 
 
 class Text(NamedTuple):
-    """A document as it was written, and what it is about."""
+    """A document as it was written, and its topics."""
 
     text: str
     topics: tuple[str, ...]
@@ -45,9 +45,9 @@ def stems(text: str) -> Counter[str]:
 
 
 def frequent(counts: Sequence[Counter[str]], n: int) -> tuple[str, ...]:
-    """The n stems most frequent in all the documents, first those of highest count.
+    """The n most frequent stems of all documents together, by falling count and then by alphabet.
 
-    Equally frequent ones in alphabetical order; all there are where there are fewer than n.
+    All stems, where there are fewer than n.
     """
     total: Counter[str] = Counter()
     for count in counts:
@@ -58,14 +58,14 @@ def frequent(counts: Sequence[Counter[str]], n: int) -> tuple[str, ...]:
 def collect(
     name: str, train: Sequence[Text], test: Sequence[Text], words: int = WORDS
 ) -> Documents:
-    """The collection of these texts; its topics are those that any text has.
+    """The collection of these texts; its topics are all that occur in them.
 
     BadInput when the training texts have no word at all.
     """
     counts_train, counts_test = ([stems(text.text) for text in each] for each in (train, test))
     vocabulary = frequent(counts_train, words)
     if not vocabulary:
-        raise BadInput(f"{name}: no word is in any training document")
+        raise BadInput(f"{name}: no training document has a word")
     topics = sorted({topic for text in (*train, *test) for topic in text.topics})
     word_number = {stem: i for i, stem in enumerate(vocabulary)}
     topic_number = {topic: i for i, topic in enumerate(topics)}

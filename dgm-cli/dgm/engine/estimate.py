@@ -1,8 +1,8 @@
 """How long a recipe takes here and what disk it needs, from the manifests of earlier runs.
 
-A trial is expected to take as long as one with the same axes did, times the ratio of this
-machine's `reference_seconds` to that machine's. Nothing is guessed for what was never run, and what
-a GPU took tells nothing of a CPU.
+A trial is expected to take as long as one of the same cell with any seed did, times the ratio of
+this machine's `reference_seconds` to that machine's. Nothing is guessed for what was never run, and
+what a GPU took tells nothing of a CPU.
 """
 
 import json
@@ -11,10 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dgm import experiments
+from dgm.errors import DgmError
 from dgm.files import read_json
 from dgm.recipe.load import Recipe
 from dgm.text import duration
 from dgm.trial import machine
+from dgm.trial.keys import cell_of
 
 
 @dataclass(frozen=True)
@@ -39,37 +42,61 @@ class Estimate:
         return said
 
 
-def manifest(folder: Path) -> dict[str, Any]:
-    """run.json of a results folder, or nothing where there is none that can be read."""
-    return read_json(folder / "run.json")
-
-
 def earlier_run(roots: Sequence[Path], recipe: str, preset: str) -> dict[str, Any]:
-    """The manifest in the first results root that has one."""
-    folders = (root / recipe / preset for root in roots)
-    return next(filter(None, map(manifest, folders)), {})
+    """What is known of the first run found: run.json, or official.json where only that is kept."""
+    for root in roots:
+        for name in ("run.json", "official.json"):
+            path = root / recipe / preset / name
+            found = read_json(path)
+            if found.get("trials"):
+                if not _is_whole(found):
+                    raise DgmError(f"{path}: is damaged; it lacks what a run writes of its trials")
+                return found
+    return {}
+
+
+def _is_whole(run: dict[str, Any]) -> bool:
+    try:
+        return run["jobs"] > 0 and all(
+            isinstance(trial["device"], str) and trial["seconds"] >= 0 for trial in run["trials"]
+        )
+    except (TypeError, KeyError):
+        return False
 
 
 def timed(run: dict[str, Any]) -> list[dict[str, Any]]:
-    """A manifest's trials that a CPU ran."""
-    return [trial for trial in run.get("trials", []) if trial["device"].startswith("cpu")]
+    """A run's trials that a CPU ran."""
+    trials = run.get("trials", [])
+    return [t for t in trials if "cell" in t and t["device"].startswith("cpu")]
+
+
+def took(roots: Sequence[Path], recipe: str, preset: str) -> str:
+    """How long an earlier run took: "3.2 h", or "> 3.2 h" if not all of its trials were timed."""
+    run = earlier_run(roots, recipe, preset)
+    seconds = [trial["seconds"] for trial in timed(run)]
+    if not seconds:
+        return ""
+    lacking = len(run["trials"]) + len(run.get("unfinished", [])) - len(seconds)
+    text = duration(max(sum(seconds) / run["jobs"], *seconds))
+    return f"> {text}" if lacking else text
 
 
 def estimate(recipe: Recipe, roots: Sequence[Path]) -> Estimate:
-    """For all trials of the recipe as resolved, from the first root that has its manifest."""
+    """For all trials of the recipe, from the first root that knows of an earlier run."""
     run = earlier_run(roots, recipe.name, recipe.preset)
-    by_axes: dict[str, list[float]] = {}
+    by_cell: dict[str, list[float]] = {}
     for trial in timed(run):
-        by_axes.setdefault(json.dumps(trial["axes"]), []).append(trial["seconds"])
-    settings = [{**block["settings"], "data": block["data"]} for block in run.get("grid", [])]
-    known_seconds: list[float] = []
-    for spec in recipe.trials:
-        known = by_axes.get(json.dumps(spec.axes))
-        own = spec.settings.model_dump(mode="json", exclude=set(spec.axes)) | {"data": spec.data}
-        if known and own in settings:
-            known_seconds.append(sum(known) / len(known))
+        by_cell.setdefault(_whatever_seed(trial["cell"]), []).append(trial["seconds"])
+    settings = experiments.settings(recipe.experiment).Settings
+    cells = [cell_of(spec, settings) for spec in recipe.trials]
+    known = [by_cell.get(_whatever_seed(cell)) for cell in cells]
+    seconds = [sum(each) / len(each) for each in known if each]
     pace = machine.reference_seconds() / run["reference_seconds"] if run else 1.0
-    total, longest = pace * sum(known_seconds), pace * max(known_seconds, default=0.0)
-    unknown = len(recipe.trials) - len(known_seconds)
-    disk = run["disk_mb"] / len(run["trials"]) * len(recipe.trials) if run.get("trials") else None
-    return Estimate(total, longest, unknown, len(recipe.trials), disk)
+    disk = run["disk_mb"] / len(run["trials"]) * len(recipe.trials) if run else None
+    unknown = len(known) - len(seconds)
+    longest = pace * max(seconds, default=0.0)
+    return Estimate(pace * sum(seconds), longest, unknown, len(recipe.trials), disk)
+
+
+def _whatever_seed(cell: dict[str, Any]) -> str:
+    return json.dumps({key: value for key, value in cell.items() if key != "seed"}, sort_keys=True)

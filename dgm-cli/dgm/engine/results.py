@@ -1,164 +1,261 @@
-"""From trials to a run's tables, arrays and figures, and from those back to trials.
+"""A results folder: tables, arrays, metrics, figures, and run.json, which lists all of them.
 
-In front of each table's columns stand what the experiment calls its axes (settings, or `data`, the
-set's name), then those that only this grid has, then the seed: a trial's cell. The rows of all
-trials lie one below the other, an array is kept under its trial's cell. A repository keeps these
-results and not the trials' folders; `restore` makes the folders again, so that a grid or a list of
-seeds can grow on another day, and with `adopt` on another machine.
+Results hold whole trials: each row of a table and each array has its trial's key, and run.json says
+what the trial's cell, code and machine were and what it left. So a trial of committed results is
+read back by a filter, and a grid or a list of seeds can grow on another day or machine.
 """
 
-import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from dgm import experiments
-from dgm.engine.estimate import manifest
+from dgm.engine.plan import Planned
 from dgm.errors import BadInput, DgmError
-from dgm.files import atomic_write, read_csv, read_npz
-from dgm.report import plotting
-from dgm.report.tables import Artifacts, label_of
-from dgm.trial import folder as store
-from dgm.trial.folder import Planned
+from dgm.files import atomic_write, read_csv, read_json, read_npz, write_csv, write_npz
+from dgm.recipe.schema import Expectation
+from dgm.report.summary import read_metrics, summary, write_metrics
+from dgm.report.tables import Cell, Results
+from dgm.text import counted
+from dgm.trial import folder
+from dgm.trial.folder import Arrays, State, Tables
+from dgm.trial.keys import changes
 
-KEPT = ("metrics", "summary")  # tables of the run, not of its trials
-MACHINE = ("torch", "device", "threads")  # of an identity: by what a trial was run, not which it is
-TOLD = ("seconds", "device", "commit", "chosen", "peak_memory_mb", "restored_steps")
+PROVENANCE = ("seconds", "device", "commit", "chosen", "peak_memory_mb", "restored_steps")
 
 
-def axes_of(planned: list[Planned], axes: Sequence[str]) -> list[str]:
+class Finished(NamedTuple):
+    """A finished trial: its entry in run.json, and what it left."""
+
+    about: dict[str, Any]
+    tables: Tables
+    arrays: Arrays
+
+    @property
+    def cell(self) -> Cell:
+        """What its rows begin with: the axes and the seed."""
+        return {**self.about["axes"], "seed": self.about["seed"]}
+
+
+# --- reading ---------------------------------------------------------------------------------
+
+
+def manifest(target: Path) -> dict[str, Any]:
+    """run.json of a results folder, or nothing where there is none; DgmError if it is damaged."""
+    return read_json(target / "run.json")
+
+
+class Held:
+    """The trials that a results folder holds, by key."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+        self.run = manifest(target)
+        trials = self.run.get("trials", [])
+        if not all("trial" in about for about in trials):
+            raise DgmError(
+                f"{target}/run.json: an earlier version of dgm wrote it; give another --out DIR, "
+                f"or --fresh to replace these results"
+            )
+        self.trials: dict[str, dict[str, Any]] = {about["trial"]: about for about in trials}
+        self._tables: dict[str, Mapping[str, pd.DataFrame]] = {}
+
+    def read(self, key: str) -> Finished:
+        """A trial read back; DgmError where something that it left is no longer there."""
+        about = self.trials[key]
+        tables = {}
+        for name, left in about["tables"].items():
+            rows = self._by_trial(name).get(key, pd.DataFrame(columns=left["columns"]))
+            lacking = set(left["columns"]) - set(rows)
+            if len(rows) != left["rows"] or lacking:
+                raise DgmError(
+                    f"{self.target / name}.csv: {about['label']} left {left['rows']} rows there; "
+                    f"{len(rows)} are found"
+                )
+            tables[name] = rows[left["columns"]].reset_index(drop=True)
+        arrays = {}
+        for name in about["arrays"]:
+            if key not in self._arrays(name):
+                raise DgmError(f"{self.target / name}.npz: lacks what {about['label']} left there")
+            arrays[name] = self._arrays(name)[key]
+        return Finished(about, tables, arrays)
+
+    def _by_trial(self, name: str) -> Mapping[str, pd.DataFrame]:
+        if name not in self._tables:
+            path = self.target / f"{name}.csv"
+            if not path.exists():
+                raise DgmError(f"{path}: is gone, but run.json lists it")
+            table = read_csv(path)
+            grouped = table.groupby("trial", sort=False) if "trial" in table else []
+            self._tables[name] = {str(key): rows for key, rows in grouped}
+        return self._tables[name]
+
+    @cached_property
+    def _npz(self) -> dict[str, Arrays]:
+        return {}
+
+    def _arrays(self, name: str) -> Arrays:
+        if name not in self._npz:
+            path = self.target / f"{name}.npz"
+            if not path.exists():
+                raise DgmError(f"{path}: is gone, but run.json lists it")
+            self._npz[name] = read_npz(path)
+        return self._npz[name]
+
+
+def saved(target: Path) -> Results:
+    """The results in this folder, read back."""
+    held = Held(target)
+    if not held.trials:
+        raise BadInput(f"{target}: no such results; `dgm run` makes them")
+    return gather(held.read(key) for key in held.trials)
+
+
+class Store:
+    """Finished trials: in their folders and, to extend results, in these."""
+
+    def __init__(self, target: Path, extend: bool, axes: list[str]) -> None:
+        self.held = Held(target) if extend else None
+        self.axes = axes  # the experiment's
+
+    def state(self, p: Planned) -> State:
+        """Where the trial stands: as its folder says, or `held` by the results."""
+        found = p.state()
+        if found.name == "finished" or self.held is None:
+            return found
+        about = self.held.trials.get(p.key)
+        held = about is not None and not any(changes(about["code"], p.keys.code))
+        return State("held") if held else found
+
+    def read(self, p: Planned, names: list[str]) -> Finished:
+        """A trial that is finished or held, with its values of these axes."""
+        axes = {name: _plain(p.spec.value(name)) for name in names}
+        if self.state(p).name == "held":
+            assert self.held is not None
+            found = self.held.read(p.key)
+            return found._replace(about={**found.about, "label": p.label, "axes": axes})
+        tables, arrays = folder.read_trial(p.directory)
+        left = folder.about(p.directory)
+        about = {
+            "trial": p.key,
+            "label": p.label,
+            "axes": axes,
+            "seed": p.spec.seed,
+            **{key: left[key] for key in ("cell", "code", "machine")},
+            **{key: left.get(key) for key in PROVENANCE},
+            "tables": {
+                name: {"columns": list(table.columns), "rows": len(table)}
+                for name, table in tables.items()
+            },
+            "arrays": list(arrays),
+        }
+        return Finished(about, tables, arrays)
+
+
+def _plain(value: Any) -> Any:
+    return str(value) if isinstance(value, list | tuple) else value
+
+
+# --- gathering and writing -------------------------------------------------------------------
+
+
+def axes_of(planned: list[Planned], axes: list[str]) -> list[str]:
     """The experiment's axes, then those that only this grid has."""
     return list(dict.fromkeys([*axes, *(axis for p in planned for axis in p.spec.axes)]))
 
 
-def cell_of(p: Planned, axes: list[str]) -> dict[str, Any]:
-    """The values that tell a trial's rows from those of others."""
-    cell = {axis: p.spec.value(axis) for axis in axes} | {"seed": p.spec.seed}
-    return {key: str(v) if isinstance(v, list) else v for key, v in cell.items()}
+def gather(trials: Iterable[Finished]) -> Results:
+    """All trials' tables one below the other, and their arrays."""
+    parts: dict[str, list[pd.DataFrame]] = {}
+    results = Results()
+    for found in trials:
+        key = found.about["trial"]
+        results.cells[key] = found.cell
+        for name, table in found.tables.items():
+            head = {"trial": key, **found.cell}
+            twice = head.keys() & set(table.columns)
+            if twice:
+                raise DgmError(f"{twice.pop()}: is a column of {name}.csv, and cannot be an axis")
+            front = pd.DataFrame({column: [value] * len(table) for column, value in head.items()})
+            parts.setdefault(name, []).append(pd.concat([front, table], axis=1))
+        for name, array in found.arrays.items():
+            results.arrays.setdefault(name, {})[key] = np.asarray(array)
+    results.tables = {name: pd.concat(tables, ignore_index=True) for name, tables in parts.items()}
+    return results
 
 
-def gather(planned: list[Planned], axes: Sequence[str]) -> Artifacts:
-    """All finished trials' tables and arrays."""
-    tables: dict[str, list[pd.DataFrame]] = {}
-    arrays: dict[str, dict[str, np.ndarray]] = {}
-    names = axes_of(planned, axes)
-    for p in planned:
-        cell = cell_of(p, names)
-        its_tables, its_arrays = store.read_trial(p.directory)
-        for name, table in its_tables.items():
-            for i, (key, value) in enumerate(cell.items()):
-                if key in table:
-                    raise DgmError(f"{key}: is a column of {name}.csv, and cannot be an axis")
-                table.insert(i, key, value)
-            tables.setdefault(name, []).append(table)
-        for name, array in its_arrays.items():
-            arrays.setdefault(name, {})[label_of(cell)] = array
-    return Artifacts(
-        {name: pd.concat(parts, ignore_index=True) for name, parts in tables.items()}, arrays
-    )
+class Written(NamedTuple):
+    """The files of a run, those of its figures that one looks at, and figures that failed."""
+
+    files: list[str]
+    figures: list[str]
+    undrawn: dict[str, str]
 
 
-def saved(target: Path) -> Artifacts:
-    """What `gather` gave to the results in this folder, read back."""
-    if not (target / "metrics.csv").exists():
-        raise BadInput(f"{target}: no such results; `dgm run` makes them")
-    return Artifacts(
-        {p.stem: read_csv(p) for p in sorted(target.glob("*.csv")) if p.stem not in KEPT},
-        {p.stem: read_npz(p) for p in sorted(target.glob("*.npz"))},
-    )
+def write(
+    target: Path,
+    experiment: str,
+    preset: str,
+    expect: list[Expectation],
+    results: Results,
+    overridden: bool,
+) -> Written:
+    """Tables, arrays, metrics, summary and figures; bands are for the recipe's own settings."""
+    metrics = target / "metrics.csv"
+    write_metrics(metrics, experiments.report(experiment).summarise(results))  # may refuse: first
+    write_csv(summary(read_metrics(metrics), expect, preset, overridden), target / "summary.csv")
+    files = ["metrics.csv", "summary.csv"]
+    for name, table in results.tables.items():
+        write_csv(table, target / f"{name}.csv")
+        files.append(f"{name}.csv")
+    for name, arrays in results.arrays.items():
+        write_npz(target / f"{name}.npz", arrays)
+        files.append(f"{name}.npz")
+    drawn = draw(target, experiment, preset, expect, results)
+    return drawn._replace(files=[*files, *drawn.files])
 
 
-def adopt(p: Planned, target: Path) -> Planned:
-    """The same trial as it was run by another machine, torch or number of threads, if its folder
-    holds it finished so or the results do; else the one asked for."""
-    done = store.about(p.directory)
-    if done.get("state") == "finished":
-        theirs = done["identity"]
-    else:
-        its = held(target).get(p.spec.label, {})
-        versions = manifest(target).get("versions", {})
-        device = str(its.get("device")).partition(":")[0]
-        theirs = {"torch": versions.get("torch"), **its, "device": device}
-    run_so = {key: theirs[key] for key in MACHINE if key in theirs}
-    adopted = replace(p, identity=p.identity | run_so)
-    return adopted if adopted.finished or is_held(adopted, target) else p
+def draw(
+    target: Path, experiment: str, preset: str, expect: list[Expectation], results: Results
+) -> Written:
+    """Every figure as .png and .svg, every film as .gif; one that fails costs nothing else."""
+    from dgm.report import plotting
+
+    own = {e.metric: e for e in expect if not e.is_pattern and e.applies_to(preset)}
+    drawn, undrawn = plotting.render_all(lambda: experiments.report(experiment).draw(results, own))
+    for name, content in drawn.items():
+        atomic_write(target / name, content)
+    return Written(list(drawn), [name for name in drawn if not name.endswith(".svg")], undrawn)
 
 
-def restore(planned: list[Planned], axes: Sequence[str], target: Path) -> int:
-    """Make the folders again of trials that the results hold; how many there were.
-
-    BadInput when the results hold a trial of the same name that is another one. Models are not
-    among the results.
-    """
-    there = held(target)
-    lacking = [p for p in planned if p.spec.label in there and _gives_way(p, target)]
-    for p in lacking:
-        if not is_held(p, target):
-            raise BadInput(
-                f"{target}: the trial {p.spec.label} in these results was made with other "
-                f"settings or data, or before its experiment was revised, and cannot be kept; "
-                f"without --extend it runs anew"
-            )
-    results = saved(target) if lacking else Artifacts({})
-    names = axes_of(planned, axes)
-    for p in lacking:
-        cell = cell_of(p, names)
-        tables = {name: rows_of(table, cell) for name, table in results.tables.items()}
-        arrays = {name: of.get(label_of(cell)) for name, of in results.arrays.items()}
-        store.restore_trial(
-            p.directory,
-            p.identity,
-            {name: table for name, table in tables.items() if len(table)},
-            {name: array for name, array in arrays.items() if array is not None},
-            {key: there[p.spec.label][key] for key in TOLD},
-        )
-    return len(lacking)
+def give_up(target: Path) -> None:
+    """Hold no trial any longer: a run that goes on without --fresh is not refused for these."""
+    if (target / "run.json").exists():
+        about = {"files": _earlier(target)}
+        atomic_write(target / "run.json", json.dumps(about, indent=1) + "\n")
 
 
-def held(target: Path) -> dict[str, dict[str, Any]]:
-    """By label, what the manifest of these results tells of their trials."""
-    return {trial["label"]: trial for trial in manifest(target).get("trials", [])}
+def _earlier(target: Path) -> list[str]:
+    """The files that the run before wrote, as far as its run.json can be read."""
+    try:
+        files = manifest(target).get("files", [])
+    except DgmError:
+        return []
+    return [name for name in files if isinstance(name, str) and Path(name).name == name]
 
 
-def is_held(p: Planned, target: Path) -> bool:
-    """Whether the results hold this very trial, of which `restore` can make the folder again."""
-    return held(target).get(p.spec.label, {}).get("identity") == digest(p.identity)
+def remove_earlier(target: Path, files: list[str]) -> None:
+    """Remove what an earlier run wrote and this one did not; a user's own files stay."""
+    for name in set(_earlier(target)) - set(files):
+        (target / name).unlink(missing_ok=True)
 
 
-def _gives_way(p: Planned, target: Path) -> bool:
-    """Whether there is no folder, or one of this very trial, not finished or short of a file."""
-    if not store.about(p.directory):
-        return True
-    lacks = not p.finished and not store.changes(p.directory, p.identity)
-    return lacks and is_held(p, target)
-
-
-def rows_of(table: pd.DataFrame, cell: dict[str, Any]) -> pd.DataFrame:
-    """A trial's own part of a table of a run; columns that it did not have are blank."""
-    own = np.full(len(table), True)
-    for key, value in cell.items():
-        column = table[key]
-        # As text too, for beside words a column's numbers are read as words.
-        same = (column == value) | (column.astype(str) == str(value))
-        own &= column.isna() if value is None else same
-    return table[own].drop(columns=list(cell))
-
-
-def digest(identity: dict[str, Any]) -> str:
-    """A short name of all that a trial's result depends on, for the manifest."""
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-
-
-def draw(experiment: str, artifacts: Artifacts, target: Path) -> list[str]:
-    """Every figure of the experiment as .png and .svg, every film as .gif; the files to look at."""
-    names = []
-    for name, figure in experiments.report(experiment).draw(artifacts).items():
-        names.append(f"{name}.{plotting.suffixes(figure)[0]}")
-        for suffix in plotting.suffixes(figure):
-            atomic_write(target / f"{name}.{suffix}", plotting.render(figure, suffix))
-    return names
+def named(trials: Iterable[str], n: int) -> str:
+    """ "3 trials (row=svm,seed=0, ...)"."""
+    first = next(iter(trials))
+    return f"{counted(n, 'trial')} ({first}{', ...' if n > 1 else ''})"

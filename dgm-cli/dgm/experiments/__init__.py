@@ -32,8 +32,6 @@ def _part(name: str, part: str) -> ModuleType:
         try:
             return importlib.import_module(f"{package}.{part}")
         except ModuleNotFoundError as error:
-            if error.name == f"{package}.{part}" and part != "trial":
-                return _part(name, "trial")
             if error.name not in (package, f"{package}.{part}"):
                 raise
     known = [found.name for found in pkgutil.iter_modules(__path__)]

@@ -1,8 +1,8 @@
-"""What follows one another on the same numbers, in one pass over memory.
+"""Several elementwise operations fused into one pass over memory.
 
-Beside its matrix products a step on a minibatch of 100 images is a few dozen small operations, each
-of which takes a CPU as long to ask for as to do. For a CPU they are compiled here as one loop; on
-other devices torch's operations do the same.
+Besides its matrix products, a step on a minibatch of 100 images consists of a few dozen small
+operations, and on a CPU each takes as long to call as to compute. For a CPU they are compiled here
+into one loop; on other devices torch's own operations compute the same.
 """
 
 from functools import cache
@@ -23,17 +23,17 @@ def column_sums(d: Tensor, sums: Tensor, scale: float) -> None:
         torch.sum(d, 0, out=sums).mul_(scale)
 
 
-def through(
+def activation_backward(
     units: Units, hidden: Tensor, d: Tensor, sums: Tensor | None = None, scale: float = 1.0
 ) -> Tensor:
-    """d (rows, columns) times the derivative of units in these states, written over d:
+    """d (rows, columns) times the derivative of units in the states `hidden`, written over d:
 
         tanh: d (1 - hidden^2),   logistic: d hidden (1 - hidden) .
 
-    With `sums` (columns,), `scale` times the result's columns' sums are written there.
+    With `sums` (columns,), `scale` times the sum of each column of the result is written there.
     """
     if sums is not None and d.is_cpu:
-        loop = _loops().through_tanh if units == "tanh" else _loops().through_logistic
+        loop = _loops().tanh_backward if units == "tanh" else _loops().logistic_backward
         loop(hidden.numpy(), d.numpy(), sums.numpy(), scale)
         return d
     backward = torch.ops.aten.tanh_backward if units == "tanh" else torch.ops.aten.sigmoid_backward
@@ -44,9 +44,9 @@ def through(
 
 
 def reparameterise(output: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-    """z = mean + shift and shift = std * noise, each (rows, n), as noise is.
+    """z = mean + shift and shift = std * noise, each (rows, n), for noise (rows, n).
 
-    `output` (rows, 2 n) has the means before the log variances.
+    `output` (rows, 2 n) holds the means, then the log variances.
     """
     if output.is_cpu:
         z, shift = torch.empty_like(noise), torch.empty_like(noise)
@@ -60,10 +60,9 @@ def reparameterise(output: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
 def d_reparameterised(output: Tensor, shift: Tensor, g: Tensor) -> Tensor:
     """The derivative of log p(x|z) - KL(q(z|x) || N(0, I)) at `output`, (rows, 2 n).
 
-    g = d log p(x|z) / dz and `shift` from `reparameterise`, both (rows, n); by mean and log
-    variance
+    With g = d log p(x|z) / dz, and `shift` from `reparameterise`, both (rows, n):
 
-        g - mean   and   (g * shift + 1 - var) / 2 .
+        by the mean: g - mean,   by the log variance: (g * shift + 1 - var) / 2 .
     """
     if output.is_cpu:
         d = torch.empty_like(output)
@@ -76,62 +75,63 @@ def d_reparameterised(output: Tensor, shift: Tensor, g: Tensor) -> Tensor:
 def squared_distance(x: Tensor, y: Tensor) -> Tensor:
     """|x - y|^2 of a row, mean over rows, a scalar."""
     if x.is_cpu:
-        mean = x.new_empty(1)
+        mean = x.new_empty(())
         _loops().squared_distance(x.numpy(), y.numpy(), mean.numpy())
-        return mean[0]
+        return mean
     return (x - y).square().sum() / len(x)
 
 
-def pull(
-    W: Tensor, gradient: Tensor, to_zero: float, by_sign: float, together: float, columns: int
+def add_prior_gradient(
+    W: Tensor, gradient: Tensor, decay: float, lasso: float, smoothness: float, columns: int
 ) -> None:
-    """Take from `gradient`, on a CPU, what pulls weights to zero and to their neighbours:
+    """Add to `gradient`, on a CPU, the derivative of the log prior of `WeightPrior`:
 
-        to_zero W + by_sign sign(W) + together sum_j (W_i - W_j) .
+        -decay W - lasso sign(W) - smoothness sum_j (W_i - W_j) .
 
-    Both (pixels, units); the sum is over pixels j beside i in an image of so many columns.
+    Both (pixels, units); the sum is over the neighbours j of pixel i in an image with that many
+    columns.
     """
-    floats = [np.float32(pull) for pull in (to_zero, by_sign, together)]
-    _loops().pull(W.numpy(), gradient.numpy(), *floats, columns)
+    strengths = [np.float32(strength) for strength in (decay, lasso, smoothness)]
+    _loops().add_prior_gradient(W.numpy(), gradient.numpy(), *strengths, columns)
 
 
-def random_words(seed: int, n: int) -> Tensor:
-    """n words of 64 random bits, on a CPU, from a seed of as many: SplitMix64.
+def random_words(seed: int, n: int) -> np.ndarray:
+    """n words of 64 random bits from a seed of 64 bits: SplitMix64.
 
-    Word i is a mix of seed + i golden, i = 1, 2 ..., so that none waits for the one before it.
+    Word i is a mix of seed + i golden, i = 1, 2 ..., and so depends on no other word.
     Steele, Lea & Flood (2014), Fast splittable pseudorandom number generators, Figure 16.
     """
-    words = torch.empty(n, dtype=torch.int64)
-    _loops().random_words(seed, words.numpy())
+    words = np.empty(n, dtype=np.int64)
+    _loops().random_words(seed, words)
     return words
 
 
-def below(words: Tensor, probability: Tensor) -> Tensor:
-    """1 where a word of 16 random bits, -32768 .. 32767, is below 65536 p - 32768.5, else 0.
+def less_than(words: np.ndarray, probability: Tensor) -> Tensor:
+    """1 where a word of 16 random bits, -32768 .. 32767, is less than 65536 p - 32768.5, else 0.
 
-    That is so of round(65536 p) words of 65536. Both (n, ...) and on a CPU.
+    Of the 65536 words, round(65536 p) are. `words` (n,), at least as many as there are
+    probabilities, which may have any shape, on a CPU.
     """
     drawn = torch.empty_like(probability, memory_format=torch.contiguous_format)
-    flat = probability.reshape(-1).numpy()
-    _loops().below(words.reshape(-1).numpy(), flat, drawn.view(-1).numpy())
+    _loops().less_than(words, probability.numpy().reshape(-1), drawn.numpy().reshape(-1))
     return drawn
 
 
 class _Loops(NamedTuple):
     column_sums: Any
-    through_tanh: Any
-    through_logistic: Any
+    tanh_backward: Any
+    logistic_backward: Any
     reparameterise: Any
     d_reparameterised: Any
     squared_distance: Any
-    pull: Any
+    add_prior_gradient: Any
     random_words: Any
-    below: Any
+    less_than: Any
 
 
 @cache
 def _loops() -> _Loops:
-    """Compiled where first asked for: numba takes a while to import, and each loop to compile."""
+    """Compiled on first use: numba takes a while to import, and each loop to compile."""
     from numba import njit
 
     compiled = njit(nogil=True, fastmath=True, error_model="numpy")
@@ -142,7 +142,7 @@ def _loops() -> _Loops:
         rows, columns = d.shape
         sums[:] = 0
         whole = rows - rows % 4
-        for i in range(0, whole, 4):  # each passes over the sums once
+        for i in range(0, whole, 4):  # one pass over the sums for four rows
             for j in range(columns):
                 sums[j] += (d[i, j] + d[i + 1, j]) + (d[i + 2, j] + d[i + 3, j])
         for i in range(whole, rows):
@@ -151,7 +151,7 @@ def _loops() -> _Loops:
         sums *= scale
 
     @compiled
-    def through_tanh(hidden: Any, d: Any, sums: Any, scale: float) -> None:
+    def tanh_backward(hidden: Any, d: Any, sums: Any, scale: float) -> None:
         rows, columns = d.shape
         sums[:] = 0
         for i in range(rows):
@@ -161,7 +161,7 @@ def _loops() -> _Loops:
         sums *= scale
 
     @compiled
-    def through_logistic(hidden: Any, d: Any, sums: Any, scale: float) -> None:
+    def logistic_backward(hidden: Any, d: Any, sums: Any, scale: float) -> None:
         rows, columns = d.shape
         sums[:] = 0
         for i in range(rows):
@@ -192,34 +192,36 @@ def _loops() -> _Loops:
         for i in range(x.shape[0]):
             for j in range(x.shape[1]):
                 total += (x[i, j] - y[i, j]) * (x[i, j] - y[i, j])
-        mean[0] = total / x.shape[0]
+        mean[()] = total / x.shape[0]
 
     @compiled
-    def pull_one(w: Any, g: Any, to_zero: Any, by_sign: Any) -> None:
+    def add_own(w: Any, g: Any, decay: Any, lasso: Any) -> None:
         for j in range(len(w)):
             sign = np.float32(w[j] > 0) - np.float32(w[j] < 0)
-            g[j] -= to_zero * w[j] + by_sign * sign
+            g[j] -= decay * w[j] + lasso * sign
 
     @compiled
-    def pull_to(w: Any, other: Any, g: Any, together: Any) -> None:
+    def add_neighbour(w: Any, other: Any, g: Any, smoothness: Any) -> None:
         for j in range(len(w)):
-            g[j] -= together * (w[j] - other[j])
+            g[j] -= smoothness * (w[j] - other[j])
 
     @compiled
-    def pull(W: Any, gradient: Any, zero: Any, by_sign: Any, together: Any, columns: int) -> None:
+    def add_prior_gradient(
+        W: Any, gradient: Any, decay: Any, lasso: Any, smoothness: Any, columns: int
+    ) -> None:
         n = len(W)
         for i in range(n):
             w, g = W[i], gradient[i]
-            pull_one(w, g, zero, by_sign)
-            if together > 0:
+            add_own(w, g, decay, lasso)
+            if smoothness > 0:
                 if i >= columns:
-                    pull_to(w, W[i - columns], g, together)
+                    add_neighbour(w, W[i - columns], g, smoothness)
                 if i + columns < n:
-                    pull_to(w, W[i + columns], g, together)
+                    add_neighbour(w, W[i + columns], g, smoothness)
                 if i % columns > 0:
-                    pull_to(w, W[i - 1], g, together)
+                    add_neighbour(w, W[i - 1], g, smoothness)
                 if i % columns < columns - 1:
-                    pull_to(w, W[i + 1], g, together)
+                    add_neighbour(w, W[i + 1], g, smoothness)
 
     odd = 0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
     golden, first, second = (np.uint64(factor) for factor in odd)
@@ -236,18 +238,18 @@ def _loops() -> _Loops:
     range_of_words, middle = np.float32(65536.0), np.float32(32768.5)
 
     @compiled
-    def below(words: Any, probability: Any, drawn: Any) -> None:
+    def less_than(words: Any, probability: Any, drawn: Any) -> None:
         for i in range(len(drawn)):
             drawn[i] = np.float32(words[i]) < range_of_words * probability[i] - middle
 
     return _Loops(
         column_sums,
-        through_tanh,
-        through_logistic,
+        tanh_backward,
+        logistic_backward,
         reparameterise,
         d_reparameterised,
         squared_distance,
-        pull,
+        add_prior_gradient,
         random_words,
-        below,
+        less_than,
     )

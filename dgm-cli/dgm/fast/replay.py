@@ -1,7 +1,8 @@
 """A learner's update as one CUDA graph.
 
-An update on a minibatch of 100 images is some fifty kernels of a few microseconds each, which a
-GPU is done with sooner than Python can ask for them; a recorded graph asks for all of them at once.
+An update on a minibatch of 100 images consists of some fifty kernels of a few microseconds each,
+which a GPU finishes sooner than Python can launch them. A recorded graph launches all of them at
+once.
 """
 
 from collections.abc import Callable
@@ -11,17 +12,16 @@ import torch
 from torch import Tensor
 
 Returned = TypeVar("Returned")
-Update = Callable[[Tensor, Tensor], Returned]  # of a minibatch and its rows' numbers
+Update = Callable[[Tensor, Tensor], Returned]  # of a minibatch and the indices of its rows
 
-ASKED = 3  # updates that go their usual way first, in which libraries make themselves ready
+WARM_UP = 3  # updates before the recording, in which libraries initialise themselves
 
 
 def replayed(update: Update[Returned], generator: torch.Generator) -> Update[Returned]:
-    """`update`, recorded and replayed if its generator is a GPU's; its numbers stay the same.
+    """`update`, recorded and replayed if its generator is on a GPU; its numbers stay the same.
 
-    For an update that always does the same to the same tensors: one that reads no number back,
-    draws from no other generator, and sees no rate change. What it returns is overwritten by the
-    next call.
+    The update must do the same to the same tensors every time: read no number back, draw from no
+    other generator, and have a constant rate. The next call overwrites what it returns.
     """
     return _Graph(update, generator) if generator.device.type == "cuda" else update
 
@@ -33,9 +33,9 @@ class _Graph(Generic[Returned]):
 
     def __call__(self, x: Tensor, indices: Tensor) -> Returned:
         self.calls += 1
-        if self.calls <= ASKED:
+        if self.calls <= WARM_UP:
             return self.update(x, indices)
-        if self.calls == ASKED + 1:
+        if self.calls == WARM_UP + 1:
             self._record(x, indices)
         self.x.copy_(x)
         self.indices.copy_(indices)
@@ -43,7 +43,7 @@ class _Graph(Generic[Returned]):
         return self.returned
 
     def _record(self, x: Tensor, indices: Tensor) -> None:
-        """Nothing is computed here but where it will be."""
+        """Record the kernels and where they read and write; nothing is computed yet."""
         self.x, self.indices = x.clone(), indices.clone()
         self.graph = torch.cuda.CUDAGraph()
         self.graph.register_generator_state(self.generator)

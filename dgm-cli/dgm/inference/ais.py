@@ -19,14 +19,15 @@ from torch.nn.functional import softplus
 
 from dgm.fast.draws import bernoulli
 from dgm.models.rbm import RBM
+from dgm.state import State
 
 
 class LogPartition(NamedTuple):
-    """log Z, an interval of it, and the effective number of chains, (sum w)^2 / sum w^2.
+    """log Z, an interval for it, and the effective number of chains, (sum w)^2 / sum w^2.
 
-    The interval is that of the mean of w plus and minus z standard errors, on the log scale: its
-    lower end is -inf where the error is as large as the mean. Chains that all miss a region make
-    Z too low, and nothing here can tell.
+    The interval is the mean of w plus and minus z standard errors, on the log scale: its lower end
+    is -inf where the error is as large as the mean. If all chains miss a region, Z is too low, and
+    nothing here shows it.
     """
 
     log_partition: float
@@ -36,25 +37,27 @@ class LogPartition(NamedTuple):
 
 
 def schedule(*parts: tuple[int, float, float]) -> Tensor:
-    """Betas from 0 to 1, of parts (number, from, to) each evenly spaced.
+    """Betas from 0 to 1, in parts (number, from, to), each evenly spaced.
 
     The authors' 14,500: `schedule((500, 0, 0.5), (4000, 0.5, 0.9), (10_000, 0.9, 1))`.
-    ValueError where they do not begin at 0, at which the chains do, or fall.
+    ValueError where they do not start at 0, where the chains do, or where they fall.
     """
-    said = f"betas must rise from 0 to 1, by at least one in each part: {parts}"
+    message = f"betas must rise from 0 to 1, by at least one in each part: {parts}"
     if any(n < 1 for n, _, _ in parts):
-        raise ValueError(said)
+        raise ValueError(message)
     pieces = [
         torch.arange(n, dtype=torch.float64) / n * (end - start) + start for n, start, end in parts
     ]
     betas = torch.cat([*pieces, torch.ones(1, dtype=torch.float64)])
     if betas[0] != 0 or (betas.diff() < 0).any():
-        raise ValueError(said)
+        raise ValueError(message)
     return betas
 
 
-class AIS:
-    """Chains with their log weights, taken from one beta to the next by `update`."""
+class AIS(State):
+    """Chains with their log weights, which `update` moves from one beta to the next."""
+
+    saved = ("v", "log_w")
 
     def __init__(
         self,
@@ -64,7 +67,7 @@ class AIS:
         generator: torch.Generator,
         base: Tensor | None = None,
     ) -> None:
-        """`base`: a_0, by default the machine's own a; the data's log odds make a better start."""
+        """`base` is a_0, by default the machine's own a; the data's log odds are a better start."""
         p = rbm.parameters
         self.rbm, self.generator = rbm, generator
         self.betas = betas.tolist()
@@ -85,14 +88,14 @@ class AIS:
         visible = (beta - before) * (self.v @ (p["a"] - self.base))
         hidden = softplus(beta * pre).sum(1) - softplus(before * pre).sum(1)
         self.log_w += visible.double() + hidden.double()
-        if step + 1 < self.steps:  # where the last weight is taken nothing needs to move on
+        if step + 1 < self.steps:  # after the last weight no chain needs to move
             h = bernoulli(pre.mul_(beta).sigmoid_(), self.generator)
             bias = (1 - beta) * self.base + beta * p["a"]
             mean = torch.addmm(bias, h, p["W"].t(), alpha=beta).sigmoid_()
             self.v = bernoulli(mean, self.generator)
 
     def result(self, z: float = 1.96) -> LogPartition:
-        """log Z after the last step; by default a 95 % interval."""
+        """log Z after the last step, by default with a 95 % interval."""
         chains = len(self.log_w)
         log_z0 = softplus(self.base.double()).sum().item() + self.rbm.config["hidden"] * math.log(2)
         log_mean = (torch.logsumexp(self.log_w, 0) - math.log(chains)).item()
@@ -105,10 +108,3 @@ class AIS:
             centre + math.log1p(error),
             (ratio.sum().square() / ratio.square().sum()).item(),
         )
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"v": self.v, "log_w": self.log_w}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.v = state["v"].to(self.v)
-        self.log_w.copy_(state["log_w"])

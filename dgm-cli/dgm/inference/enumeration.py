@@ -1,8 +1,8 @@
-"""What a small RBM does exactly: its distributions, its Gibbs chain, and the gradients along it.
+"""Exact distributions, Gibbs chains and gradients of a small RBM, by enumeration.
 
 States are numbered by their binary digits, lowest unit first, as in `dgm.models.rbm.states`.
-Everything is in double precision and on the CPU, wherever the RBM is; costs grow as
-2^(visible + hidden), and 20 units are the limit.
+Everything is in double precision and on the CPU, wherever the RBM is. Costs grow as
+2^(visible + hidden), with a limit of 20 units.
 """
 
 from typing import Any
@@ -42,7 +42,7 @@ class Enumerated:
         return torch.bincount(codes, minlength=len(self.v)).double() / len(x)
 
     def gibbs(self, p_v: Tensor, steps: int) -> Tensor:
-        """The distribution of v after so many steps v -> h -> v from v ~ p_v."""
+        """The distribution of v after that many steps v -> h -> v from v ~ p_v."""
         for _ in range(steps):
             p_v = p_v @ self.up @ self.down
         return p_v
@@ -58,15 +58,15 @@ class Enumerated:
         return self.statistics(data) - self.statistics(self.log_p_v.exp())
 
     def contrastive_divergence(self, data: Tensor, k: int) -> Tensor:
-        """What CD-k follows in its gradient's place, in expectation over its samples."""
+        """What CD-k follows in place of the gradient, in expectation over its samples."""
         return self.statistics(data) - self.statistics(self.gibbs(data, k))
 
 
 def fit_exactly(rbm: RBM, data: Tensor, iterations: int) -> list[Tensor]:
-    """Ascend sum_v data(v) log p(v) by L-BFGS, whose every iteration raises it.
+    """Ascend sum_v data(v) log p(v) by L-BFGS; every iteration raises it.
 
-    `data` (2^visible,) are the probabilities of the numbered states. Returns `rbm.flat` as it was
-    at first and after each iteration.
+    `data` (2^visible,) holds the probabilities of the numbered states. Returns `rbm.flat` at the
+    start and after each iteration.
     """
     from scipy.optimize import minimize
 

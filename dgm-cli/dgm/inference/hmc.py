@@ -1,6 +1,6 @@
 """Hamiltonian Monte Carlo (Duane et al. 1987; Neal 2011) on many posteriors at once.
 
-Row n of every tensor is a chain of its own, on p(z|x_n). Shapes: x (batch, visible),
+Row n of every tensor is one chain, on p(z|x_n). Shapes: x (batch, visible),
 z (batch, latent), step size scalar or (batch, 1).
 """
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 class LatentModel(Protocol):
-    """What the samplers and estimators need of p(x, z) with prior N(0, I) on z."""
+    """What samplers and estimators need of p(x, z) with prior N(0, I) on z."""
 
     latent_dim: int
 
@@ -34,7 +34,7 @@ class HMCState(NamedTuple):
 
 
 class HMCInfo(NamedTuple):
-    """min(1, exp(-energy error)) of each proposal, and whether it was taken."""
+    """min(1, exp(-energy error)) of each proposal, and whether it was accepted."""
 
     acceptance: Tensor  # (batch,)
     accepted: Tensor  # (batch,) bool
@@ -52,7 +52,7 @@ def hmc_step(
     leapfrogs: int,
     generator: torch.Generator,
 ) -> tuple[HMCState, HMCInfo]:
-    """One proposal by `leapfrogs` steps, unit mass, and its Metropolis test."""
+    """A proposal by `leapfrogs` steps with unit mass, and its Metropolis test."""
     z, gradient = state.z, state.gradient
     start = torch.randn(z.shape, generator=generator, device=z.device)
     momentum = start + 0.5 * step_size * gradient
@@ -64,7 +64,7 @@ def hmc_step(
     log_density = model.log_joint(x, z[None])[0]
     kinetic_change = 0.5 * (momentum.square().sum(1) - start.square().sum(1))
     acceptance = torch.exp(log_density - state.log_density - kinetic_change).clamp(max=1.0)
-    acceptance = acceptance.nan_to_num(nan=0.0)  # a trajectory that overflowed is refused
+    acceptance = acceptance.nan_to_num(nan=0.0)  # reject a trajectory that overflowed
     uniform = torch.rand(acceptance.shape, generator=generator, device=z.device)
     accepted = uniform < acceptance
     taken = accepted[:, None]
@@ -77,8 +77,8 @@ def hmc_step(
 
 
 def adapt(step_size: Tensor, acceptance: Tensor, target: float = 0.9, gain: float = 0.1) -> Tensor:
-    """Robbins-Monro on the log step size: larger while proposals are accepted more than `target`.
+    """Robbins-Monro on the log step size: it grows while the acceptance is above `target`.
 
-    `acceptance` has the step size's shape, or is averaged by the caller to have it.
+    `acceptance` has the step size's shape; the caller averages it if need be.
     """
     return step_size * torch.exp(gain * (acceptance - target))

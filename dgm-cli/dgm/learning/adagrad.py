@@ -3,19 +3,23 @@
 import torch
 from torch import Tensor
 
+from dgm.state import State
 
-class Adagrad:
+
+class Adagrad(State):
     """squares += g^2,  theta += rate * g / (sqrt(squares) + eps), elementwise.
 
-    `g` is the uphill gradient less `decay * theta`: with decay 1/N and g a mean over data points,
-    that is the gradient of (log likelihood + log N(theta; 0, I)) / N for N data points.
-    One vector for all parameters makes a step one pass over memory, whatever the model.
+    g is the uphill gradient minus `decay * theta`. With decay 1/N and a mean over N data points, g
+    is the gradient of (log likelihood + log N(theta; 0, I)) / N.
+    With all parameters in one vector, a step is one pass over memory for any model.
     """
+
+    saved = ("squares",)
 
     def __init__(self, theta: Tensor, rate: float, decay: float = 0.0, eps: float = 1e-10) -> None:
         self.theta, self.rate, self.decay, self.eps = theta, rate, decay, eps
         self.squares = torch.zeros_like(theta)
-        self._steps = torch.zeros((), device=theta.device)  # torch counts them for lr_decay
+        self._steps = torch.zeros((), device=theta.device)  # for torch's lr_decay, which is 0
 
     def ascend(self, gradient: Tensor) -> None:
         torch._fused_adagrad_(
@@ -29,9 +33,3 @@ class Adagrad:
             eps=self.eps,
             maximize=True,
         )
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"squares": self.squares}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.squares.copy_(state["squares"])

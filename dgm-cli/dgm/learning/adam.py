@@ -3,12 +3,16 @@
 import torch
 from torch import Tensor
 
+from dgm.state import State
 
-class Adam:
+
+class Adam(State):
     """m and v: running means of g and g^2;  theta += rate * m' / (sqrt(v') + eps), elementwise.
 
     m' = m / (1 - 0.9^t), v' = v / (1 - 0.999^t); `g` and `decay` as in `dgm.learning.adagrad`.
     """
+
+    saved = ("mean", "squares", "steps")
 
     def __init__(self, theta: Tensor, rate: float, decay: float = 0.0, eps: float = 1e-8) -> None:
         self.theta, self.rate, self.decay, self.eps = theta, rate, decay, eps
@@ -32,10 +36,3 @@ class Adam:
             amsgrad=False,
             maximize=True,
         )
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"mean": self.mean, "squares": self.squares, "steps": self.steps}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        for name, tensor in self.state_dict().items():
-            tensor.copy_(state[name])

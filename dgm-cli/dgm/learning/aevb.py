@@ -1,6 +1,7 @@
 """Auto-encoding variational Bayes (Kingma & Welling 2014, Algorithm 1 and Appendix B)."""
 
 import math
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,13 +10,14 @@ from dgm.fast.loops import d_reparameterised, reparameterise
 from dgm.learning.adagrad import Adagrad
 from dgm.learning.adam import Adam
 from dgm.models.vae import VAE
+from dgm.state import State
 
 
-class AEVB:
+class AEVB(State):
     """Stochastic ascent of the bound, one posterior sample per image, N(0, I) prior on the weights.
 
-    `data_size` is N of the paper: the prior's share of a step is 1/N of its gradient. The paper
-    ascends by Adagrad.
+    `data_size` is N of the paper: a step contains 1/N of the prior's gradient. The paper uses
+    Adagrad.
     """
 
     def __init__(
@@ -35,11 +37,8 @@ class AEVB:
         aevb_gradient(self.model, x, torch.randn(shape, generator=self.generator, device=x.device))
         self.optimiser.ascend(self.model.gradient)
 
-    def state_dict(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Any]:
         return self.optimiser.state_dict()
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.optimiser.load_state_dict(state)
 
 
 def aevb_gradient(model: VAE, x: Tensor, noise: Tensor) -> None:
@@ -68,9 +67,9 @@ def elbo(model: VAE, x: Tensor, noise: Tensor) -> Tensor:
 def mean_elbo(
     model: VAE, x: Tensor, generator: torch.Generator, samples: int = 1, block: int = 1000
 ) -> tuple[float, float]:
-    """The bound's mean over images, of `samples` posterior samples each, and its standard error.
+    """The bound's mean over images, by `samples` posterior samples of each, and its standard error.
 
-    The error is that of the posterior samples, not of the choice of images; nan for one sample.
+    The error is due to the posterior samples, not to the choice of images; nan for one sample.
     """
     means, variances = [], []
     for part in x.split(block):
@@ -84,7 +83,7 @@ def mean_elbo(
 
 
 def active_latents(model: VAE, x: Tensor) -> int:
-    """How many latent dimensions tell images apart: Var_x(E_q[z|x]) > 0.01, z having variance 1.
+    """The number of latent dimensions that tell images apart: Var_x(E_q[z|x]) > 0.01.
 
     Burda, Grosse & Salakhutdinov (2016), section 5.2; (n, pixels) images, n of at least 2.
     """

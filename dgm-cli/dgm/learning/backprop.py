@@ -5,14 +5,17 @@ from torch import Tensor
 
 from dgm.learning.weight_prior import NO_PRIOR, WeightPrior
 from dgm.models.classifier import Classifier
+from dgm.state import State
 
 
-class Backprop:
+class Backprop(State):
     """theta += velocity,  velocity = momentum velocity + rate (gradient - decay theta).
 
-    In the first `outputs_alone` updates theta is the output layer's parameters, and the rest stay:
-    the derivatives that random outputs send down would undo what the layers below have learned.
+    In the first `outputs_alone` updates only the output layer learns: the derivatives that random
+    outputs send down would undo what the layers below have learned.
     """
+
+    saved = ("velocity", "done")
 
     def __init__(
         self,
@@ -24,9 +27,9 @@ class Backprop:
         outputs_alone: int = 0,
         prior: WeightPrior = NO_PRIOR,
     ) -> None:
-        """`labels` (N,) are those of the images that `update` gets minibatches of.
+        """`labels` (N,) are those of all images, from which `update` gets minibatches.
 
-        The gradient is that of the `prior` of the first layer's weights too.
+        The gradient includes that of a `prior` on the first layer's weights.
         """
         self.net, self.labels = net, labels
         self.rate, self.momentum, self.decay = rate, momentum, decay
@@ -40,7 +43,7 @@ class Backprop:
         self.prior.add_gradient(first_layer.W, first_layer.dW)
         theta, gradient, velocity = self.net.flat, self.net.parameters.gradient, self.velocity
         if self.done < self.outputs_alone:
-            first = len(theta) - self.net.outputs
+            first = len(theta) - self.net.output_parameters
             theta, gradient, velocity = theta[first:], gradient[first:], velocity[first:]
         velocity.mul_(self.momentum).add_(gradient, alpha=self.rate)
         if self.decay:
@@ -48,10 +51,3 @@ class Backprop:
         theta.add_(velocity)
         self.done += 1
         return loss
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"velocity": self.velocity, "done": torch.tensor(self.done)}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.velocity.copy_(state["velocity"])
-        self.done = int(state["done"])

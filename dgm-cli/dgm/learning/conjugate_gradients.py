@@ -2,7 +2,7 @@
 
     d_0 = -g_0,   d_t = -g_t + max(0, g_t (g_t - g_(t-1)) / |g_(t-1)|^2) d_(t-1)
 
-and theta goes along d to a step that satisfies the strong Wolfe conditions: with f(a) the loss at
+A search along d ends at a step a that satisfies the strong Wolfe conditions: with f(a) the loss at
 theta + a d,
 
     f(a) <= f(0) + 0.01 a f'(0),   |f'(a)| <= 0.5 |f'(0)| .
@@ -18,16 +18,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-LOWER, FLATTER = 0.01, 0.5  # of the Wolfe conditions
-EXTEND, INSIDE = 3.0, 0.1  # a guess at most so many times the last step; so far inside a bracket
-GROW = 100.0  # a search begins at most so many times as far as the last one ended
-LOOKS = 20  # evaluations a search has
+DECREASE, FLATNESS = 0.01, 0.5  # of the Wolfe conditions
+EXTEND, INSIDE = 3.0, 0.1  # of a guess: at most 3 times the last step; a tenth inside a bracket
+GROW = 100.0  # a search starts with at most 100 times the last one's step
+EVALUATIONS = 20  # of the loss in a search, at most
 
 Loss = Callable[[], tuple[float, Tensor]]
 
 
 class Point(NamedTuple):
-    """On the line: the step, and the loss and its slope there."""
+    """A step along the line, with the loss and its slope there."""
 
     step: float
     value: float
@@ -35,10 +35,10 @@ class Point(NamedTuple):
 
 
 def descend(theta: Tensor, loss: Loss, searches: int) -> float:
-    """So many line searches from theta, which is moved; returns the loss where it ends.
+    """Move theta by that many line searches; returns the loss at its end.
 
-    `loss()` gives the loss of what theta then holds and its gradient, in a buffer that it may
-    overwrite. The loss never rises. Ends early where two searches in a row find nothing lower.
+    `loss()` gives the loss at the present theta and its gradient, which it may overwrite later. The
+    loss never rises. Ends early where two searches in a row find nothing lower.
     """
     value, gradient = loss()
     last = gradient.clone()
@@ -63,7 +63,7 @@ def descend(theta: Tensor, loss: Loss, searches: int) -> float:
             direction.mul_(max(0.0, change)).sub_(gradient)
             failed = False
         else:
-            found = along(found.step)  # back to the lowest seen, for its gradient
+            found = along(found.step)  # back to the lowest point, for its gradient
             torch.neg(gradient, out=direction)
             if failed:
                 break
@@ -82,50 +82,50 @@ def descend(theta: Tensor, loss: Loss, searches: int) -> float:
 
 
 def search(along: Callable[[float], Point], start: Point, step: float) -> tuple[Point, bool]:
-    """The last point looked at and True where it satisfies the conditions; else the lowest."""
+    """The point that satisfies the conditions, and True; or the lowest one evaluated, and False."""
     lowest = start
-    # The minimum lies beyond `low`, and before `high` if there is one.
+    # The minimum lies beyond `low`, and before `high` once there is one.
     previous = low = start
     high: Point | None = None
-    for _ in range(LOOKS):
+    for _ in range(EVALUATIONS):
         point = along(step)
         if not math.isfinite(point.value):
             step = (low.step + step) / 2
             continue
         lowest = min(lowest, point, key=lambda p: p.value)
-        too_high = point.value > start.value + LOWER * point.step * start.slope
-        if not too_high and abs(point.slope) <= -FLATTER * start.slope:
+        too_high = point.value > start.value + DECREASE * point.step * start.slope
+        if not too_high and abs(point.slope) <= -FLATNESS * start.slope:
             return point, True
         if too_high or point.slope > 0:
             high = point
         else:
             low, previous = point, low
-        step = _beyond(previous, low) if high is None else _between(low, high, start)
+        step = _extrapolate(previous, low) if high is None else _interpolate(low, high, start)
     return lowest, False
 
 
-def _beyond(a: Point, b: Point) -> float:
-    """Where the cubic through two points has its minimum beyond b, within bounds."""
+def _extrapolate(a: Point, b: Point) -> float:
+    """The minimum beyond b of the cubic through two points, kept within bounds."""
     width = b.step - a.step
     third = 6 * (a.value - b.value) + 3 * (b.slope + a.slope) * width
     second = 3 * (b.value - a.value) - (2 * a.slope + b.slope) * width
     inside = second * second - third * a.slope * width
-    below = second + math.sqrt(inside) if inside >= 0 else 0.0
-    guess = a.step - a.slope * width**2 / below if below else math.inf
+    denominator = second + math.sqrt(inside) if inside >= 0 else 0.0
+    guess = a.step - a.slope * width**2 / denominator if denominator else math.inf
     farthest = b.step * EXTEND
     if not math.isfinite(guess) or guess < 0:
         return farthest
     return min(farthest, max(guess, b.step + INSIDE * width))
 
 
-def _between(low: Point, high: Point, start: Point) -> float:
-    """Where the parabola or cubic through two points has its minimum, inside the bracket."""
+def _interpolate(low: Point, high: Point, start: Point) -> float:
+    """The minimum of the parabola or cubic through two points, kept inside the bracket."""
     width = high.step - low.step
     guess = math.nan
-    if high.value > start.value:  # the loss may be far from a cubic so far out
-        below = high.value - low.value - low.slope * width
-        if below:
-            guess = low.step - 0.5 * low.slope * width**2 / below
+    if high.value > start.value:  # so far out the loss may be far from a cubic
+        denominator = high.value - low.value - low.slope * width
+        if denominator:
+            guess = low.step - 0.5 * low.slope * width**2 / denominator
     else:
         third = 6 * (low.value - high.value) / width + 3 * (high.slope + low.slope)
         second = 3 * (high.value - low.value) - (2 * low.slope + high.slope) * width

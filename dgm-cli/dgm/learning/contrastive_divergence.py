@@ -2,19 +2,21 @@
 
     d log p(v) / dW = <v h>_data - <v h>_model,   likewise for the biases.
 
-CD-k puts k Gibbs steps from the data in place of the model's distribution; PCD goes on with chains
-of its own. Hidden units enter the statistics as probabilities, visible ones as samples; but where
-the data are probabilities themselves (grey), so are the visible units of the negative phase, or
-else its samples' variance would pull at the weights when every reconstruction is perfect.
+CD-k replaces the model's distribution by k Gibbs steps from the data; PCD continues chains of its
+own. Hidden units enter the statistics as probabilities, visible units as samples. Where the data
+are probabilities themselves (grey), the visible units of the negative phase are too: the variance
+of samples would change the weights even if every reconstruction were perfect.
 
-Centred (Cho, Raiko & Ilin 2013; Melchior, Fischer & Wiskott 2016), W learns from products of what v
-and h differ by from their means m and l, and biases from what is left:
+Centred (Cho, Raiko & Ilin 2013; Melchior, Fischer & Wiskott 2016), W learns from the deviations of
+v and h from their means m and l, and the biases from the rest:
 
     dW = <(v - m) (h - l)>_data - <(v - m) (h - l)>_model
     da = <v>_data - <v>_model - dW l,   db = <h>_data - <h>_model - m dW .
 
-Then it makes no difference whether a pixel is called on where there is ink or where there is none.
+Learning is then the same whether 1 stands for ink or for paper.
 """
+
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,17 +26,18 @@ from dgm.fast.loops import squared_distance
 from dgm.learning.weight_prior import NO_PRIOR, WeightPrior
 from dgm.models.parameters import Parameters
 from dgm.models.rbm import RBM
+from dgm.state import State
 
-SLIDE = 0.01  # share of each minibatch in the running means that centred units differ from
+SLIDE = 0.01  # weight of a minibatch in the running means m and l
 
 
-class ContrastiveDivergence:
+class ContrastiveDivergence(State):
     """theta += velocity,  velocity = momentum velocity + rate gradient.
 
-    The gradient is that of log p(v) and of the prior of the weights.
+    The gradient is that of log p(v) plus that of the prior on the weights.
 
-    `rate` and `momentum` may be set between updates. With `chains` the negative phase is PCD's;
-    `grey` says that the data are probabilities; `centred` is for machines of binary units.
+    `rate` and `momentum` may be set between updates. `chains` is the number of PCD's chains, 0 for
+    CD; `grey` says that the data are probabilities; `centred` is for machines of binary units.
     """
 
     def __init__(
@@ -66,33 +69,30 @@ class ContrastiveDivergence:
 
         Returns the squared error of the one-step reconstruction, summed over pixels, mean over x.
         """
-        p = self.rbm.parameters
-        h_data = self.rbm.hidden_mean(x)
-        start = self.rbm.draw_hidden(h_data, self.generator)
-        reconstruction = self.rbm.reconstruct(x, start)
-        if len(self.chains):
-            v = gibbs(self.rbm, self.chains, self.k, self.generator)
-            self.chains = v
-        elif self.grey:
-            v = reconstruction
-            for _ in range(self.k - 1):
-                v = self.rbm.reconstruct(v, self.rbm.sample_hidden(v, self.generator))
-        else:
-            v = self.rbm.draw_visible(reconstruction, self.generator)
-            v = gibbs(self.rbm, v, self.k - 1, self.generator)
-        data = self.rbm.statistic(x), h_data
-        model = self.rbm.statistic(v), self.rbm.hidden_mean(v)
-        if self.direct:
-            add_statistics(p, *data, self.rate)
-            add_statistics(p, *model, -self.rate)
-        else:
+        rbm = self.rbm
+        h = rbm.hidden_mean(x)
+        reconstruction = rbm.reconstruct(x, rbm.draw_hidden(h, self.generator))
+        v = self._negative(reconstruction)
+        data, model = (rbm.statistic(x), h), (rbm.statistic(v), rbm.hidden_mean(v))
+        if self.momentum or self.means or not self.prior.is_flat:
             self._ascend(data, model)
+        else:  # the step is rate times the statistics: they need not be written first
+            add_statistics(rbm.parameters, *data, self.rate)
+            add_statistics(rbm.parameters, *model, -self.rate)
         return squared_distance(x, reconstruction)
 
-    @property
-    def direct(self) -> bool:
-        """Whether a step is rate times the statistics, which then need not be written first."""
-        return not (self.momentum or self.means or self.prior.pulls)
+    def _negative(self, reconstruction: Tensor) -> Tensor:
+        """The visible states of the negative phase, from those of one Gibbs step from the data."""
+        rbm, generator = self.rbm, self.generator
+        if len(self.chains):
+            self.chains = gibbs(rbm, self.chains, self.k, generator)
+            return self.chains
+        if not self.grey:
+            return gibbs(rbm, rbm.draw_visible(reconstruction, generator), self.k - 1, generator)
+        v = reconstruction
+        for _ in range(self.k - 1):
+            v = rbm.reconstruct(v, rbm.sample_hidden(v, generator))
+        return v
 
     def _ascend(self, data: tuple[Tensor, Tensor], model: tuple[Tensor, Tensor]) -> None:
         p = self.rbm.parameters
@@ -105,21 +105,15 @@ class ContrastiveDivergence:
         if self.momentum:
             self.velocity.mul_(self.momentum).add_(p.gradient, alpha=self.rate)
             self.rbm.flat.add_(self.velocity)
-        else:  # a velocity that is forgotten at once need not be kept
+        else:  # no momentum: the velocity is this step alone
             self.rbm.flat.add_(p.gradient, alpha=self.rate)
 
-    def state_dict(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Any]:
         return {"velocity": self.velocity, "chains": self.chains, **self.means}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.velocity.copy_(state["velocity"])
-        self.chains = state["chains"].to(self.chains)
-        for name, mean in self.means.items():
-            mean.copy_(state[name])
 
 
 def gibbs(rbm: RBM, v: Tensor, steps: int, generator: torch.Generator) -> Tensor:
-    """v after so many block Gibbs steps, v -> h -> v, each row a chain of its own."""
+    """v after that many block Gibbs steps, v -> h -> v; each row is a chain."""
     for _ in range(steps):
         mean = rbm.reconstruct(v, rbm.sample_hidden(v, generator))
         v = rbm.draw_visible(mean, generator)
@@ -127,7 +121,7 @@ def gibbs(rbm: RBM, v: Tensor, steps: int, generator: torch.Generator) -> Tensor
 
 
 def statistics(p: Parameters, v: Tensor, h: Tensor, v_model: Tensor, h_model: Tensor) -> None:
-    """Write <v h>_data - <v h>_model and the same of the biases, means over cases."""
+    """Write <v h>_data - <v h>_model, and likewise of the biases, means over cases."""
     add_statistics(p.grad, v, h, 1.0, keep=0.0)
     add_statistics(p.grad, v_model, h_model, -1.0)
 
@@ -143,7 +137,7 @@ def add_statistics(
 
 
 def centre(p: Parameters, of_v: Tensor, of_h: Tensor) -> None:
-    """Make of the gradient that `statistics` wrote the centred one, for these means."""
+    """Turn the gradient that `statistics` wrote into the centred one, for these means."""
     W, a, b = p.grad["W"], p.grad["a"], p.grad["b"]
     W.addmm_(torch.stack([of_v, a], 1), torch.stack([b, of_h]), alpha=-1)
     a.addmv_(W, of_h, alpha=-1)

@@ -4,11 +4,13 @@ Up (wake): sampled recognition states teach the generative weights by the delta 
 Gibbs steps lead away from the wake sample, and its RBM learns by contrastive divergence. Down
 (sleep): a pass from the chain's end to the image teaches the recognition weights likewise.
 
-Beside the paper: at the top, hidden units enter the statistics as probabilities. The expectation is
-the same and there is less noise, so that a larger rate can be borne. And chains may persist
-(Tieleman 2008): they go on from where the last update left them, so that what the net dreams, and
-learns to recognise, is what it would generate.
+Two things differ from the paper. At the top, hidden units enter the statistics as probabilities,
+which have the same expectation and less noise and so allow a larger rate. And chains may persist
+(Tieleman 2008): they continue where the last update left them, so that the net learns to recognise
+what it would generate.
 """
+
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -17,9 +19,10 @@ from dgm.fast.draws import bernoulli
 from dgm.learning.contrastive_divergence import statistics
 from dgm.models.dbn import DBN, conditional
 from dgm.models.parameters import Parameters
+from dgm.state import State
 
 
-class UpDown:
+class UpDown(State):
     """theta += rate (gradient - decay W).
 
     The top's rate is `top_factor` times that of the directed layers. `k` and `rate` may be set
@@ -27,6 +30,7 @@ class UpDown:
     Chains that persist begin at `chains` (n, units below the top + labels).
     """
 
+    saved = ("chains",)
     momentum = 0.0  # there is none; `epochs` reads and sets it
 
     def __init__(
@@ -40,7 +44,7 @@ class UpDown:
         decay: float = 0.0,
         chains: Tensor | None = None,
     ) -> None:
-        """`labels` (N, labels) are those of the images that `update` gets minibatches of."""
+        """`labels` (N, labels) are those of all images, from which `update` gets minibatches."""
         if k < 1:
             raise ValueError(f"up-down with {k} Gibbs steps: at least one leads away from the data")
         self.dbn, self.labels, self.generator = dbn, labels, generator
@@ -49,55 +53,43 @@ class UpDown:
         self.chains = None if chains is None else chains.clone()
 
     def update(self, x: Tensor, indices: Tensor) -> Tensor:
-        """One step on a minibatch x (batch, visible), of these rows' numbers.
+        """One step on a minibatch x (batch, visible), the rows `indices` of all images.
 
-        Returns how far the chains went: the squared distance of their ends from where they began,
-        in the layer below the top, mean over chains.
+        Returns how far the chains moved: the squared distance between their ends and starts in the
+        layer below the top, mean over chains.
         """
-        dbn, generator = self.dbn, self.generator
+        dbn, top, generator = self.dbn, self.dbn.top, self.generator
         wake = [x, *dbn.up(x, generator)]
-        for layer, (below, above) in zip(
-            dbn.generative, zip(wake, wake[1:], strict=False), strict=True
-        ):
+        for layer, (below, above) in zip(dbn.generative, pairwise(wake), strict=True):
             delta_rule(layer, given=above, target=below)
 
-        top = dbn.top
         v = torch.cat([wake[-1], self.labels[indices]], 1)
-        start = top.hidden_mean(v)
-        began, h = v, start
+        h_v = top.hidden_mean(v)
+        start, h = v, h_v
         if self.chains is not None:
-            began, h = self.chains, top.hidden_mean(self.chains)
+            start, h = self.chains, top.hidden_mean(self.chains)
         for _ in range(self.k):
-            dreamed = top.sample_visible(bernoulli(h, generator), generator)
-            h = top.hidden_mean(dreamed)
-        statistics(top.parameters, v, start, dreamed, h)
+            dream = top.sample_visible(bernoulli(h, generator), generator)
+            h = top.hidden_mean(dream)
+        statistics(top.parameters, v, h_v, dream, h)
 
-        pen = dreamed[:, : -top.labels]
-        sleep = [pen, *dbn.down(pen, generator)][::-1]  # from the image up
-        for layer, (below, above) in zip(
-            dbn.recognition, zip(sleep, sleep[1:], strict=False), strict=True
-        ):
+        penultimate = dream[:, : -top.labels]
+        sleep = [penultimate, *dbn.down(penultimate, generator)][::-1]  # from the image up
+        for layer, (below, above) in zip(dbn.recognition, pairwise(sleep), strict=True):
             delta_rule(layer, given=below, target=above)
         for part in (*dbn.recognition, *dbn.generative, top.parameters):
             if self.decay:
                 part.grad["W"].add_(part["W"], alpha=-self.decay)
             factor = self.top_factor if part is top.parameters else 1.0
             part.flat.add_(part.gradient, alpha=factor * self.rate)
-        distance = (pen - began[:, : -top.labels]).square().sum() / len(pen)
+        distance = (penultimate - start[:, : -top.labels]).square().sum() / len(dream)
         if self.chains is not None:
-            self.chains.copy_(dreamed)
+            self.chains.copy_(dream)
         return distance
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {} if self.chains is None else {"chains": self.chains}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        if self.chains is not None:
-            self.chains.copy_(state["chains"])
 
 
 def delta_rule(layer: Parameters, given: Tensor, target: Tensor) -> None:
-    """Write the mean over cases of d log p(target|given) / d(W, b)."""
+    """Write d log p(target|given) / d(W, b), mean over cases."""
     error = (target - conditional(layer, given)).div_(len(given))
     torch.mm(given.t(), error, out=layer.grad["W"])
     torch.sum(error, 0, out=layer.grad["b"])

@@ -1,18 +1,21 @@
 """The wake-sleep algorithm (Hinton, Dayan, Frey & Neal 1995), with a Gaussian recognition net."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
 from dgm.learning.adagrad import Adagrad
 from dgm.models.vae import VAE, GaussianEncoder
+from dgm.state import State
 
 
-class WakeSleep:
+class WakeSleep(State):
     """Wake: fit p(x|z) to data with z ~ q(z|x). Sleep: fit q(z|x) to dreams (z, x) ~ p(z) p(x|z).
 
-    The two phases ascend different objectives, so each half has an optimiser of its own; the
-    weight prior is that of AEVB. Dreams are drawn from p(x|z), so that a Bernoulli decoder's are
-    binary, and are as many as the minibatch has images.
+    The two phases ascend different objectives, so each half has its own optimiser; the weight prior
+    is that of AEVB. There are as many dreams as images in the minibatch. They are samples of
+    p(x|z), hence binary for a Bernoulli decoder.
     """
 
     def __init__(self, model: VAE, data_size: int, rate: float, generator: torch.Generator) -> None:
@@ -33,12 +36,8 @@ class WakeSleep:
         recognition_gradient(encoder, decoder.sample(z, self.generator), z)
         self.sleep.ascend(encoder.parameters.gradient)
 
-    def state_dict(self) -> dict[str, Tensor]:
+    def state_dict(self) -> dict[str, Any]:
         return {"wake": self.wake.squares, "sleep": self.sleep.squares}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.wake.squares.copy_(state["wake"])
-        self.sleep.squares.copy_(state["sleep"])
 
 
 def recognition_gradient(encoder: GaussianEncoder, x: Tensor, z: Tensor) -> None:

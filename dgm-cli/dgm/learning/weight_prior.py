@@ -1,19 +1,18 @@
-"""What weights are taken to be like before any data are seen."""
+"""A prior on weights: small, sparse, or smooth over the image."""
 
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from dgm.fast.loops import pull
+from dgm.fast.loops import add_prior_gradient
 
 
 @dataclass(frozen=True)
 class WeightPrior:
     """log p(W) = - decay |W|_2^2 / 2 - lasso |W|_1 - smoothness sum |W_i - W_j|^2 / 2 + const.
 
-    The last sum is over pairs i, j of pixels that are neighbours in a column or a row of an image
-    of this `shape`, whose pixels are the rows of W: a unit's weights may well be like those beside
-    them.
+    The rows of W are the pixels of an image of this `shape`. The last sum is over pairs i, j of
+    neighbours in a column or a row: a unit's weights to neighbouring pixels are probably similar.
     """
 
     decay: float = 0.0
@@ -22,16 +21,17 @@ class WeightPrior:
     shape: tuple[int, int] = (0, 0)
 
     @property
-    def pulls(self) -> bool:
-        """Whether its gradient is anything but 0."""
-        return bool(self.decay or self.lasso or self.smoothness)
+    def is_flat(self) -> bool:
+        """Whether its gradient is 0 everywhere."""
+        return not (self.decay or self.lasso or self.smoothness)
 
     def add_gradient(self, W: Tensor, gradient: Tensor) -> None:
         """Add d log p(W) / dW to `gradient`; both (visible, hidden)."""
-        if not self.pulls:
-            return  # or else a pass over all weights for nothing
+        if self.is_flat:
+            return  # spares a pass over all weights
         if W.is_cpu:
-            pull(W, gradient, self.decay, self.lasso, self.smoothness, self.shape[1])
+            strengths = self.decay, self.lasso, self.smoothness
+            add_prior_gradient(W, gradient, *strengths, self.shape[1])
             return
         gradient.add_(W, alpha=-self.decay).add_(W.sign(), alpha=-self.lasso)
         if self.smoothness:

@@ -7,11 +7,11 @@ from torch import Tensor
 
 from dgm.fast.loops import Units
 from dgm.models.mlp import MLP
-from dgm.models.parameters import Parameters
+from dgm.models.parameters import FlatModel
 from dgm.models.rbm import RBM
 
 
-class Classifier:
+class Classifier(FlatModel):
     """Layers of `sizes`, the number of pixels first and of classes last."""
 
     def __init__(
@@ -19,18 +19,11 @@ class Classifier:
     ) -> None:
         self.config = {"sizes": list(sizes), "units": units}
         self.mlp = MLP(sizes, device, units=units)
+        self.parameters = self.mlp.parameters
 
     @property
-    def flat(self) -> Tensor:
-        return self.mlp.parameters.flat
-
-    @property
-    def parameters(self) -> Parameters:
-        return self.mlp.parameters
-
-    @property
-    def outputs(self) -> int:
-        """The output layer's parameters, which are the last of `flat`."""
+    def output_parameters(self) -> int:
+        """The number of the output layer's parameters, which come last in `flat`."""
         last = self.mlp.layers[-1]
         return last.W.numel() + last.b.numel()
 
@@ -41,7 +34,7 @@ class Classifier:
             layer.W.normal_(0.0, len(layer.W) ** -0.5, generator=generator)
 
     def stack(self, rbms: Sequence[RBM]) -> None:
-        """Take the hidden layers' weights from greedily trained RBMs, the lowest first."""
+        """Copy the hidden layers' weights from greedily trained RBMs, the lowest first."""
         for layer, rbm in zip(self.mlp.layers, rbms, strict=False):
             layer.W.copy_(rbm.parameters["W"])
             layer.b.copy_(rbm.parameters["b"])
@@ -62,9 +55,3 @@ class Classifier:
         d_output[torch.arange(len(x), device=x.device), labels] += 1
         self.mlp.backward(x, hidden, d_output / len(x))
         return -log_p.gather(1, labels[:, None]).mean()
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"parameters": self.flat}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.flat.copy_(state["parameters"])

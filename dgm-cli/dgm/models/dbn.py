@@ -1,11 +1,11 @@
 """The deep belief net with labels of Hinton, Osindero & Teh (2006).
 
-Directed layers below an undirected top that sees the last of them and a label:
+Directed layers below an undirected top, which sees the highest of them and a label:
 
     p(v, h_1, .., h_L, label, t) = p(v|h_1) p(h_1|h_2) .. p(h_{L-1}|h_L) p(h_L, label, t)
 
-with sigmoid units in each p(below|above) and a `LabelRBM` as the last factor. Recognition weights
-of their own go up: q(h_1|v) q(h_2|h_1) ... Shapes: v (n, visible), labels (n, labels) with one 1.
+with sigmoid units in each p(below|above) and a `LabelRBM` as the last factor. Separate recognition
+weights lead up: q(h_1|v) q(h_2|h_1) ... Shapes: v (n, visible), labels (n, labels) with one 1.
 """
 
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 
 from dgm.fast.draws import bernoulli
-from dgm.models.parameters import Parameters, adjoin
+from dgm.models.parameters import FlatModel, Parameters, concatenate
 from dgm.models.rbm import RBM, LabelRBM
 
 
-class DBN:
+class DBN(FlatModel):
     """`recognition[l]` from layer l to l + 1, `generative[l]` back, `top`; all in `flat`."""
 
     def __init__(
@@ -39,13 +39,12 @@ class DBN:
             Parameters({"W": (above, below), "b": (below,)}, device) for below, above in pairs
         ]
         self.top = LabelRBM(sizes[-1], labels, top, device)
-        parts = [*self.recognition, *self.generative, self.top.parameters]
-        self.flat, self.gradient = adjoin(*parts)
+        self.parameters = concatenate(*self.recognition, *self.generative, self.top.parameters)
 
     def stack(self, rbms: Sequence[RBM]) -> None:
-        """Take over greedily trained RBMs, from the data up: tied weights, untied from now on.
+        """Copy greedily trained RBMs, from the data up; their tied weights are untied from now on.
 
-        The last is the top's own `LabelRBM`.
+        The last RBM becomes the top.
         """
         for up, down, rbm in zip(self.recognition, self.generative, rbms[:-1], strict=True):
             up["W"].copy_(rbm.parameters["W"])
@@ -55,7 +54,7 @@ class DBN:
         self.top.flat.copy_(rbms[-1].flat)
 
     def up(self, v: Tensor, generator: torch.Generator | None = None) -> list[Tensor]:
-        """h_1 .. h_L by recognition: sampled, or each layer's probabilities without a generator."""
+        """h_1 .. h_L by recognition: samples, or without a generator probabilities."""
         states: list[Tensor] = []
         for layer in self.recognition:
             mean = conditional(layer, states[-1] if states else v)
@@ -77,13 +76,7 @@ class DBN:
         """The label with the lowest free energy, (n,)."""
         return torch.cat([self.label_log_odds(part).argmax(1) for part in v.split(block)])
 
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"parameters": self.flat}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.flat.copy_(state["parameters"])
-
 
 def conditional(layer: Parameters, given: Tensor) -> Tensor:
-    """The probability of each unit of a layer to be on, given the states of the next."""
+    """The probability that each unit of a layer is on, given the states of the next layer."""
     return torch.addmm(layer["b"], given, layer["W"]).sigmoid_()

@@ -5,12 +5,12 @@ from torch import Tensor
 
 from dgm.errors import BadInput
 
-ROWS = 256  # of the training images, which stay in a core's cache while queries pass by
+ROWS = 256  # training images that stay in a core's cache while all queries pass
 QUERIES = 100
 
 
 def neighbours(train: Tensor, x: Tensor, k: int, power: int = 2) -> Tensor:
-    """The numbers of the k nearest rows of `train` for each row of x, the nearest first: (n, k)."""
+    """The indices of the k nearest rows of `train` for each row of x, the nearest first: (n, k)."""
     if k > len(train):
         raise BadInput(f"{k} neighbours among {len(train)} images")
     found = [_distances(train, part, power).topk(k, largest=False)[1] for part in x.split(QUERIES)]
@@ -18,7 +18,7 @@ def neighbours(train: Tensor, x: Tensor, k: int, power: int = 2) -> Tensor:
 
 
 def _distances(train: Tensor, x: Tensor, power: int) -> Tensor:
-    """(n, N), less what is the same for all of a row's where p = 2."""
+    """(n, N); where p = 2 without |x_i|^2, which is the same for all of a row."""
     if power == 2:
         return torch.addmm(train.square().sum(1), x, train.t(), alpha=-2)
     out = x.new_empty(len(x), len(train))
@@ -35,7 +35,7 @@ def _distances(train: Tensor, x: Tensor, power: int) -> Tensor:
 
 
 def vote(labels: Tensor, classes: int) -> Tensor:
-    """The label that most of each row of neighbours' labels (n, k) have; a tie: the smallest."""
+    """The most frequent label in each row of neighbours' labels (n, k); of equals, the smallest."""
     counts = torch.stack([(labels == label).sum(1) for label in range(classes)], 1)
     return counts.argmax(1)
 
@@ -43,7 +43,7 @@ def vote(labels: Tensor, classes: int) -> Tensor:
 def classify(train: Tensor, labels: Tensor, x: Tensor, k: int = 3) -> Tensor:
     """The label of the majority of the k nearest rows of `train`, for each row of x: (n,).
 
-    By Euclidean distance: the judge of generated digits.
+    By Euclidean distance. This is the judge of generated digits.
     """
     near = neighbours(train.to(x.device), x, k)
     return vote(labels.cpu()[near.cpu()], int(labels.max()) + 1)

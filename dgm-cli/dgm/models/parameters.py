@@ -1,25 +1,35 @@
-"""Named parameters that live in one flat vector, with a gradient vector of the same layout."""
+"""Named parameters that share one flat vector, with a gradient vector of the same layout."""
 
+from dataclasses import dataclass
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from dgm.state import State
 
-class Parameters:
-    """Views of `flat` and `gradient` by name, e.g. `p["W"]` and `p.grad["W"]`.
 
-    Optimisers, priors and checkpoints see two vectors; models see matrices.
-    """
+@dataclass(eq=False)
+class Vectors:
+    """All parameters end to end, and the gradient likewise: what optimisers and checkpoints see."""
+
+    flat: Tensor
+    gradient: Tensor
+
+
+class Parameters(Vectors):
+    """Views of `flat` and `gradient` by name, e.g. `p["W"]` and `p.grad["W"]`: what models see."""
 
     def __init__(
         self, shapes: dict[str, tuple[int, ...]], device: torch.device | str = "cpu"
     ) -> None:
         self.shapes = shapes
         size = sum(prod(shape) for shape in shapes.values())
-        self._lie_in(torch.zeros(size, device=device), torch.zeros(size, device=device))
+        self.place_in(torch.zeros(size, device=device), torch.zeros(size, device=device))
 
-    def _lie_in(self, flat: Tensor, gradient: Tensor) -> None:
+    def place_in(self, flat: Tensor, gradient: Tensor) -> None:
+        """From now on the parameters are these vectors."""
         self.flat, self.gradient = flat, gradient
         self._values, self.grad = self._views(flat), self._views(gradient)
 
@@ -34,14 +44,34 @@ class Parameters:
         return self._values[name]
 
 
-def adjoin(*parts: Parameters) -> tuple[Tensor, Tensor]:
-    """Lay several parameter sets end to end in one (flat, gradient) pair and return the pair.
+def concatenate(*parts: Parameters) -> Vectors:
+    """Place several parameter sets end to end in one pair of vectors, and return the pair.
 
-    An optimiser then passes over all of them at once; each part keeps its own views.
+    An optimiser then updates all of them in one pass; each part keeps its own views.
     """
-    flat = torch.cat([part.flat for part in parts])
-    gradient = torch.cat([part.gradient for part in parts])
+    whole = Vectors(
+        torch.cat([part.flat for part in parts]), torch.cat([part.gradient for part in parts])
+    )
     sizes = [len(part.flat) for part in parts]
-    for part, values, grad in zip(parts, flat.split(sizes), gradient.split(sizes), strict=True):
-        part._lie_in(values, grad)
-    return flat, gradient
+    views = zip(whole.flat.split(sizes), whole.gradient.split(sizes), strict=True)
+    for part, (flat, gradient) in zip(parts, views, strict=True):
+        part.place_in(flat, gradient)
+    return whole
+
+
+class FlatModel(State):
+    """A model whose parameters are one vector; `config` holds its constructor's arguments."""
+
+    config: dict[str, Any]
+    parameters: Vectors
+
+    @property
+    def flat(self) -> Tensor:
+        return self.parameters.flat
+
+    @property
+    def gradient(self) -> Tensor:
+        return self.parameters.gradient
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"parameters": self.flat}

@@ -4,13 +4,16 @@ import torch
 from torch import Tensor
 
 from dgm.errors import BadInput
+from dgm.state import State
 
 
-class PCA:
+class PCA(State):
     """x ~ mean + code components, with orthonormal components (code, visible) of falling variance.
 
-    `fit` takes those from the eigenvectors of the covariance, in double precision.
+    `fit` finds them as eigenvectors of the covariance, in double precision.
     """
+
+    saved = ("mean", "components")
 
     def __init__(self, visible: int, code: int, device: torch.device | str = "cpu") -> None:
         if not 0 < code <= visible:
@@ -20,7 +23,7 @@ class PCA:
         self.components = torch.zeros(code, visible, device=device)
 
     def fit(self, x: Tensor) -> None:
-        """Of images (N, visible)."""
+        """To images (N, visible)."""
         wide = x.double()
         centred = wide - wide.mean(0)
         _, vectors = torch.linalg.eigh(centred.t() @ centred)  # eigenvalues rise
@@ -32,12 +35,5 @@ class PCA:
         return (x - self.mean) @ self.components.t()
 
     def reconstruct(self, x: Tensor) -> Tensor:
-        """The nearest points of the plane, (n, visible)."""
+        """The nearest points of the subspace, (n, visible)."""
         return self.mean + self.encode(x) @ self.components
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"mean": self.mean, "components": self.components}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.mean.copy_(state["mean"])
-        self.components.copy_(state["components"])

@@ -4,9 +4,9 @@
     p(h_j = 1|v) = sigmoid(b + v W)_j,   p(v_i = 1|h) = sigmoid(a + h W^T)_i
     p(v) = exp(-F(v)) / Z,   -F(v) = a v + sum_j log(1 + exp(b + v W)_j)
 
-The visible units are binary (`RBM`), binary with a group of label units beside them of which one
-is on (`LabelRBM`), counts of words (`SoftmaxRBM`), or real (`GaussianRBM`); in a `LinearRBM` the
-hidden units are real.
+The visible units are binary (`RBM`), binary with a group of label units of which exactly one is on
+(`LabelRBM`), counts of words (`SoftmaxRBM`), or real (`GaussianRBM`). In a `LinearRBM` the hidden
+units are real.
 Shapes: v (n, visible), h (n, hidden). Units: nats.
 """
 
@@ -18,13 +18,15 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from dgm.fast.draws import bernoulli
-from dgm.models.parameters import Parameters
+from dgm.models.parameters import FlatModel, Parameters
 
-MOST = 25  # units of the smaller layer that `log_partition` enumerates
+MAX_UNITS = 25  # of the layer that `log_partition` enumerates
 
 
-class RBM:
+class RBM(FlatModel):
     """Weights W (visible, hidden), visible biases a, hidden biases b, in one vector `flat`."""
+
+    parameters: Parameters
 
     def __init__(self, visible: int, hidden: int, device: torch.device | str = "cpu") -> None:
         if visible < 1 or hidden < 1:
@@ -33,16 +35,12 @@ class RBM:
         shapes = {"W": (visible, hidden), "a": (visible,), "b": (hidden,)}
         self.parameters = Parameters(shapes, device)
 
-    @property
-    def flat(self) -> Tensor:
-        return self.parameters.flat
-
     def initialise(
         self, std: float, generator: torch.Generator, data: Tensor | None = None
     ) -> None:
-        """W ~ N(0, std^2), b = 0; a = 0, or with `data` such that p(v) is right without weights.
+        """W ~ N(0, std^2), b = 0; a = 0, or with `data` the biases that fit p(v) without weights.
 
-        The latter is Hinton's (2010, section 8) advice: no weight is spent on what pixels do alone.
+        The latter is Hinton's (2010, section 8) advice: the weights then need not learn the means.
         """
         p = self.parameters
         p.flat.zero_()
@@ -51,7 +49,7 @@ class RBM:
             p["a"].copy_(self.biases_of(data))
 
     def biases_of(self, data: Tensor) -> Tensor:
-        """The visible biases of a machine without weights that is most like the data."""
+        """The visible biases of the machine without weights that fits the data best."""
         return log_odds(data)
 
     def hidden_mean(self, v: Tensor) -> Tensor:
@@ -69,19 +67,19 @@ class RBM:
         return self.draw_visible(self.visible_mean(h), generator)
 
     def reconstruct(self, v: Tensor, h: Tensor) -> Tensor:
-        """E[v'|h] where v' is of the same size as v, which matters to documents alone."""
+        """E[v'|h] for a v' of the same size as v, which matters for documents only."""
         return self.visible_mean(h)
 
     def statistic(self, v: Tensor) -> Tensor:
-        """What of v multiplies h where weights are learned, which matters to documents alone."""
+        """What multiplies h in the gradient of the weights: v, but for documents."""
         return v
 
     def draw_hidden(self, mean: Tensor, generator: torch.Generator) -> Tensor:
-        """h ~ p(h|v) from its mean, which is all that these distributions depend on."""
+        """h ~ p(h|v), given its mean, which determines it."""
         return bernoulli(mean, generator)
 
     def draw_visible(self, mean: Tensor, generator: torch.Generator) -> Tensor:
-        """v ~ p(v|h) likewise."""
+        """v ~ p(v|h), likewise."""
         return bernoulli(mean, generator)
 
     def free_energy(self, v: Tensor) -> Tensor:
@@ -97,19 +95,13 @@ class RBM:
             W, a, b = W.t(), b, a
         return _over_hidden(lambda h: softplus(h @ W.t() + a).sum(1), b, block)
 
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"parameters": self.flat}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.flat.copy_(state["parameters"])
-
 
 class LabelRBM(RBM):
     """The last `labels` visible units are a softmax group: exactly one of them is on.
 
     Hinton, Osindero & Teh (2006), section 6: the top of their net sees the layer below and a label.
-    `initialise` gives the labels log odds too, where a softmax asks for logs: with classes of one
-    size the difference is the same for all, and makes none.
+    `initialise` gives the labels log odds too, although a softmax needs logs: with classes of equal
+    size the two differ by the same constant for every label, which cancels.
     """
 
     def __init__(
@@ -190,7 +182,7 @@ class LinearRBM(RBM):
     -E(v, h) = v W h + a v - |h - b|^2 / 2,   p(h|v) = N(b + v W, I)
     -F(v) = a v + b (v W) + |v W|^2 / 2 + hidden log(2 pi) / 2
 
-    Hinton & Salakhutdinov (2006): the top of the stack that an autoencoder begins as.
+    Hinton & Salakhutdinov (2006): the top of the stack from which an autoencoder starts.
     """
 
     def hidden_mean(self, v: Tensor) -> Tensor:
@@ -216,8 +208,8 @@ class SoftmaxRBM(RBM):
 
     Each word is a softmax unit with the same weights: -E(v, h) = v W h + a v + b h,
     p(v|h) multinomial of N words with probabilities softmax(a + h W^T). The hidden biases are not
-    times N as in Salakhutdinov & Hinton's (2009) replicated softmax: an encoder has none such.
-    Weights learn from v / N, as in the paper, so that a long document has no more say than a short.
+    multiplied by N as in Salakhutdinov & Hinton's (2009) replicated softmax: an encoder cannot do
+    that. As in the paper, weights learn from v / N: long and short documents count the same.
     """
 
     def statistic(self, v: Tensor) -> Tensor:
@@ -236,7 +228,7 @@ class SoftmaxRBM(RBM):
         return self.visible_mean(h).mul_(v.sum(1, keepdim=True))
 
     def draw_visible(self, mean: Tensor, generator: torch.Generator) -> Tensor:
-        """Counts of as many words as the mean has, rounded."""
+        """Counts of as many words as the mean sums to, rounded."""
         shares = mean.cumsum(1)
         words = shares[:, -1:].round()
         most = int(words.max()) if len(words) else 0
@@ -246,7 +238,7 @@ class SoftmaxRBM(RBM):
         return torch.zeros_like(mean).scatter_add_(1, drawn, (places < words).to(mean.dtype))
 
     def log_partition(self, block: int = 2**14, words: int = 1) -> float:
-        """log Z of sequences of so many words exactly, by enumerating the hidden units."""
+        """log Z of documents of that many words exactly, by enumerating the hidden units."""
         p = self.parameters
         W, a, b = (p[name].double() for name in ("W", "a", "b"))
         return _over_hidden(lambda h: words * torch.logsumexp(h @ W.t() + a, 1), b, block)
@@ -264,8 +256,8 @@ def _normal(mean: Tensor, generator: torch.Generator) -> Tensor:
 def _over_hidden(of_visible: Callable[[Tensor], Tensor], b: Tensor, block: int) -> float:
     """log sum_h exp(b h + of_visible(h)) over all binary h."""
     n = len(b)
-    if n > MOST:
-        raise ValueError(f"log Z by enumerating {n} units: more than {MOST} is too many")
+    if n > MAX_UNITS:
+        raise ValueError(f"log Z by enumerating {n} units: more than {MAX_UNITS} is too many")
     parts = []
     for codes in torch.arange(2**n, device=b.device).split(block):
         h = states(codes, n)
@@ -279,7 +271,7 @@ def states(codes: Tensor, n: int) -> Tensor:
 
 
 def one_hot(classes: Tensor, n: int) -> Tensor:
-    """Class numbers (N,) as labels (N, n) with one 1 each, which n classes must be enough for."""
+    """Class numbers (N,), each less than n, as labels (N, n) with one 1 each."""
     if int(classes.max()) >= n:
         raise ValueError(f"class {int(classes.max())} with {n} label units")
     return torch.nn.functional.one_hot(classes, n).float()

@@ -3,10 +3,10 @@
     p(z) = N(0, I),   q(z|x) = N(mean, diag(std^2)),
     p(x|z) = prod_i Bernoulli(x_i | sigmoid(logits_i))   or   prod_i N(x_i | mean_i, std_i^2)
 
-Each half is an MLP with tanh layers and knows its own derivative, so that every algorithm
-over them (AEVB, wake-sleep, Monte Carlo EM, HMC) reads as the equations it implements. The same
-two halves trained by wake-sleep are the Helmholtz machine of the comparison: the models do not
-differ, the learning does. A decoder alone is what Monte Carlo EM fits.
+Each half is an MLP with tanh layers and a hand-written derivative, so that every algorithm over
+them (AEVB, wake-sleep, Monte Carlo EM, HMC) reads as the equations it implements. Trained by
+wake-sleep, the same two halves are the Helmholtz machine of the comparison: only the learning
+differs. Monte Carlo EM fits the decoder alone.
 Gradients point uphill. Shapes: x (batch, visible), z (batch, latent). Units: nats, per image.
 """
 
@@ -21,14 +21,14 @@ from torch.nn.functional import softplus
 
 from dgm.fast.draws import bernoulli
 from dgm.models.mlp import MLP
-from dgm.models.parameters import Parameters, adjoin
+from dgm.models.parameters import FlatModel, Parameters, concatenate
 
 LOG_2PI = math.log(2 * math.pi)
 STD_FLOOR = 1 / 255  # of a Gaussian pixel: one grey level
 
 
 class Posterior(NamedTuple):
-    """q(z|x) = N(mean, diag(exp(log_variance))), and the hidden layers that led to it."""
+    """q(z|x) = N(mean, diag(exp(log_variance))), and the hidden states that led to it."""
 
     output: Tensor  # (batch, 2 latent): means, then log variances
     hidden: list[Tensor]  # each (batch, units)
@@ -122,7 +122,7 @@ class Decoder(ABC):
     def d_log_joint(self, x: Tensor, z: Tensor) -> Tensor:
         """d log p(x, z) / dz for x (batch, visible) and z (batch, latent): (batch, latent)."""
         hidden = self.mlp.hidden(z)
-        d_first = self.mlp.to_first(hidden, self._d_output(x, self._output(hidden[-1])))
+        d_first = self.mlp.d_first_hidden(hidden, self._d_output(x, self._output(hidden[-1])))
         return torch.addmm(z, d_first, self.mlp.layers[0].Wt, beta=-1)
 
     def backward(self, x: Tensor, z: Tensor) -> Tensor:
@@ -136,10 +136,10 @@ class Decoder(ABC):
 
     def d_latent(self, d_first: Tensor) -> Tensor:
         """d log p(x|z) / dz, (batch, latent), from what `backward` returned."""
-        return self.mlp.to_input(d_first)
+        return self.mlp.d_input(d_first)
 
     def _output(self, top: Tensor) -> Tensor:
-        """The MLP's output, in a buffer that the next call reuses."""
+        """The MLP's output, in a buffer that the next call overwrites."""
         shape = top.shape[0], self.mlp.layers[-1].b.shape[0]
         if self._buffer.shape != shape:
             self._buffer = top.new_empty(shape)
@@ -164,9 +164,9 @@ class BernoulliDecoder(Decoder):
         last = self.mlp.layers[-1]
         samples, batch, _ = z.shape
         hidden = self.mlp.hidden(z.flatten(0, 1))[-1]
-        # x . logits = (V x) . hidden + x . c spares a pass over samples * batch * visible numbers.
+        # x . logits = (V x) . hidden + x . c: no pass over samples * batch * visible numbers.
         data_term = (hidden.view(samples, batch, -1) * (x @ last.Wt)).sum(2) + x @ last.b
-        # In blocks that stay in cache: the logits of all samples are never held at once.
+        # In blocks that fit into the cache, so that the logits of all samples never exist at once.
         parts = hidden.split(512)
         normaliser = torch.cat([softplus(self.mlp.output(part)).sum(1) for part in parts])
         return data_term - normaliser.view(samples, batch)
@@ -183,8 +183,8 @@ class BernoulliDecoder(Decoder):
 class GaussianDecoder(Decoder):
     """The output is (a, r) of each pixel: mean sigmoid(a), variance STD_FLOOR^2 + exp(r).
 
-    The floor keeps the density of a pixel that never varies finite. Pixels are taken as real
-    numbers, so the log density can be positive, and is one of grey levels only up to a constant.
+    The floor keeps the density finite where a pixel never varies. Pixels are treated as real
+    numbers: the log density can be positive, and differs from that of grey levels by a constant.
     """
 
     outputs_per_pixel = 2
@@ -231,11 +231,11 @@ def _log_normal(x: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
 DECODERS: dict[str, type[Decoder]] = {"bernoulli": BernoulliDecoder, "gaussian": GaussianDecoder}
 
 
-class VAE:
+class VAE(FlatModel):
     """Both halves, their parameters end to end in one vector `flat` (and `gradient`).
 
-    `hidden` is the number of units of each half's one hidden layer, or of its several; the
-    encoder's are in the order from x, the decoder's in the order from z.
+    `hidden` is the number of units in each half's hidden layer, or a list of them: the encoder's
+    layers come in this order from x, the decoder's in the reverse order from z.
     """
 
     def __init__(
@@ -255,22 +255,16 @@ class VAE:
         units = [hidden] if isinstance(hidden, int) else list(hidden)
         self.encoder = GaussianEncoder(visible, units, latent_dim, device)
         self.decoder = DECODERS[decoder](visible, units[::-1], latent_dim, device)
-        self.flat, self.gradient = adjoin(self.encoder.parameters, self.decoder.parameters)
+        self.parameters = concatenate(self.encoder.parameters, self.decoder.parameters)
 
     def initialise(self, std: float | None, generator: torch.Generator) -> None:
         """Draw every parameter from N(0, std^2).
 
-        Without `std` a matrix is drawn from N(0, 1 / inputs) and biases are 0, so that a layer's
-        input to tanh has a variance of about 1 or less however wide the layer below is.
+        Without `std`, matrices are drawn from N(0, 1 / inputs) and biases are 0, so that the input
+        of tanh has a variance of about 1 or less however wide the layer below is.
         """
         self.flat.normal_(0.0, std or 1.0, generator=generator)
         for mlp in (self.encoder.mlp, self.decoder.mlp) if std is None else ():
             for layer in mlp.layers:
                 layer.W.div_(layer.W.shape[0] ** 0.5)
                 layer.b.zero_()
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"parameters": self.flat}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.flat.copy_(state["parameters"])

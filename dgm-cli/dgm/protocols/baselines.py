@@ -1,14 +1,13 @@
-"""Support vectors and nearest neighbours from scikit-learn, their settings chosen on validation."""
+"""Support vectors and nearest neighbours, their settings chosen on validation images."""
 
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
-import pydantic
-from pydantic import Field
 from torch import Tensor, from_numpy
 
 from dgm.data.labelled import Labelled, percent_wrong
+from dgm.errors import BadInput
 from dgm.models.neighbours import neighbours, vote
-from dgm.recipe.schema import TrialSettings
+from dgm.protocols.settings.baselines import NeighbourSettings, SVMSettings
 from dgm.trial.loop import Trial
 
 if TYPE_CHECKING:
@@ -16,36 +15,11 @@ if TYPE_CHECKING:
     from sklearn.svm import SVC
 
 
-class BaselineSettings(TrialSettings):
-    """What there is to choose from."""
-
-    kernels: list[tuple[Literal["rbf", "poly", "unit_poly"], float]] = Field(
-        [("rbf", 0.02), ("rbf", 0.03), ("poly", 4)],
-        min_length=1,
-        description="svm: rbf with its gamma; poly, or unit_poly of images of length 1, with its "
-        "degree",
-    )
-    costs: list[Annotated[float, Field(gt=0)]] = Field(
-        [3.0, 10.0, 30.0], min_length=1, description="svm: C"
-    )
-    choice_size: int = Field(
-        10_000, gt=0, description="svm: the first so many training images, to choose by"
-    )
-    powers: list[Annotated[int, Field(ge=1)]] = Field(
-        [1, 2, 3], min_length=1, description="knn: p of the distance sum_i |x_i - y_i|^p"
-    )
-    most_neighbours: int = Field(10, gt=0, description="knn: k from 1 up to this")
-
-    @pydantic.model_validator(mode="after")
-    def _kernels_there_are(self) -> "BaselineSettings":
-        for kernel, value in self.kernels:
-            if value <= 0 or (kernel != "rbf" and value != int(value)):
-                raise ValueError(f"kernels: [{kernel}, {value:g}] has no such gamma or degree")
-        return self
-
-
-def fit_svm(settings: BaselineSettings, trial: Trial, images: Labelled) -> Tensor:
+def fit_svm(settings: SVMSettings, trial: Trial, images: Labelled) -> Tensor:
     """Test predictions of the best kernel and C. Records "choice" (kernel, value, cost, error)."""
+    there = len(images.x["train"])
+    if settings.choice_size > there:
+        raise BadInput(f"choice_size {settings.choice_size}: there are {there} training images")
     x, classes = (of["train"][: settings.choice_size].cpu().numpy() for of in images)
     validation = images.x["validation"].cpu().numpy()
     tried = [(*kernel, cost) for kernel in settings.kernels for cost in settings.costs]
@@ -57,8 +31,8 @@ def fit_svm(settings: BaselineSettings, trial: Trial, images: Labelled) -> Tenso
     errors = trial.tables()["choice"]["error"]
     chosen = tried[int(errors.argmin())]
     trial.choose(kernel=chosen[0], value=chosen[1], cost=chosen[2])
-    every, every_class = (of.cpu().numpy() for of in images.all)
-    fitted = support_vectors(*chosen).fit(every, every_class)
+    every, classes_of_every = (of.cpu().numpy() for of in images.all)
+    fitted = support_vectors(*chosen).fit(every, classes_of_every)
     return from_numpy(fitted.predict(images.x["test"].cpu().numpy()))
 
 
@@ -80,8 +54,13 @@ def support_vectors(kernel: str, value: float, cost: float) -> "SVC | Pipeline":
     return machine if kernel == "poly" else make_pipeline(Normalizer(), machine)
 
 
-def fit_knn(settings: BaselineSettings, trial: Trial, images: Labelled) -> Tensor:
+def fit_knn(settings: NeighbourSettings, trial: Trial, images: Labelled) -> Tensor:
     """Test predictions of the best k and distance. Records "choice" (power, k, error)."""
+    there = len(images.x["train"])
+    if settings.most_neighbours > there:
+        raise BadInput(
+            f"most_neighbours {settings.most_neighbours}: there are {there} training images"
+        )
     ks = range(1, settings.most_neighbours + 1)
     classes, truth = images.classes["train"].cpu(), images.classes["validation"].cpu()
     for i in trial.steps(len(settings.powers), "choice"):
@@ -94,6 +73,6 @@ def fit_knn(settings: BaselineSettings, trial: Trial, images: Labelled) -> Tenso
     best = choice.loc[choice["error"].idxmin()]
     power, k = int(best["power"]), int(best["k"])
     trial.choose(power=power, k=k)
-    every, every_class = images.all
+    every, classes_of_every = images.all
     near = neighbours(every, images.x["test"], k, power).cpu()
-    return vote(every_class.cpu()[near], trial.data.classes)
+    return vote(classes_of_every.cpu()[near], trial.data.classes)

@@ -8,13 +8,15 @@ from torch import Tensor
 
 from dgm.data.batches import Minibatches
 from dgm.fast.replay import replayed
+from dgm.state import State
 from dgm.trial.loop import Trial
 
 SLOW = 5  # epochs in which momentum is 0.5 at most (Hinton 2010, section 9)
 
 
 class Learner(Protocol):
-    """`update` takes a step on a minibatch and its rows' numbers, and returns what is averaged."""
+    """`update` takes a step on a minibatch and its rows' numbers, and returns an error, (), whose
+    mean over an epoch is reported."""
 
     rate: float
     momentum: float
@@ -22,17 +24,13 @@ class Learner(Protocol):
     def update(self, x: Tensor, indices: Tensor) -> Tensor: ...
 
 
-class Sum:
+class Sum(State):
     """A running sum that is saved."""
+
+    saved = ("value",)
 
     def __init__(self, device: torch.device) -> None:
         self.value = torch.zeros((), device=device)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"value": self.value}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.value.copy_(state["value"])
 
 
 def epochs(
@@ -44,15 +42,15 @@ def epochs(
     falling: bool = True,
     **state: Any,
 ) -> Iterator[tuple[int, float]]:
-    """Train for n epochs; after each, yield how many there were and the mean of what `update` gave.
+    """Train for n epochs; after each, yield its number and the mean of what `update` returned.
 
-    A falling rate goes from the learner's to 0 in a straight line. `state` is saved along: models,
-    and whatever else the caller changes between epochs.
+    With `falling`, the rate goes from the learner's own to 0 in a straight line. `state` is saved
+    with the loop's: models, and whatever else the caller changes between epochs.
     """
     rate, momentum, total = learner.rate, learner.momentum, Sum(trial.device)
     state |= {"learner": learner, "batches": batches, "total": total}
     update: Callable[[Tensor, Tensor], Tensor] = learner.update
-    if not falling and momentum <= 0.5:  # or else what an update does changes
+    if not falling and momentum <= 0.5:  # otherwise rate and momentum change between updates
         update = replayed(update, trial.generator)
     for step in trial.steps(n * batches.per_epoch, phase, **state):
         epoch, inside = divmod(step, batches.per_epoch)

@@ -5,10 +5,9 @@ searches on each large minibatch; or Adam, its rate falling to 0, which is not t
 """
 
 from collections.abc import Callable
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from dgm.data.batches import Minibatches
@@ -17,35 +16,16 @@ from dgm.learning.adam import Adam
 from dgm.learning.conjugate_gradients import descend
 from dgm.models.autoencoder import Autoencoder
 from dgm.models.rbm import LinearRBM, SoftmaxRBM
-from dgm.protocols.fit_rbm import GreedySettings, greedy, stack_of
+from dgm.protocols.fit_rbm import greedy, stack_of
+from dgm.protocols.settings.autoencoder import AutoencoderSettings
 from dgm.protocols.spacing import log_spaced
+from dgm.state import State
 from dgm.trial.loop import Trial
 
 BLOCK = 10_000  # images evaluated at once
 
 
-class AutoencoderSettings(GreedySettings):
-    """The paper's, where it says."""
-
-    layers: list[Annotated[int, Field(gt=0)]] = Field(
-        [1000, 500, 250], description="logistic units between pixels and code; none: logistic PCA"
-    )
-    code: int = Field(30, gt=0, description="numbers that an image is put into")
-    pretrained: bool = Field(True, description="whether the layers begin as RBMs")
-    greedy_epochs: int = Field(50, gt=0, description="CD-1 of each layer")
-    greedy_decay: float = Field(2e-4, ge=0, description="of the RBMs' weights, times the rate")
-    greedy_std: float = Field(0.1, gt=0, description="of the RBMs' weights at first")
-    optimiser: Literal["conjugate_gradients", "adam"] = Field(
-        "conjugate_gradients", description="of the fine-tuning"
-    )
-    tuning_batch: int = Field(1000, gt=0, description="images a minibatch of the fine-tuning")
-    tuning_epochs: int = Field(200, gt=0, description="passes over the images")
-    line_searches: int = Field(3, gt=0, description="conjugate_gradients: of each minibatch")
-    rate: float = Field(1e-3, gt=0, description="adam: at the start; it falls to 0")
-    evaluations: int = Field(20, gt=0, description="log-spaced epochs of the curves")
-
-
-class ConjugateGradients:
+class ConjugateGradients(State):
     """Nonlinear conjugate gradients, begun anew on each minibatch."""
 
     def __init__(self, net: Autoencoder, line_searches: int, generator: torch.Generator) -> None:
@@ -61,14 +41,8 @@ class ConjugateGradients:
 
         descend(self.net.flat, loss, self.line_searches)
 
-    def state_dict(self) -> dict[str, Tensor]:
-        return {}
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        pass
-
-
-class FallingAdam:
+class FallingAdam(State):
     """Adam whose rate falls to 0 in a straight line."""
 
     def __init__(self, net: Autoencoder, rate: float, generator: torch.Generator) -> None:
@@ -84,9 +58,6 @@ class FallingAdam:
     def state_dict(self) -> dict[str, Tensor]:
         return self.adam.state_dict()
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.adam.load_state_dict(state)
-
 
 def fit_autoencoder(
     settings: AutoencoderSettings,
@@ -98,11 +69,10 @@ def fit_autoencoder(
 ) -> Autoencoder:
     """Pre-train and fine-tune on x (N, visible): pixels, or with softmax outputs counts of words.
 
-    Fine-tuning sees what `varied`, if given, makes of each minibatch.
-
-    Records "greedy" (phase, epoch, error) and, on what is `judged` by split and chooses nothing,
-    "curves" (epoch, split, cross_entropy, and of pixels squared_error): after epoch 0, which is the
-    unrolled stack, and others.
+    `varied`, if given, changes each minibatch of the fine-tuning. The splits in `judged` choose
+    nothing. Records "greedy" (phase, epoch, error), and for each of these splits "curves" (epoch,
+    split, cross_entropy, and of pixels squared_error) at log-spaced epochs; epoch 0 is the unrolled
+    stack.
     """
     sizes = [x.shape[1], *settings.layers, settings.code]
     net = Autoencoder(sizes, trial.device, outputs)
@@ -118,18 +88,18 @@ def fit_autoencoder(
         learner = ConjugateGradients(net, settings.line_searches, trial.generator)
     batches = Minibatches(x, settings.tuning_batch, trial.generator)
     steps = settings.tuning_epochs * batches.per_epoch
-    told = set(log_spaced(1, settings.tuning_epochs, settings.evaluations))
-    _tell(trial, 0, net, judged)
+    recorded = set(log_spaced(1, settings.tuning_epochs, settings.evaluations))
+    _record(trial, 0, net, judged)
     for step in trial.steps(steps, "tuning", net=net, learner=learner, batches=batches):
         seen, indices = batches.draw()
         learner.update(varied(seen) if varied else seen, indices, 1 - step / steps)
         epoch, inside = divmod(step + 1, batches.per_epoch)
-        if inside == 0 and epoch in told:
-            _tell(trial, epoch, net, judged)
+        if inside == 0 and epoch in recorded:
+            _record(trial, epoch, net, judged)
     return net
 
 
-def _tell(trial: Trial, epoch: int, net: Autoencoder, judged: dict[str, Tensor]) -> None:
+def _record(trial: Trial, epoch: int, net: Autoencoder, judged: dict[str, Tensor]) -> None:
     for split, x in judged.items():
         loss = [net.cross_entropy(part, net.decode(net.encode(part))) for part in x.split(BLOCK)]
         about = {"cross_entropy": torch.cat(loss).mean().item()}
@@ -144,7 +114,7 @@ def squared_error(x: Tensor, reconstruct: Callable[[Tensor], Tensor]) -> float:
 
 
 def best_codes(net: Autoencoder, x: Tensor, steps: int, rate: float = 0.1) -> Tensor:
-    """The codes (n, code) with the least cross-entropy near those of the encoder, by Adam."""
+    """Codes (n, code) of lower cross-entropy, by steps of Adam from those of the encoder."""
     codes = net.encode(x)
     adam = Adam(codes.view(-1), rate)
     for step in range(steps):

@@ -1,48 +1,22 @@
-"""Nets of softmax outputs: rate and decay chosen on validation images, then all images learned.
+"""Nets of softmax outputs: rate and decay are chosen on validation images, then all are learned.
 
-With pre-training (Hinton et al.'s Setting B) the hidden layers begin as RBMs learned greedily, anew
-on all images for the net that is kept.
+With pre-training the hidden layers begin as RBMs, learned greedily: first on the training images,
+for the choice, and again on all images, for the net that is kept.
 """
 
 from collections.abc import Iterator
-from typing import Annotated
 
-from pydantic import Field
 from torch import Tensor
 
 from dgm.data.batches import Minibatches
 from dgm.data.labelled import Labelled, percent_wrong
-from dgm.fast.loops import Units
 from dgm.learning.backprop import Backprop
 from dgm.learning.weight_prior import WeightPrior
 from dgm.models.classifier import Classifier
 from dgm.protocols.epochs import epochs
-from dgm.protocols.fit_rbm import DrawnGreedySettings, greedy, stack_of
+from dgm.protocols.fit_rbm import greedy, stack_of
+from dgm.protocols.settings.classifier import ClassifierSettings
 from dgm.trial.loop import Trial
-
-
-class ClassifierSettings(DrawnGreedySettings):
-    """Of a net and its learning by backpropagation."""
-
-    layers: list[Annotated[int, Field(gt=0)]] = Field(
-        [1000], min_length=1, description="units of the hidden layers, the lowest first"
-    )
-    units: Units = Field("logistic", description="what the hidden units do to their input")
-    pretrained: bool = Field(False, description="whether the hidden layers begin as RBMs")
-    outputs_alone: int = Field(
-        0, ge=0, description="epochs at first in which the hidden layers stay as they are"
-    )
-    rates: list[Annotated[float, Field(gt=0)]] = Field(
-        [0.1], min_length=1, description="at the start, to choose from; they fall to 0"
-    )
-    decays: list[Annotated[float, Field(ge=0)]] = Field(
-        [0.0], min_length=1, description="of weights and biases, to choose from"
-    )
-    smoothness: float = Field(
-        0.0, ge=0, description="decay of differences between neighbouring pixels' weights"
-    )
-    momentum: float = Field(0.9, ge=0, lt=1, description="0.5 in the first five epochs")
-    backprop_epochs: int = Field(60, gt=0, description="passes over the images")
 
 
 def fit_classifier(settings: ClassifierSettings, trial: Trial, images: Labelled) -> Classifier:

@@ -1,17 +1,15 @@
 """The generative net's protocol: Hinton, Osindero & Teh (2006), section 6.1.
 
-Greedy layers on the first training images, then up-down; the net of the epoch best on validation
-images goes on with all images that are not for testing, until its training error there is what it
-was on the images that it had been trained on, or for `last_epochs`. Beside the paper: the net that
-is judged is a running average over epochs of the one that learns; and the top's Gibbs chains may
-persist.
+Greedy layers on the first training images, then up-down. The net of the epoch that is best on
+validation images goes on with all images that are not for testing, until its error on these is no
+higher than it was on the images it had been trained on, or for `last_epochs`. Two things are not
+the paper's: the net that is judged is a running average over epochs of the one that learns, and
+the Gibbs chains at the top may persist. One update of up-down: `dgm.learning.up_down`.
 """
 
 from collections.abc import Iterator
-from typing import Annotated
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from dgm.data.batches import Minibatches
@@ -21,34 +19,12 @@ from dgm.learning.up_down import UpDown
 from dgm.models.dbn import DBN
 from dgm.models.rbm import one_hot
 from dgm.protocols.epochs import epochs
-from dgm.protocols.fit_rbm import DrawnGreedySettings, greedy, stack_of
+from dgm.protocols.fit_rbm import greedy, stack_of
+from dgm.protocols.settings.dbn import DBNSettings
 from dgm.trial.loop import Trial
 from dgm.trial.snapshots import Best
 
-Judges = tuple[Tensor, Tensor]  # images and their classes
-
-
-class DBNSettings(DrawnGreedySettings):
-    """Sizes and schedule are the paper's; rates were never published."""
-
-    hidden: list[Annotated[int, Field(gt=0)]] = Field(
-        [500, 500, 2000], min_length=1, description="units of the hidden layers, the lowest first"
-    )
-    train_size: int = Field(44_000, gt=0, description="images learned from before the last phase")
-    gibbs_steps: list[Annotated[int, Field(ge=1)]] = Field(
-        [3, 6, 10], min_length=1, description="at the top, in each phase of up-down"
-    )
-    up_down_epochs: int = Field(100, gt=0, description="of each phase")
-    up_down_rate: float = Field(0.1, gt=0, description="of the directed layers; does not fall")
-    up_down_top_rate: float = Field(0.4, gt=0, description="of the top; does not fall")
-    up_down_decay: float = Field(0.0, ge=0, description="of the weights, times the rate")
-    up_down_persistent: bool = Field(
-        False, description="whether Gibbs chains at the top go on from update to update"
-    )
-    fresh: float = Field(
-        0.1, gt=0, le=1, description="share that each epoch's end has in the averaged net"
-    )
-    last_epochs: int = Field(100, gt=0, description="on all images, at most")
+Examples = tuple[Tensor, Tensor]  # images (n, visible) and their classes (n,)
 
 
 def fit_dbn(settings: DBNSettings, trial: Trial, images: Labelled) -> tuple[DBN, dict[str, Tensor]]:
@@ -57,67 +33,32 @@ def fit_dbn(settings: DBNSettings, trial: Trial, images: Labelled) -> tuple[DBN,
     Records "greedy" (phase, epoch, error) and "curves" (epoch, split, error in percent).
     """
     if settings.train_size > len(images.x["train"]):
-        raise BadInput(f"train_size {settings.train_size}: there are {len(images.x['train'])}")
+        there = len(images.x["train"])
+        raise BadInput(f"train_size {settings.train_size}: there are {there} training images")
     x, classes = (of["train"][: settings.train_size] for of in images)
-    *hidden, top = settings.hidden
-    net, averaged = (
-        DBN(x.shape[1], hidden, top, trial.data.classes, trial.device) for _ in range(2)
-    )
-    rbms = [*stack_of([x.shape[1], *hidden], trial.device), net.top]
+    validation = images.x["validation"], images.classes["validation"]
+    net, averaged = (_untrained(settings, trial, x.shape[1]) for _ in range(2))
+    rbms = [*stack_of([x.shape[1], *settings.hidden[:-1]], trial.device), net.top]
     greedy(settings, trial, x, rbms, classes, drawn=settings.greedy_drawn)
     net.stack(rbms)
     predicted = {"greedy": net.classify(images.x["test"])}
 
-    averaged.flat.copy_(net.flat)
-    best = Best(averaged.flat)
-    validation = images.x["validation"], images.classes["validation"]
-    error = percent_wrong(net.classify(validation[0]), validation[1])
-    trial.record("curves", epoch=0, split="validation", error=error)
-    best.offer(-error, 0)
-    state = {"net": net, "averaged": averaged, "best": best}
-    rate, top_factor = settings.up_down_rate, settings.up_down_top_rate / settings.up_down_rate
-
-    def errors(
-        phase: str, x: Tensor, classes: Tensor, k: int, n: int, judges: Judges, balanced: bool
-    ) -> Iterator[tuple[int, float]]:
-        """Up-down on x for n epochs; the averaged net's error on the images that judge it."""
-        labels = one_hot(classes, trial.data.classes)
-        chains = None
-        if settings.up_down_persistent:
-            below = net.up(x[: settings.batch], trial.generator)[-1]
-            chains = torch.cat([below, labels[: settings.batch]], 1)
-        learner = UpDown(
-            net,
-            labels,
-            k,
-            rate,
-            trial.generator,
-            top_factor=top_factor,
-            decay=settings.up_down_decay,
-            chains=chains,
-        )
-        batches = Minibatches(
-            x, settings.batch, trial.generator, classes=classes if balanced else None
-        )
-        for epoch, _ in epochs(trial, phase, learner, batches, n, falling=False, **state):
-            averaged.flat.lerp_(net.flat, settings.fresh)
-            yield epoch, percent_wrong(averaged.classify(judges[0]), judges[1])
-
+    up_down = AveragedUpDown(settings, trial, net, averaged)
+    up_down.judge(0, validation)
     done = 0
     for number, k in enumerate(settings.gibbs_steps, start=1):
-        phase = f"up_down{number}", x, classes, k, settings.up_down_epochs
-        for epoch, error in errors(*phase, validation, balanced=True):
-            trial.record("curves", epoch=done + epoch, split="validation", error=error)
-            best.offer(-error, done + epoch)
-        done += settings.up_down_epochs
-    for each in (net, averaged):
-        each.flat.copy_(best.vector)
+        n = settings.up_down_epochs
+        for epoch in up_down.train(f"up_down{number}", (x, classes), k, n, balanced=True):
+            up_down.judge(done + epoch, validation)
+        done += n
+    up_down.return_to_best()
     predicted["selected"] = net.classify(images.x["test"])
     aim = percent_wrong(net.classify(x), classes)
-    trial.choose(chosen_epoch=int(best.step), training_error=round(aim, 4))
+    trial.choose(chosen_epoch=int(up_down.best.step), training_error=round(aim, 4))
 
-    phase = "all_images", *images.all, settings.gibbs_steps[-1], settings.last_epochs
-    for epoch, error in errors(*phase, images.all, balanced=False):
+    every, k = images.all, settings.gibbs_steps[-1]
+    for epoch in up_down.train("all_images", every, k, settings.last_epochs, balanced=False):
+        error = up_down.error(every)
         trial.record("curves", epoch=done + epoch, split="all", error=error)
         if error <= aim:
             break
@@ -125,3 +66,57 @@ def fit_dbn(settings: DBNSettings, trial: Trial, images: Labelled) -> tuple[DBN,
     trial.choose(last_epochs=int((curves["split"] == "all").sum()))
     predicted["up_down"] = averaged.classify(images.x["test"])
     return averaged, predicted
+
+
+def _untrained(settings: DBNSettings, trial: Trial, visible: int) -> DBN:
+    *hidden, top = settings.hidden
+    return DBN(visible, hidden, top, trial.data.classes, trial.device)
+
+
+class AveragedUpDown:
+    """Up-down on a net, whose running average over epochs is judged; `best` keeps that average."""
+
+    def __init__(self, settings: DBNSettings, trial: Trial, net: DBN, averaged: DBN) -> None:
+        self.settings, self.trial, self.net, self.averaged = settings, trial, net, averaged
+        averaged.flat.copy_(net.flat)
+        self.best = Best(averaged.flat)
+
+    def train(self, phase: str, learned: Examples, k: int, n: int, balanced: bool) -> Iterator[int]:
+        """n epochs with k Gibbs steps at the top; the number of each, with the average up to it."""
+        settings, trial = self.settings, self.trial
+        x, classes = learned
+        labels = one_hot(classes, trial.data.classes)
+        chains = None
+        if settings.up_down_persistent:
+            below = self.net.up(x[: settings.batch], trial.generator)[-1]
+            chains = torch.cat([below, labels[: settings.batch]], 1)
+        learner = UpDown(
+            self.net,
+            labels,
+            k,
+            settings.up_down_rate,
+            trial.generator,
+            top_factor=settings.up_down_top_rate / settings.up_down_rate,
+            decay=settings.up_down_decay,
+            chains=chains,
+        )
+        of = classes if balanced else None
+        batches = Minibatches(x, settings.batch, trial.generator, classes=of)
+        state = {"net": self.net, "averaged": self.averaged, "best": self.best}
+        for epoch, _ in epochs(trial, phase, learner, batches, n, falling=False, **state):
+            self.averaged.flat.lerp_(self.net.flat, settings.fresh)
+            yield epoch
+
+    def error(self, examples: Examples) -> float:
+        """The average's error in percent."""
+        return percent_wrong(self.averaged.classify(examples[0]), examples[1])
+
+    def judge(self, epoch: int, validation: Examples) -> None:
+        """Record the average's error on validation images, and keep it if it is the best yet."""
+        error = self.error(validation)
+        self.trial.record("curves", epoch=epoch, split="validation", error=error)
+        self.best.offer(-error, epoch)
+
+    def return_to_best(self) -> None:
+        for each in (self.net, self.averaged):
+            each.flat.copy_(self.best.vector)

@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from dgm.data.batches import Minibatches
@@ -13,7 +12,7 @@ from dgm.learning.contrastive_divergence import ContrastiveDivergence
 from dgm.learning.weight_prior import WeightPrior
 from dgm.models.rbm import RBM, LabelRBM, LinearRBM, SoftmaxRBM, one_hot
 from dgm.protocols.epochs import epochs
-from dgm.recipe.schema import TrialSettings
+from dgm.protocols.settings.rbm import GreedySettings
 from dgm.trial.loop import Trial
 
 LOOKED_AT = 1000  # rows on which the error of the untrained machine is taken
@@ -30,7 +29,8 @@ def fit_rbm(
 ) -> Iterator[tuple[int, float]]:
     """Train for n epochs, the rate falling to 0; after each, its number and reconstruction error.
 
-    Diverged, naming phase, epoch and rate, where that error has risen over the untrained machine's.
+    Diverged, naming phase, epoch and rate, where the error has risen well above that of the
+    untrained machine.
     """
     rbm, rate = learner.rbm, learner.rate
     x = batches.x[:LOOKED_AT]
@@ -47,25 +47,6 @@ def fit_rbm(
         yield epoch, error
 
 
-class GreedySettings(TrialSettings):
-    """Greedy learning of a stack of RBMs, the visible layer's first."""
-
-    batch: int = Field(100, gt=0, description="images a minibatch")
-    greedy_epochs: int = Field(30, gt=0, description="CD-1 of each layer")
-    greedy_rate: float = Field(0.1, gt=0, description="falling to 0; half of it for label units")
-    greedy_momentum: float = Field(0.9, ge=0, lt=1, description="0.5 in the first five epochs")
-    greedy_decay: float = Field(0.0, ge=0, description="of the RBMs' weights, times the rate")
-    greedy_std: float = Field(0.01, gt=0, description="of the weights at first")
-
-
-class DrawnGreedySettings(GreedySettings):
-    """Of a stack below a net that classifies."""
-
-    greedy_drawn: bool = Field(
-        True, description="whether greedy layers see states drawn from pixels and probabilities"
-    )
-
-
 def greedy(
     settings: GreedySettings,
     trial: Trial,
@@ -75,12 +56,13 @@ def greedy(
     phase: str = "layer",
     drawn: bool = False,
 ) -> None:
-    """CD-1 layer by layer: the first machine learns x (N, visible), each other the hidden
-    probabilities of the one below. Data and reconstructions are both `drawn` from such
-    probabilities, data anew at each visit, or both are these themselves: never one so and one so.
+    """CD-1 layer by layer: the first machine learns x (N, visible), each of the others the hidden
+    probabilities of the one below.
 
-    Label units ask for half of the rate, and real hidden units for a hundredth. With `classes` (N,)
-    minibatches are balanced, and a `LabelRBM` at the top sees them beside the layer below.
+    With `drawn`, states are sampled from such probabilities, the data's anew at each visit;
+    without, the probabilities themselves are used. Data and reconstructions are treated alike.
+    Label units take half of the rate, and real hidden units a hundredth. With `classes` (N,)
+    minibatches are balanced, and a `LabelRBM` at the top sees the classes beside the layer below.
     Records "greedy" (phase, epoch, error).
     """
     for number, rbm in enumerate(rbms, start=1):

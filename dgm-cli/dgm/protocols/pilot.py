@@ -28,10 +28,10 @@ def choose_rate(
 ) -> float:
     """The rate whose `score` on training data is highest after so many steps with each.
 
-    A rate that diverges is one that is not chosen, unless all do. A single one is not tried.
+    A rate that diverges is not chosen; Diverged where all of them do. A single rate needs no trial.
     """
     scores: dict[float, float] = {}
-    said = ""
+    message = "no step size has a finite score after its pilot"
     for rate in rates if len(rates) > 1 else []:
         before = trial.generator.get_state()
         learning = start(rate)
@@ -40,15 +40,16 @@ def choose_rate(
             for _ in trial.steps(steps, f"pilot_rate_{rate:g}", **learning._asdict()):
                 update(*learning.batches.draw())
         except Diverged as error:
-            said = str(error)
-            # How far it went before this was seen depends on the clock; what follows must not.
+            message = str(error)
+            # How far the pilot went before this was noticed depends on the clock; what follows must
+            # not depend on it.
             trial.generator.set_state(before)
             continue
         value = score(rate, learning.model)
         if math.isfinite(value):
             scores[rate] = value
     if len(rates) > 1 and not scores:
-        raise Diverged(said or "no step size has a finite score after its pilot")
+        raise Diverged(message)
     rate = max(scores, key=scores.__getitem__) if scores else rates[0]
     trial.choose(rate=rate)
     return rate

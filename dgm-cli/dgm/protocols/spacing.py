@@ -1,12 +1,12 @@
-"""At which steps a curve is looked at."""
+"""The steps at which a curve is evaluated."""
 
 import numpy as np
 
 
 def log_spaced(first: int, last: int, n: int) -> list[int]:
-    """Up to `n` whole numbers in equal ratios, the ends `first` (1 or more) and `last` included.
+    """Up to `n` whole numbers in equal ratios from `first` (1 or more) to `last`, both included.
 
-    A single one is the last.
+    With n = 1 it is `last` alone.
     """
     if n == 1:
         return [last]

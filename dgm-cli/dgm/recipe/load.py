@@ -24,9 +24,10 @@ from dgm.recipe.overrides import override
 from dgm.recipe.schema import Expectation as Expectation
 from dgm.recipe.schema import RecipeFile, validate
 from dgm.recipe.union import SettingsType, members
+from dgm.shipped import shipped
 from dgm.text import did_you_mean, unprintable
 
-FOLDERS = (Path("recipes"), Path(__file__).resolve().parents[3] / "recipes")
+FOLDERS = (Path("recipes"), shipped("recipes"))
 MOST_BYTES = 2**18  # of a recipe
 SettingsOf = Callable[[str], SettingsType]
 

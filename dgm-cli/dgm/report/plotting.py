@@ -1,7 +1,12 @@
-"""One look for every figure: colour-blind-safe, legible at the README's width."""
+"""One look for every figure: colour-blind-safe, legible at the README's width.
+
+Figures are drawn by `render_all` in matplotlib's defaults and `STYLE`: nothing is taken from the
+user's matplotlibrc, and no window or notebook is asked for.
+"""
 
 import io
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
@@ -10,9 +15,6 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 # Okabe & Ito's palette: distinct in the common forms of colour blindness and in grey.
 BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK = (
@@ -29,24 +31,18 @@ BROWN = "#8C564B"
 TEN = ListedColormap(
     [BLACK, BLUE, ORANGE, GREEN, RED, PURPLE, SKY, "#F0E442", BROWN, "#999999"], "ten"
 )
+# What differs from matplotlib's defaults, whatever a user's matplotlibrc or style files say.
 STYLE: dict[Any, Any] = {
-    "font.size": 10,
-    "font.family": "DejaVu Sans",
-    "axes.titlesize": 11,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.grid": True,
     "grid.color": "#dddddd",
     "grid.linewidth": 0.6,
-    "lines.linewidth": 1.8,
-    "legend.frameon": False,
-    "figure.dpi": 100,
     "savefig.dpi": 130,
     "svg.fonttype": "path",
     "svg.hashsalt": "dgm",
 }
-
-
+DEFAULTS = {key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"}
 WIDE = 560  # pixels that a picture should have across, about
 
 
@@ -60,9 +56,8 @@ class Film(NamedTuple):
 
 def panels(columns: int, rows: int = 1, width: float = 9.0, height: float = 3.9) -> Figure:
     """An empty figure of `rows` x `columns` axes; `height` inches a row."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width, height * rows), layout="constrained")
-        figure.subplots(rows, columns, squeeze=False)
+    figure = Figure(figsize=(width, height * rows), layout="constrained")
+    figure.subplots(rows, columns, squeeze=False)
     return figure
 
 
@@ -106,26 +101,58 @@ def legend_below(figure: Figure, columns: int, markers: float = 1.0) -> None:
     )
 
 
-def render(figure: Figure | Film, suffix: str) -> bytes:
-    """The figure as a file of that kind; the same figure gives the same bytes."""
-    buffer = io.BytesIO()
-    if isinstance(figure, Film):
-        from PIL import Image  # which matplotlib needs too
+def render_all(
+    draw: Callable[[], Mapping[str, Figure | Film]],
+) -> tuple[dict[str, bytes], dict[str, str]]:
+    """The files of all figures that `draw` makes, and why others could not be drawn; by name.
 
-        large = figure.frames.repeat(figure.scale, 1).repeat(figure.scale, 2)
-        first, *others = (Image.fromarray(frame) for frame in large)
-        duration = figure.milliseconds
-        first.save(buffer, "gif", save_all=True, append_images=others, duration=duration, loop=0)
-        return buffer.getvalue()
-    metadata = {"Date": None} if suffix == "svg" else {}
-    with matplotlib.rc_context(STYLE):
-        figure.savefig(buffer, format=suffix, metadata=metadata)
+    A figure becomes .png and .svg, a film .gif. They are drawn in `STYLE` alone; the same figures
+    give the same bytes.
+    """
+    files: dict[str, bytes] = {}
+    failed: dict[str, str] = {}
+    with matplotlib.rc_context(DEFAULTS | STYLE):
+        try:
+            figures = draw()
+        except Exception as error:
+            return {}, {"figures": _in_one_line(error)}
+        for name, figure in figures.items():
+            try:
+                files |= {f"{name}.{kind}": content for kind, content in _render(figure).items()}
+            except Exception as error:
+                failed[name] = _in_one_line(error)
+    return files, failed
+
+
+def _render(figure: Figure | Film) -> dict[str, bytes]:
+    """By kind of file, its content."""
+    if isinstance(figure, Film):
+        return {"gif": _gif(figure)}
+    return {
+        kind: _saved(figure, format=kind, metadata={"Date": None} if kind == "svg" else {})
+        for kind in ("png", "svg")
+    }
+
+
+def _saved(figure: Figure, **keys: Any) -> bytes:
+    buffer = io.BytesIO()
+    figure.savefig(buffer, **keys)
     return buffer.getvalue()
 
 
-def suffixes(drawn: Figure | Film) -> tuple[str, ...]:
-    """The kinds of files that a figure is saved as."""
-    return ("gif",) if isinstance(drawn, Film) else ("png", "svg")
+def _gif(film: Film) -> bytes:
+    from PIL import Image  # which matplotlib needs too
+
+    buffer = io.BytesIO()
+    large = film.frames.repeat(film.scale, 1).repeat(film.scale, 2)
+    first, *others = (Image.fromarray(frame) for frame in large)
+    duration = film.milliseconds
+    first.save(buffer, "gif", save_all=True, append_images=others, duration=duration, loop=0)
+    return buffer.getvalue()
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
 
 
 def tile(images: np.ndarray, columns: int) -> np.ndarray:
@@ -151,9 +178,3 @@ def picture(images: np.ndarray, columns: int) -> Figure:
     show_images(figure.axes[0], images, columns)
     figure.axes[0].set_position((0, 0, 1, 1))
     return figure
-
-
-def grey(images: "Tensor", shape: tuple[int, int]) -> np.ndarray:
-    """Rows of pixels in [0, 1] as 8-bit images (n, rows, columns), which is what figures keep."""
-    pixels: np.ndarray = images.clamp(0, 1).mul(255).round().byte().cpu().numpy()
-    return pixels.reshape(-1, *shape)

@@ -17,7 +17,7 @@ from scipy.special import stdtrit
 from dgm.errors import DgmError
 from dgm.files import read_csv, write_csv
 from dgm.recipe.schema import Expectation
-from dgm.text import number
+from dgm.text import columns, counted, number
 
 SUMMARY = (
     ["metric", "mean", "std", "n", "stderr", "ci_low", "ci_high", "unit", "measures"]
@@ -54,23 +54,26 @@ def read_metrics(path: Path) -> pd.DataFrame:
         raise DgmError(f"{path}: is not a table of metric, seed, value: {error}") from error
 
 
-def summary(metrics: pd.DataFrame, recipe_expect: list[Expectation], preset: str) -> pd.DataFrame:
+def summary(
+    metrics: pd.DataFrame, expect: list[Expectation], preset: str, overridden: bool = False
+) -> pd.DataFrame:
     """One row a metric, expected ones first; columns as in SUMMARY.
 
     The verdict is on the mean: `pass` or `fail` its band in this preset, `info` where there is
     none, `missing` where there is one but no value. One seed has no std, stderr or interval.
+    Bands are for the recipe's own settings: `overridden` ones are not judged.
     """
     values = {
         str(metric): group.to_numpy(dtype=float)
         for metric, group in metrics.groupby("metric", sort=False)["value"]
     }
     rows = []
-    own = [entry.metric for entry in recipe_expect if not entry.is_pattern]
+    own = [entry.metric for entry in expect if not entry.is_pattern]
     for metric in dict.fromkeys([*own, *values]):
-        entries = [entry for entry in recipe_expect if entry.describes(metric)]
+        entries = [entry for entry in expect if entry.describes(metric)]
         entries.sort(key=lambda entry: entry.is_pattern)  # its own before patterns, as they stand
         entry = next((e for e in entries if e.applies_to(preset)), None)
-        low, high = entry.band if entry else (None, None)
+        low, high = entry.band if entry and not overridden else (None, None)
         row = {"metric": metric, **_statistics(values.get(metric, np.empty(0)))}
         row |= {"low": low, "high": high, "verdict": _verdict(row["mean"], row["n"], low, high)}
         if entry:
@@ -109,9 +112,8 @@ def measured_text(row: Mapping[Any, Any]) -> str:
     """ "-133.21 ± 0.34 (3 seeds)" for a row of a summary."""
     if row["n"] == 0:
         return "not measured"
-    if row["n"] == 1:
-        return f"{number(row['mean'])} (1 seed)"
-    return f"{number(row['mean'])} ± {row['stderr']:.2g} ({row['n']} seeds)"
+    spread = f" ± {row['stderr']:.2g}" if row["n"] > 1 else ""
+    return f"{row['mean']:.5g}{spread} ({counted(row['n'], 'seed')})"
 
 
 def band_text(row: Mapping[Any, Any]) -> str:
@@ -123,18 +125,21 @@ def band_text(row: Mapping[Any, Any]) -> str:
 
 
 def check_table(summary_by_recipe: dict[str, pd.DataFrame], every: bool = True) -> str:
-    """Every metric, or every one with a band, and its verdict; then how many have which verdict."""
-    rows = [("recipe", "metric", "measured", "reported", "band", "verdict")]
+    """Every metric, or every one with a band, and its verdict; then how many have which verdict.
+
+    The metrics of a recipe stand below its name.
+    """
+    rows: list[tuple[str, ...]] = [("  metric", "measured", "reported", "band", "verdict")]
+    verdicts: Counter[str] = Counter()
     for recipe, frame in summary_by_recipe.items():
+        verdicts.update(frame["verdict"])
+        rows.append((recipe,))
         for row in frame.to_dict("records"):
-            texts = (measured_text(row), number(row["reported"]), band_text(row), row["verdict"])
-            rows.append((recipe, row["metric"], *texts))
-    verdicts = [row[-1] for row in rows[1:]]
-    rows = [row for row in rows if every or row[-1] != "info"]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
-    count = ", ".join(f"{verdicts.count(v)} {v}" for v in ("pass", "fail", "missing", "info"))
-    return "\n".join([*lines, count])
+            if every or row["verdict"] != "info":
+                texts = (measured_text(row), number(row["reported"]), band_text(row))
+                rows.append((f"  {row['metric']}", *texts, row["verdict"]))
+    count = ", ".join(f"{verdicts[v]} {v}" for v in ("pass", "fail", "missing", "info"))
+    return "\n".join([*columns(rows), count])
 
 
 def diff(a: Path, b: Path) -> str:

@@ -4,8 +4,7 @@ In front of each table of a run stand the trial's key (`trial`), the axes and th
 cell. The rows of all trials lie one below the other; an array is kept under its trial's key.
 """
 
-import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,17 +56,6 @@ def by_cell(
         yield dict(zip(names, shared, strict=True)), rows
 
 
-def label_of(cell: Mapping[str, Any]) -> str:
-    """The name under which a run keeps the arrays of the trial with these axes and seed."""
-    return ",".join(f"{name}={value}" for name, value in cell.items())
-
-
-def read_label(label: str) -> dict[str, str]:
-    """A trial's axes and seed, as text, from the name that `label_of` gave it."""
-    parts = (part.partition("=") for part in re.split(r",(?=\w+=)", label))
-    return {name: value for name, _, value in parts}
-
-
 def own_axes(cell: Cell, axes: Sequence[str], before: str = "/") -> str:
     """The ending of a metric's name for axes that only a user's grid has: "/hidden=20".
 
@@ -75,3 +63,11 @@ def own_axes(cell: Cell, axes: Sequence[str], before: str = "/") -> str:
     """
     own = {name: value for name, value in cell.items() if name not in (*axes, "seed")}
     return "".join(f"{before}{name}={value}" for name, value in own.items())
+
+
+def metric_name(*parts: str, cell: Cell, axes: Sequence[str]) -> str:
+    """A metric of a cell: its parts that are not empty, then a user's own axes.
+
+    "test_elbo/aevb/latent3/hidden=20"
+    """
+    return "/".join(filter(None, parts)) + own_axes(cell, axes)

@@ -22,6 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dgm.state import State
+
 CHUNK = 32  # documents whose cosines are compared with the threshold at once
 GROUP = 64  # queries that pass over a cluster one after another
 DOCUMENT = 2**31 - 1  # the bits of a key that tell the document
@@ -126,11 +128,13 @@ def hits(
     return torch.from_numpy(by_rank).cumsum(0)[torch.tensor(cutoffs) - 1]
 
 
-class Hits:
+class Hits(State):
     """How many of the first k retrieved are of the query's class, summed over queries.
 
     `add` takes the documents of one cluster as queries; `sums` is (cutoffs,).
     """
+
+    saved = ("sums", "queries")
 
     def __init__(self, index: Index, classes: np.ndarray, cutoffs: Sequence[int]) -> None:
         self.index, self.classes, self.cutoffs = index, classes, cutoffs
@@ -141,13 +145,6 @@ class Hits:
         queries, found = nearest(self.index, cluster, self.cutoffs[-1])
         self.sums += hits(self.classes, queries, found, self.cutoffs)
         self.queries += len(queries)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"sums": self.sums, "queries": self.queries}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.sums.copy_(state["sums"])
-        self.queries.copy_(state["queries"])
 
 
 @cache

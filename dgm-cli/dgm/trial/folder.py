@@ -1,52 +1,43 @@
-"""A trial's folder: what its result depends on, its checkpoints, and what it left.
+"""A trial's folder: its keys, its checkpoints, and what it left.
 
-    trials/<label>/trial.json     identity, state (started, finished, failed), seconds, commit
-                   state/         checkpoints of its loops, until it is finished
-                   *.csv *.npz    its tables and arrays
-                   *.safetensors  its trained models, each with its settings
-
-A finished trial is used again as long as its identity is the one asked for.
+trials/<label>/trial.json     keys, state (started, finished, failed), seconds, commit
+               state/         checkpoints of its loops, until it is finished
+               *.csv *.npz    its tables and arrays
+               *.safetensors  its trained models, each with its settings
 """
 
 import contextlib
+import hashlib
 import json
 import shutil
-from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+import pandas as pd
 
 from dgm.errors import DgmError
 from dgm.files import atomic_write, read_csv, read_json, read_npz, write_csv, write_npz
 from dgm.trial import machine
+from dgm.trial.keys import Keys, changes
 
 if TYPE_CHECKING:
-    from dgm.recipe.grid import TrialSpec
     from dgm.report.tables import Artifacts
     from dgm.trial.loop import Trial
 
+Tables = dict[str, pd.DataFrame]
+Arrays = dict[str, np.ndarray]
 
-@dataclass(frozen=True)
-class Planned:
-    """A trial, its folder, and what its result depends on."""
 
-    spec: "TrialSpec"
-    directory: Path
-    identity: dict[str, Any]
-    start: Path | None = None  # the folder of the trial whose models it starts from
+class State(NamedTuple):
+    """Where a trial stands, and of a failed, stale or unreadable one why.
 
-    @property
-    def finished(self) -> bool:
-        return is_finished(self.directory, self.identity)
+    A started or failed trial goes on from its checkpoints. A stale folder holds another trial, or
+    one made by other code.
+    """
 
-    @property
-    def has_models(self) -> bool:
-        """Whether it is finished with the models that it trained, which results do not hold."""
-        models = about(self.directory).get("models")
-        return self.finished and models is not None and all(map(self._has_model, models))
-
-    def _has_model(self, name: str) -> bool:
-        return (self.directory / f"{name}.safetensors").exists()
+    name: Literal["new", "started", "failed", "finished", "held", "stale", "unreadable"]
+    why: str = ""
 
 
 def checkpoints(directory: Path) -> Path:
@@ -54,47 +45,63 @@ def checkpoints(directory: Path) -> Path:
 
 
 def about(directory: Path) -> dict[str, Any]:
-    """trial.json, or nothing where there is none that can be read."""
+    """trial.json, or nothing where there is none; DgmError where it cannot be read."""
     return read_json(directory / "trial.json")
 
 
-def is_finished(directory: Path, identity: dict[str, Any]) -> bool:
-    """Whether the folder holds the result of just this trial, with every table and array."""
-    found = about(directory)
-    return (
-        found.get("state") == "finished"
-        and found.get("identity") == _plain(identity)
-        and all((directory / f"{name}.csv").exists() for name in found["tables"])
-        and all((directory / f"{name}.npz").exists() for name in found["arrays"])
-    )
+def state(directory: Path, keys: Keys) -> State:
+    """Where the trial with these keys stands in its folder."""
+    try:
+        found = about(directory)
+    except DgmError as error:
+        return State("unreadable", str(error))
+    if not found:
+        return State("new")
+    if not {"cell", "code", "machine", "state"} <= found.keys():
+        return State("stale", "an earlier version of dgm wrote it")
+    different = [
+        *changes(found["cell"], keys.cell, "the default"),
+        *changes(found["code"], keys.code),
+    ]
+    if found["state"] != "finished":
+        different += changes(found["machine"], keys.machine)
+    if different:
+        return State("stale", "; ".join(different))
+    if found["state"] == "finished":
+        lost = [name for name in _files(found) if not (directory / name).exists()]
+        return State("stale", f"{lost[0]} is gone") if lost else State("finished")
+    return State(found["state"], found.get("error") or "")
 
 
-def changes(directory: Path, identity: dict[str, Any]) -> list[str]:
-    """Why the folder's trial is not the one asked for: "settings.hidden was 100, is 50"."""
-    old = about(directory).get("identity")
-    return list(_differences(old, _plain(identity), "")) if isinstance(old, dict) else []
+def _files(found: dict[str, Any]) -> list[str]:
+    return [
+        *(f"{name}.csv" for name in found["tables"]),
+        *(f"{name}.npz" for name in found["arrays"]),
+    ]
 
 
-def _differences(old: dict[str, Any], new: dict[str, Any], prefix: str) -> Iterable[str]:
-    for key in dict.fromkeys([*old, *new]):
-        was, now = old.get(key, "absent"), new.get(key, "absent")
-        if isinstance(was, dict) and isinstance(now, dict):
-            yield from _differences(was, now, f"{prefix}{key}.")
-        elif was != now:
-            yield f"{prefix}{key} was {was}, is {now}"
+def models(directory: Path) -> list[Path]:
+    """The models that a finished trial left; none where one of them is gone."""
+    paths = [directory / f"{name}.safetensors" for name in about(directory).get("models", [])]
+    return paths if all(path.exists() for path in paths) else []
 
 
-def _plain(identity: dict[str, Any]) -> dict[str, Any]:
-    plain: dict[str, Any] = json.loads(json.dumps(identity))
-    return plain
+def models_hash(directory: Path) -> str | None:
+    """The SHA-256 of a trial's models, None where they are not there."""
+    paths = models(directory)
+    if not paths:
+        return None
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
-def open_trial(directory: Path, identity: dict[str, Any]) -> None:
-    """Make the folder ready: what is there of another identity is removed."""
-    found = about(directory)
-    if found.get("identity") != _plain(identity) or found.get("state") == "finished":
+def open_trial(directory: Path, keys: Keys) -> None:
+    """Make the folder ready; only checkpoints of an unfinished trial with these keys stay."""
+    if state(directory, keys).name not in ("started", "failed"):
         discard(directory)
-    _write(directory, identity=identity, state="started", commit=machine.commit())
+    _write(directory, **vars_of(keys), state="started", error=None, commit=machine.commit())
 
 
 def discard(directory: Path) -> None:
@@ -108,20 +115,24 @@ def discard(directory: Path) -> None:
 
 
 def finish_trial(
-    directory: Path, identity: dict[str, Any], artifacts: "Artifacts", trial: "Trial"
+    directory: Path, keys: Keys, settings: dict[str, Any], artifacts: "Artifacts", trial: "Trial"
 ) -> None:
-    """Write what the trial left, then say that it is finished, then drop its checkpoints."""
-    from dgm.trial import models
+    """Write what the trial left, then that it is finished, then drop its checkpoints.
+
+    `settings`, complete, are stored with each model, so that it tells what made it.
+    """
+    from dgm.trial.models import save
 
     for name, table in artifacts.tables.items():
         write_csv(table, directory / f"{name}.csv")
     for name, array in artifacts.arrays.items():
         write_npz(directory / f"{name}.npz", {name: array})
+    made_by = {**keys.cell, "settings": settings, **keys.code, **keys.machine, **trial.chosen}
     for name, model in artifacts.models.items():
-        models.save(model, directory / f"{name}.safetensors", {**identity, **trial.chosen})
+        save(model, directory / f"{name}.safetensors", made_by)
     _write(
         directory,
-        identity=identity,
+        **vars_of(keys),
         state="finished",
         seconds=round(trial.total_seconds, 2),
         restored_steps=trial.restored,
@@ -136,40 +147,22 @@ def finish_trial(
     shutil.rmtree(checkpoints(directory), ignore_errors=True)
 
 
-def restore_trial(
-    directory: Path,
-    identity: dict[str, Any],
-    tables: dict[str, Any],
-    arrays: dict[str, Any],
-    told: dict[str, Any],
-) -> None:
-    """Write a finished trial's folder again from what is known of it, beside its models."""
-    for name, table in tables.items():
-        write_csv(table, directory / f"{name}.csv")
-    for name, array in arrays.items():
-        write_npz(directory / f"{name}.npz", {name: array})
-    news = {"identity": identity, "state": "finished", "error": None, **told}
-    news |= {
-        "tables": list(tables),
-        "arrays": list(arrays),
-        "models": about(directory).get("models"),
-    }
-    _write(directory, **news)
-    shutil.rmtree(checkpoints(directory), ignore_errors=True)
-
-
 def fail_trial(directory: Path, error: str) -> None:
-    """Say that the trial failed and why; its checkpoints stay."""
-    with contextlib.suppress(DgmError):  # a full disk may be what it failed of
+    """Note that the trial failed and why; its checkpoints stay."""
+    with contextlib.suppress(DgmError):  # a full disk may be why it failed
         _write(directory, state="failed", error=error)
 
 
-def read_trial(directory: Path) -> tuple[dict[str, Any], dict[str, Any]]:
+def read_trial(directory: Path) -> tuple[Tables, Arrays]:
     """The tables and arrays of a finished trial, by name."""
     found = about(directory)
     tables = {name: read_csv(directory / f"{name}.csv") for name in found["tables"]}
     arrays = {name: read_npz(directory / f"{name}.npz")[name] for name in found["arrays"]}
     return tables, arrays
+
+
+def vars_of(keys: Keys) -> dict[str, Any]:
+    return {"cell": keys.cell, "code": keys.code, "machine": keys.machine}
 
 
 def _write(directory: Path, **news: Any) -> None:

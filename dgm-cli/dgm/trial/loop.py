@@ -1,6 +1,5 @@
-"""A trial: one cell of the grid with one seed, in a loop that can be killed and taken up again."""
+"""A trial: one cell of the grid with one seed, in a loop that can be killed and resumed."""
 
-import json
 import signal
 import threading
 import time
@@ -11,29 +10,36 @@ from typing import Any, Protocol
 
 import pandas as pd
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors import SafetensorError
 from torch import Tensor
 
-from dgm.data import Dataset
+from dgm.data.dataset import Dataset
 from dgm.errors import BadInput, DgmError, Diverged
-from dgm.files import atomic_write
+from dgm.trial import checkpoint
 
-CHECK_EVERY = 1000  # steps between two looks for numbers that are not finite
-SAY_EVERY = 0.2  # seconds between two words on progress
+CHECK_EVERY = 1000  # steps between two searches for numbers that are not finite
+PROGRESS_EVERY = 0.2  # seconds between two reports of progress
 Progress = Callable[[str, int, int], None]  # phase, steps done, steps in all
 
 
 class Stateful(Protocol):
-    """What a loop can save and restore."""
+    """What a loop can save and restore: flat models, `torch.nn` modules, optimisers, samplers.
 
-    def state_dict(self) -> dict[str, Tensor]: ...
+    A state may nest dicts, lists and tuples of tensors and plain values in any way. Tensors that
+    appear only with the first step, such as Adam's moments, are restored too.
+    """
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None: ...
+    def state_dict(self) -> Any: ...
+
+    def load_state_dict(self, state_dict: Any, /) -> Any: ...
 
 
 class Trial:
     """Data, device, a seeded generator, and `steps`: the loop that saves itself.
+
+    Draw from `generator` wherever a function takes one. Dropout, the initialisation of
+    `torch.nn` modules and `torch.randn` without a generator draw from torch's global one; it is
+    seeded here from the trial's seed, with a stream of its own, and saved along.
 
     `seconds` is the wall-clock time spent in the current phase and `total_seconds` that in all
     the phases so far; both are saved, and neither counts the saving.
@@ -53,9 +59,11 @@ class Trial:
         self.label, self.data, self.seed, self.directory = label, data, seed, directory
         self.device = torch.device(device)
         self.generator = torch.Generator(self.device).manual_seed(seed)
+        torch.manual_seed(~seed % 2**32)  # not the seed itself: both would draw the same numbers
+        self._generators = _Generators(self.generator)
         self.checkpoint_every, self.progress, self.start = checkpoint_every, progress, start
         self.seconds = self.total_seconds = 0.0
-        self.restored = 0  # steps that were not taken again
+        self.restored = 0  # steps that were not repeated
         self.chosen: dict[str, Any] = {}
         self._rows: dict[str, list[dict[str, Any]]] = {}
         self._phases: set[str] = set()
@@ -69,7 +77,7 @@ class Trial:
         return models.load(self.start / f"{name}.safetensors", self.device)
 
     def choose(self, **what: Any) -> None:
-        """Note what the trial settled itself, e.g. rate=0.1, for the manifest and for errors."""
+        """Note what the trial chose by itself, e.g. rate=0.1, for the manifest and for errors."""
         self.chosen |= what
 
     def record(self, table: str, **row: Any) -> None:
@@ -77,103 +85,126 @@ class Trial:
         self._rows.setdefault(table, []).append(row)
 
     def tables(self) -> dict[str, pd.DataFrame]:
-        """All that was recorded."""
+        """All recorded rows, by table."""
         return {name: pd.DataFrame(rows) for name, rows in self._rows.items()}
 
     def steps(self, n: int, phase: str = "train", **state: Stateful) -> Iterator[int]:
-        """Yield 0 .. n - 1, going on from the phase's checkpoint if there is one.
+        """Yield 0 .. n - 1, resuming from the phase's checkpoint if there is one.
 
-        A phase that was finished restores its end state and yields nothing: the code between two
-        loops is computed again, the loops are not.
+        A finished phase restores its last state and yields nothing: on resuming, the code between
+        two loops runs again, the loops do not. A constant with infinities, such as an attention
+        mask, belongs in a buffer with `persistent=False`: what is saved must be finite.
         """
         if phase in self._phases:  # it would restore the end of the first and yield nothing
             raise ValueError(f"two loops of one trial are both called {phase}")
         self._phases.add(phase)
+        state = dict(generators=self._generators, **state)
         path = self.directory / f"{phase}.safetensors"
         first = self._restore(path, state) if path.exists() else 0
         self.restored += first
         before = self.seconds if first else 0.0
         self.seconds = before
-        started = saved = said = time.monotonic()
-        outside = 0.0  # seconds spent on checkpoints, which are not the algorithm's
+        started = saved = reported = time.monotonic()
+        saving = 0.0  # seconds spent on checkpoints, which are not the algorithm's
         try:
             with _interrupts_deferred() as interrupted:
                 for step in range(first, n):
                     yield step
                     now = time.monotonic()
-                    self.seconds = before + now - started - outside
-                    stop = interrupted()  # once: what comes after this look waits for the next step
+                    self.seconds = before + now - started - saving
+                    stop = interrupted()  # asked once: a later signal waits for the next step
                     due = stop or step == n - 1 or now - saved >= self.checkpoint_every
                     if due or step % CHECK_EVERY == CHECK_EVERY - 1:
                         self._check_finite(phase, step, state)
                     if due:
                         self._save(path, state, step + 1)
                         saved = time.monotonic()
-                        outside += saved - now
+                        saving += saved - now
                     if stop:
                         break
-                    if self.progress and now - said >= SAY_EVERY:
+                    if self.progress and now - reported >= PROGRESS_EVERY:
                         self.progress(phase, step + 1, n)
-                        said = now
-        finally:  # the caller may have seen enough
+                        reported = now
+        finally:  # also where the caller leaves the loop early
             self.total_seconds += self.seconds
 
     def _check_finite(self, phase: str, step: int, state: dict[str, Stateful]) -> None:
-        for name, thing in state.items():
-            for key, tensor in thing.state_dict().items():
-                if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-                    chosen = "".join(f", {key}={value}" for key, value in self.chosen.items())
-                    raise Diverged(
-                        f"{phase}, step {step + 1}{chosen}: {name}.{key} is not finite; "
-                        f"the last checkpoint before it is kept"
-                    )
-
-    def _tensors(self, state: dict[str, Stateful]) -> dict[str, Tensor]:
-        tensors = {
-            f"{name}/{key}": tensor.detach().cpu().contiguous()
-            for name, thing in state.items()
-            for key, tensor in thing.state_dict().items()
-        }
-        return tensors | {"generator": self.generator.get_state()}
+        for place, tensor in _tensors(_states(state)).items():
+            if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+                chosen = "".join(f", {key}={value}" for key, value in self.chosen.items())
+                raise Diverged(
+                    f"{phase}, step {step + 1}{chosen}: {place.replace('/', '.')} is not finite; "
+                    f"the last checkpoint before it is kept"
+                )
 
     def _save(self, path: Path, state: dict[str, Stateful], step: int) -> None:
-        about = {"step": step, "seconds": self.seconds, "rows": self._rows}
-        atomic_write(path, save(self._tensors(state), {"about": json.dumps(about)}))
+        checkpoint.write(path, _states(state), step=step, seconds=self.seconds, rows=self._rows)
 
     def _restore(self, path: Path, state: dict[str, Stateful]) -> int:
         try:
-            with safe_open(path, framework="pt") as file:
-                about = json.loads(file.metadata()["about"])
-                tensors = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-            # Compared first, for `copy_` spreads a smaller tensor over a larger one.
-            if _shapes(tensors) != _shapes(self._tensors(state)):
+            saved, about = checkpoint.read(path)
+            fresh = _states(state)
+            if saved.keys() != fresh.keys() or not _fits(_tensors(saved), _tensors(fresh)):
                 raise ValueError("it holds other tensors or other shapes")
             for name, thing in state.items():
-                head = f"{name}/"
-                thing.load_state_dict(
-                    {k.removeprefix(head): v for k, v in tensors.items() if k.startswith(head)}
-                )
-            self.generator.set_state(tensors["generator"])
+                thing.load_state_dict(saved[name])
             self._rows, self.seconds = about["rows"], about["seconds"]
             return int(about["step"])
         except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-            said = " ".join(str(error).split())
+            reason = " ".join(str(error).split())
             raise DgmError(
-                f"{path}: not a checkpoint of this trial ({said}); "
-                f"without {self.directory} it starts anew"
+                f"{path}: not a checkpoint of this trial ({reason}); "
+                f"remove {self.directory} to start it anew"
             ) from error
 
 
-def _shapes(tensors: dict[str, Tensor]) -> dict[str, tuple[torch.Size, torch.dtype]]:
-    return {key: (tensor.shape, tensor.dtype) for key, tensor in tensors.items()}
+class _Generators:
+    """A trial's generator, and torch's global ones of the CPU and of the trial's GPU."""
+
+    def __init__(self, trial: torch.Generator) -> None:
+        self.trial = trial
+
+    def state_dict(self) -> dict[str, Tensor]:
+        states = {"trial": self.trial.get_state(), "cpu": torch.get_rng_state()}
+        if self.trial.device.type == "cuda":
+            states["cuda"] = torch.cuda.get_rng_state(self.trial.device)
+        return states
+
+    def load_state_dict(self, states: dict[str, Tensor], /) -> None:
+        self.trial.set_state(states["trial"])
+        torch.set_rng_state(states["cpu"])
+        if self.trial.device.type == "cuda":
+            torch.cuda.set_rng_state(states["cuda"], self.trial.device)
+
+
+def _states(state: dict[str, Stateful]) -> dict[str, checkpoint.Nested]:
+    return {name: thing.state_dict() for name, thing in state.items()}
+
+
+def _tensors(state: checkpoint.Nested) -> dict[str, Tensor]:
+    """Every tensor of a state by its place."""
+    tensors: dict[str, Tensor] = {}
+    checkpoint.flatten(state, tensors)
+    return tensors
+
+
+def _fits(saved: dict[str, Tensor], fresh: dict[str, Tensor]) -> bool:
+    """Whether each tensor that is there before the first step was saved with its shape and type.
+
+    They are compared first, for `copy_` spreads a smaller tensor over a larger one.
+    """
+    return all(
+        place in saved and (saved[place].shape, saved[place].dtype) == (tensor.shape, tensor.dtype)
+        for place, tensor in fresh.items()
+    )
 
 
 @contextmanager
 def _interrupts_deferred() -> Iterator[Any]:
-    """Within, SIGINT and SIGTERM only set a flag; a second one takes its usual course.
+    """Inside, a first SIGINT or SIGTERM only sets a flag; a second one takes its usual course.
 
-    At the end, or where an error comes between, a first one is a KeyboardInterrupt. A caller that
-    leaves the loop early loses it.
+    The first raises KeyboardInterrupt at the end, or when an error ends the block. It is lost where
+    the caller leaves the loop early.
     """
     received: list[int] = []
     previous: dict[signal.Signals, Any] = {}
@@ -185,7 +216,7 @@ def _interrupts_deferred() -> Iterator[Any]:
 
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
-            # None: set by a program that Python is part of, and not for us to put back.
+            # None: set by a program that embeds Python; we could not put it back.
             if signal.getsignal(number) not in (signal.SIG_IGN, None):
                 previous[number] = signal.signal(number, note)
     try:

@@ -27,12 +27,12 @@ class Display:
         bar = self._running[label]
         bar.update(step - bar.n)
 
-    def end(self, label: str, said: str) -> None:
-        """A trial is over; `said` is the one line that stays of it."""
+    def end(self, label: str, message: str) -> None:
+        """A trial is over; `message` is the one line that stays on the screen."""
         if label in self._running:
             self._running.pop(label).close()
         self._phase.pop(label, None)
-        self._tqdm.write(said, file=sys.stderr)
+        self._tqdm.write(message, file=sys.stderr)
         self._all.update(1)
 
     def close(self) -> None:

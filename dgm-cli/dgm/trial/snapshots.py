@@ -3,9 +3,13 @@
 import torch
 from torch import Tensor
 
+from dgm.state import State
 
-class Snapshots:
+
+class Snapshots(State):
     """Copies of a parameter vector at chosen steps, and the seconds at which they were taken."""
+
+    saved = ("vectors", "seconds")
 
     def __init__(self, vector: Tensor, steps: list[int]) -> None:
         self.vector, self.steps = vector, steps
@@ -20,16 +24,11 @@ class Snapshots:
             self.vectors[i] = self.vector
             self.seconds[i] = seconds
 
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"vectors": self.vectors, "seconds": self.seconds}
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.vectors.copy_(state["vectors"])
-        self.seconds.copy_(state["seconds"])
+class Average(State):
+    """The mean of the values that a parameter vector had at each `take`."""
 
-
-class Average:
-    """The mean of a parameter vector over the times that it was taken in."""
+    saved = ("vector", "taken")
 
     def __init__(self, vector: Tensor) -> None:
         self._watched, self.vector = vector, vector.clone()
@@ -39,20 +38,15 @@ class Average:
         self.taken += 1
         self.vector.lerp_(self._watched, 1 / self.taken.item())
 
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"vector": self.vector, "taken": self.taken}
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.vector.copy_(state["vector"])
-        self.taken.copy_(state["taken"])
-
-
-class Best:
+class Best(State):
     """A copy of a parameter vector as it was when a score was highest."""
+
+    saved = ("vector", "score", "step")
 
     def __init__(self, vector: Tensor) -> None:
         self._watched, self.vector = vector, vector.clone()
-        # Not -inf, which a checkpoint would be refused for.
+        # Not -inf: a checkpoint must be finite.
         self.score = torch.tensor(torch.finfo(torch.float64).min, dtype=torch.float64)
         self.step = torch.tensor(0)
 
@@ -62,10 +56,3 @@ class Best:
             self.vector.copy_(self._watched)
             self.score.fill_(score)
             self.step.fill_(step)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"vector": self.vector, "score": self.score, "step": self.step}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        for name, tensor in self.state_dict().items():
-            tensor.copy_(state[name])

@@ -1,6 +1,9 @@
-"""Generated codes that lie about their classes' centres, as an autoencoder's do."""
+"""Generated codes that scatter about their classes' centres, as an autoencoder's do."""
 
 from dgm.data.generated_codes import SPREAD, Codes, draw
+
+TITLE = "Generated codes, clustered"
+REVISION = 1
 
 
 def load() -> Codes:

@@ -1,9 +1,12 @@
-"""Generated codes in all directions alike, whatever their class: clustering helps nobody.
+"""Generated codes that do not depend on the class and prefer no direction: there are no clusters.
 
-Precision is the chance that two documents are of one class, at every cutoff.
+At every cutoff, precision is the probability that two documents are of one class.
 """
 
 from dgm.data.generated_codes import Codes, draw
+
+TITLE = "Generated codes, isotropic"
+REVISION = 1
 
 
 def load() -> Codes:

@@ -1,8 +1,8 @@
-"""20 Newsgroups (Lang 1995; Rennie's bydate version): posts to 20 groups, a class each.
+"""20 Newsgroups (Lang 1995; Rennie's bydate version): posts to 20 groups, each a class.
 
 The publisher's split: the 11,314 earlier posts to train, the 7,532 later ones to test. Headers,
-signatures and quotes tell the group without telling what the post is about (an organisation, a
-regular's name), so they are stripped as scikit-learn does it; `newsgroups_unstripped` keeps them.
+signatures and quotes give the group away by other things than the post's subject (an organisation,
+a regular's name), so they are stripped as scikit-learn does; `newsgroups_unstripped` keeps them.
 """
 
 import io
@@ -14,12 +14,14 @@ from dgm.data.bags import Documents
 from dgm.data.files import File
 from dgm.data.stems import Text, collect
 
+TITLE = "20 Newsgroups"
+REVISION = 1
 MIRRORS = (
     "http://qwone.com/~jason/20Newsgroups/",
     "https://people.csail.mit.edu/jrennie/20Newsgroups/",
 )
-# The first hash is of a tar rebuilt from copies of the posts. 43 of its training posts differ from
-# the publisher's in one or a few bytes outside ASCII.
+# The first hash is that of a tar rebuilt from copies of the posts. 43 of its training posts differ
+# from the publisher's in one or a few bytes outside ASCII.
 FILES = (
     File(
         "20news-bydate.tar.gz",
@@ -60,12 +62,12 @@ def stripped(post: str) -> str:
 
 
 def without_header(post: str) -> str:
-    """What follows the first empty line."""
+    """The text after the first empty line."""
     return post.partition("\n\n")[2]
 
 
 def without_signature(post: str) -> str:
-    """What precedes the last line that is blank or of hyphens only; all where that is the first."""
+    """The text before the last line that is blank or all hyphens; all, if that is the first."""
     lines = post.strip().split("\n")
     last = max((i for i, line in enumerate(lines) if not line.strip().strip("-")), default=0)
     return "\n".join(lines[:last]) if last else post

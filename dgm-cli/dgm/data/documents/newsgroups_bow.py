@@ -1,7 +1,7 @@
 """20 Newsgroups as ready bags of 2000 words (Miao, Yu & Blunsom 2016, NVDM; Srivastava 2013).
 
-11,268 training and 7,505 test documents of the bydate version, in which words are not stemmed and
-which posts were left out, or how they were stripped, is not known.
+11,268 training and 7,505 test documents of the bydate version. Words are not stemmed. It is not
+known which posts were left out, nor how the others were stripped.
 """
 
 import reprlib
@@ -11,6 +11,8 @@ from dgm.data.bags import Bags, Documents, bags
 from dgm.data.files import File
 from dgm.errors import BadInput
 
+TITLE = "20 Newsgroups, ready bags"
+REVISION = 1
 FOLDER = "20newsgroups/nvdm_bow"
 MIRRORS = ("https://github.com/ysmiao/nvdm/raw/master/data/20news/",)
 TRAIN_SHA256 = "55dfc0cc4e8aac22484ed93a4d785bb171959a00e8ffbca6f13c1c80d8cc4ce5"
@@ -63,7 +65,7 @@ def load() -> Documents:
 def parsed(content: str, name: str, words: int) -> Bags:
     """The bags of a file of lines "group word:count word:count ...", groups and words from 1.
 
-    BadInput, with file and line, where a line is another or a word comes twice.
+    BadInput, with file and line, where a line has another form or repeats a word.
     """
     counts, groups = [], []
     for number, line in enumerate(content.splitlines(), 1):

@@ -1,10 +1,10 @@
 """RCV1-v2, Reuters newswire of 1996 and 1997 (Lewis, Yang, Rose & Li 2004): 804,414 stories.
 
-The paper's collection, which is not free to copy. Whoever has the token files of the article's
-online appendix 12 and the topics of its appendix 8 (scikit-learn's fetch_rcv1 has weights, not
-counts) puts them into rcv1/. Tokens are stems, without stop words, already. As in Hinton &
-Salakhutdinov (2006) half of the stories, drawn at random, are to learn from, and words are the 2000
-most frequent stems there. A story without a topic is left out, for nothing could be relevant to it.
+The paper's collection, which may not be copied freely. If you have the token files of the article's
+online appendix 12 and the topics of its appendix 8, put them into rcv1/ (scikit-learn's fetch_rcv1
+has weights, not counts). The tokens are stems already, without stop words. As in Hinton &
+Salakhutdinov (2006), a random half of the stories is for training, and its 2000 most frequent stems
+are the vocabulary. Stories without a topic are left out, since nothing is relevant to them.
 """
 
 import reprlib
@@ -12,7 +12,6 @@ from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
-from scipy.sparse import coo_array, csr_array
 
 from dgm.data import files
 from dgm.data.bags import Bags, Documents
@@ -20,6 +19,8 @@ from dgm.data.files import File
 from dgm.data.stems import WORDS, frequent
 from dgm.errors import BadInput
 
+TITLE = "RCV1-v2"
+REVISION = 1
 MIRRORS = ()
 TOPICS = File("rcv1-v2.topics.qrels.gz", None, None)
 TOKENS = tuple(
@@ -30,10 +31,12 @@ FILES = (*TOKENS, TOPICS)
 
 
 def load() -> Documents:
+    from scipy.sparse import coo_array, csr_array
+
     about = topics_of(files.read("rcv1", TOPICS).decode("latin-1"), TOPICS.name)
     topics = sorted({topic for of in about.values() for topic in of})
     number = {topic: i for i, topic in enumerate(topics)}
-    known: dict[str, int] = {}  # a number of each stem, in the order in which they come
+    known: dict[str, int] = {}  # each stem's number, in order of appearance
     indicators: list[np.ndarray] = []
     stories, stems = [], []
     seen: set[str] = set()
@@ -59,7 +62,7 @@ def load() -> Documents:
     totals = Counter(dict(zip(known, counts[train].sum(0).tolist(), strict=True)))
     vocabulary = frequent([+totals], WORDS)
     if not vocabulary:
-        raise BadInput("rcv1: no word is in any training story")
+        raise BadInput("rcv1: no training story has a word")
     counts = counts[:, [known[word] for word in vocabulary]]
     indicator = np.array(indicators)
     return Documents(
@@ -72,10 +75,10 @@ def load() -> Documents:
 
 
 def tokens(content: str, name: str, seen: set[str]) -> Iterator[tuple[str, list[str]]]:
-    """Each story's number and stems, of lines ".I number", ".W", stems, and an empty one.
+    """Each story's number and stems, from lines ".I number", ".W", stems, and an empty one.
 
-    BadInput, with file and line, where a line is another, or a story one of those seen, to which
-    it is added.
+    Numbers are added to `seen`. BadInput, with file and line, where a line has another form or a
+    number was seen before.
     """
     words: list[str] = []
     story, expected = "", ".I number"
@@ -83,10 +86,10 @@ def tokens(content: str, name: str, seen: set[str]) -> Iterator[tuple[str, list[
         if line.startswith(".I ") and expected in (".I number", "stems"):
             if expected == "stems":
                 yield story, words
-            said = line[3:].strip()
-            if not said.isdecimal() or said in seen:
+            new = line[3:].strip()
+            if not new.isdecimal() or new in seen:
                 raise BadInput(f"{name}:{number}: should be another story's number: {line!r}")
-            story, words, expected = said, [], ".W"
+            story, words, expected = new, [], ".W"
             seen.add(story)
         elif line == ".W" and expected == ".W":
             expected = "stems"
@@ -100,7 +103,7 @@ def tokens(content: str, name: str, seen: set[str]) -> Iterator[tuple[str, list[
 
 
 def topics_of(content: str, name: str) -> dict[str, list[str]]:
-    """The topics of each story, of lines "topic number 1"; BadInput, with file and line, else."""
+    """The topics of each story, from lines "topic number 1"; else BadInput with file and line."""
     about: dict[str, list[str]] = {}
     for number, line in enumerate(content.rstrip("\n").split("\n"), 1):
         fields = line.split()

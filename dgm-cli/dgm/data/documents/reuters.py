@@ -1,7 +1,7 @@
 """Reuters-21578, Distribution 1.0 (Lewis 1997): newswire of 1987 in SGML, with none to many topics.
 
-The ModApte split: stories that an indexer saw (TOPICS="YES"), TRAIN or TEST by LEWISSPLIT. Those
-without a topic are left out, for nothing could be relevant to them: 7,775 to train, 3,019 to test.
+The ModApte split: stories that an indexer saw (TOPICS="YES"), TRAIN or TEST by LEWISSPLIT. Stories
+without a topic are left out, since nothing is relevant to them: 7,775 to train, 3,019 to test.
 """
 
 import html
@@ -14,6 +14,8 @@ from dgm.data.files import File
 from dgm.data.stems import Text, collect
 from dgm.errors import BadInput
 
+TITLE = "Reuters-21578"
+REVISION = 1
 MIRRORS = (
     "https://github.com/colibri17/TextCategorization/raw/b6c2ca3d/reuters21578/",
     "https://github.com/colibri17/TextCategorization/raw/master/reuters21578/",
@@ -51,8 +53,8 @@ STORY = re.compile(r"<REUTERS ([^>]*)>\n((?:(?!</?REUTERS).)*)</REUTERS>\s*", re
 ATTRIBUTE = re.compile(r'(\w+)="([^"]*)"')
 TOPICS = re.compile(r"<TOPICS>((?:<D>[^<]+</D>)*)</TOPICS>")
 TEXT = re.compile(r"<TEXT[^>]*>(.*)</TEXT>", re.DOTALL)
-# Who wrote, where and when, and all other tags: title and body are left, or the text of a story
-# that has neither.
+# Author, place and date, and all other tags. What remains is title and body, or the whole text of a
+# story that has neither.
 NO_TEXT = re.compile(r"<(DATELINE|AUTHOR)>.*?</\1>|<[^>]*>", re.DOTALL)
 
 
@@ -68,13 +70,13 @@ def load() -> Documents:
 def stories(sgml: str, name: str) -> Iterator[tuple[str, Text]]:
     """The stories of the ModApte split in a file's content, each with its split, train or test.
 
-    BadInput, with the file and the story's first line, where one is not as the publisher's README
-    describes them.
+    BadInput, with the file and the story's first line, where a story differs from the form that
+    the publisher's README describes.
     """
 
-    def malformed(position: int, said: str) -> BadInput:
+    def malformed(position: int, message: str) -> BadInput:
         line = sgml.count("\n", 0, position) + 1
-        return BadInput(f"{name}:{line}: {said}")
+        return BadInput(f"{name}:{line}: {message}")
 
     if not sgml.startswith(DOCTYPE):
         raise malformed(0, f"should begin with {DOCTYPE.strip()}")
@@ -93,6 +95,8 @@ def stories(sgml: str, name: str) -> Iterator[tuple[str, Text]]:
         split = attributes["LEWISSPLIT"].lower()
         if attributes["TOPICS"] == "YES" and split in ("train", "test"):
             about = re.findall("<D>(.*?)</D>", topics[1])
-            words = html.unescape(NO_TEXT.sub(" ", text[1]))  # else lt, of &lt;, would be one
+            words = html.unescape(
+                NO_TEXT.sub(" ", text[1])
+            )  # otherwise `lt`, of &lt;, would be a word
             yield split, Text(words, tuple(about))
         position = story.end()

@@ -1,17 +1,19 @@
 """scikit-learn's handwritten digits: 1797 images of 8 x 8, shipped with the package.
 
-The UCI test set of Alpaydin & Kaynak (1998), with pixels 0..16 here divided by 16. It stands in
-for MNIST where nothing may be downloaded. One fixed random split: 1400 to train, 97 to validate
-and 300 to test.
+The UCI test set of Alpaydin & Kaynak (1998), its pixels 0..16 divided by 16. It stands in for MNIST
+where there is no network. One fixed random split: 1400 to train, 97 to validate and 300 to test.
 """
 
 import numpy as np
-import torch
 
-from dgm.data import Dataset
+from dgm.data.dataset import Dataset
+
+TITLE = "Digits"
+REVISION = 1
 
 
 def load() -> Dataset:
+    import torch
     from sklearn.datasets import load_digits
 
     found, sizes = load_digits(), [1400, 97, 300]

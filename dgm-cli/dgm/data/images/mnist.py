@@ -4,19 +4,20 @@ The first 50,000 of the training file to train, its last 10,000 to validate, the
 """
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from dgm.data import Dataset, files
+from dgm.data import files
+from dgm.data.dataset import Dataset
 from dgm.data.files import File
 from dgm.errors import BadInput
 
+TITLE = "MNIST"
+REVISION = 1
 MIRRORS = (
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://github.com/fgnt/mnist/raw/master/",
 )
-# SHA-256 of the decompressed file, which is what is verified, and of the publisher's .gz.
+# SHA-256 of the decompressed file, which is verified, and of the publisher's .gz.
 FILES = (
     File(
         "train-images-idx3-ubyte.gz",
@@ -42,36 +43,38 @@ FILES = (
 
 
 def load() -> Dataset:
+    import torch
+
     train, train_labels, test, test_labels = (files.read("mnist", file) for file in FILES)
-    images, images_of_test = idx(train, FILES[0].name), idx(test, FILES[2].name)
-    labels = idx_labels(train_labels, FILES[1].name)
+    images = torch.from_numpy(idx(train, FILES[0].name))
+    labels = torch.from_numpy(idx_labels(train_labels, FILES[1].name))
     return Dataset(
         "mnist",
         images[:50_000],
         images[50_000:],
-        images_of_test,
+        torch.from_numpy(idx(test, FILES[2].name)),
         (28, 28),
         {
             "train": labels[:50_000],
             "validation": labels[50_000:],
-            "test": idx_labels(test_labels, FILES[3].name),
+            "test": torch.from_numpy(idx_labels(test_labels, FILES[3].name)),
         },
         classes=10,
     )
 
 
-def idx(content: bytes, name: str) -> Tensor:
-    """The images of an idx3 file as (N, rows * columns), each byte divided by 255."""
+def idx(content: bytes, name: str) -> np.ndarray:
+    """The images of an idx3 file as (N, rows * columns) float32, each byte divided by 255."""
     magic, n, rows, columns = (int.from_bytes(content[i : i + 4], "big") for i in range(0, 16, 4))
     if magic != 0x803 or len(content) != 16 + n * rows * columns:
         raise BadInput(f"{name}: is not an idx file of images")
     pixels = np.frombuffer(content, np.uint8, offset=16).reshape(n, rows * columns)
-    return torch.from_numpy(pixels.astype(np.float32) / 255)
+    return pixels.astype(np.float32) / 255
 
 
-def idx_labels(content: bytes, name: str) -> Tensor:
-    """The labels of an idx1 file, (N,) whole numbers."""
+def idx_labels(content: bytes, name: str) -> np.ndarray:
+    """The labels of an idx1 file, (N,) int64."""
     magic, n = (int.from_bytes(content[i : i + 4], "big") for i in (0, 4))
     if magic != 0x801 or len(content) != 8 + n:
         raise BadInput(f"{name}: is not an idx file of labels")
-    return torch.from_numpy(np.frombuffer(content, np.uint8, offset=8).astype(np.int64))
+    return np.frombuffer(content, np.uint8, offset=8).astype(np.int64)

@@ -12,31 +12,23 @@ import threading
 import time
 import traceback
 from collections.abc import Generator
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 from typing import Any, NamedTuple
 
+from dgm.engine.plan import Planned
 from dgm.errors import DgmError
-from dgm.recipe.grid import TrialSpec
-from dgm.trial import folder as store
+from dgm.trial import folder
 from dgm.trial.progress import Display
 
-PATIENCE = 60.0  # seconds for a process to save and go once it was told to
+PATIENCE = 60.0  # seconds that a process has to save its state and end
 
 
-@dataclass(frozen=True)
-class Job:
-    """A trial that is to run, and how."""
+class How(NamedTuple):
+    """How trials are run."""
 
-    experiment: str
-    spec: TrialSpec
-    directory: Path
-    identity: dict[str, Any]  # what its result depends on, as in `dgm.trial.folder`
     device: str
     threads: int
     checkpoint_every: float
-    start: Path | None = None  # a finished trial's folder, whose models it starts from
 
 
 class Ended(NamedTuple):
@@ -48,43 +40,45 @@ class Ended(NamedTuple):
     interrupted: bool = False
 
 
-def work(job: Job, display: Any) -> Ended:
-    """Run one trial in this process; its artifacts, or its checkpoints, are in its folder then."""
+def work(p: Planned, how: How, display: Any) -> Ended:
+    """Run one trial in this process. It leaves its artifacts, or its checkpoints, in its folder."""
     import torch
     from threadpoolctl import threadpool_limits
 
     from dgm import data, experiments
     from dgm.trial.loop import Trial
 
-    label = job.spec.label
+    label = p.label
     try:
-        torch.set_num_threads(job.threads)
-        torch.set_flush_denormal(True)  # Adagrad's tiny numbers are slow and say nothing
-        store.open_trial(job.directory, job.identity)
+        torch.set_num_threads(how.threads)
+        torch.set_flush_denormal(True)  # Adagrad's tiny numbers cost time and do not matter
+        folder.open_trial(p.directory, p.keys)
         trial = Trial(
             label,
-            data.load(job.spec.data),
-            job.spec.seed,
-            store.checkpoints(job.directory),
-            job.device,
-            job.checkpoint_every,
+            data.load(p.spec.data),
+            p.spec.seed,
+            folder.checkpoints(p.directory),
+            how.device,
+            how.checkpoint_every,
             lambda phase, step, n: display.update(label, phase, step, n),
-            job.start,
+            p.start,
         )
-        # numpy's threads, which torch's number is not for; and nothing here is left to autograd.
-        with threadpool_limits(job.threads, "blas"), torch.inference_mode():
-            artifacts = experiments.trial(job.experiment).run_trial(job.spec.settings, trial)
-        store.finish_trial(job.directory, job.identity, artifacts, trial)
+        # BLAS is numpy's, which torch's number of threads does not bind. A learner that
+        # differentiates says `torch.enable_grad()`.
+        with threadpool_limits(how.threads, "blas"), torch.no_grad():
+            artifacts = experiments.trial(p.experiment).run_trial(p.spec.settings, trial)
+        settings = p.spec.settings.model_dump(mode="json")
+        folder.finish_trial(p.directory, p.keys, settings, artifacts, trial)
         return Ended(label)
-    except KeyboardInterrupt as stop:  # of an error, where the state could not be saved
+    except KeyboardInterrupt as stop:  # its cause: why the state could not be saved
         return Ended(label, str(stop.__cause__ or ""), interrupted=True)
     except DgmError as error:
         ended = Ended(label, str(error))
     except (RuntimeError, MemoryError, OSError) as error:
         ended = Ended(label, _one_line(error), traceback.format_exc())
-    except Exception as error:  # a bug in one trial is not to cost the others
+    except Exception as error:  # a bug in one trial must not cost the others
         ended = Ended(label, f"{type(error).__name__}: {_one_line(error)}", traceback.format_exc())
-    store.fail_trial(job.directory, ended.error)
+    folder.fail_trial(p.directory, ended.error)
     return ended
 
 
@@ -92,33 +86,35 @@ def _one_line(error: BaseException) -> str:
     return " ".join(str(error).split())[:300] or type(error).__name__
 
 
-def in_process(jobs: list[Job], display: Display) -> Generator[Ended, None, None]:
+def in_process(planned: list[Planned], how: How, display: Display) -> Generator[Ended, None, None]:
     """One after another, here."""
-    for job in jobs:
-        yield work(job, display)
+    for p in planned:
+        yield work(p, how, display)
 
 
-def in_processes(jobs: list[Job], at_once: int, display: Display) -> Generator[Ended, None, None]:
+def in_processes(
+    planned: list[Planned], how: How, at_once: int, display: Display
+) -> Generator[Ended, None, None]:
     """At most `at_once` processes, each of which runs one trial after another.
 
-    A process that dies takes its trial with it and is replaced. When this generator is closed
-    or interrupted, those that run are told to save and go.
+    A process that dies fails its trial alone and is replaced. When this generator is closed or
+    interrupted, the running processes are asked to save and end.
     """
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = str(jobs[0].threads)  # read by the libraries when a process starts
-    waiting = list(reversed(jobs))
+        os.environ[name] = str(how.threads)  # read by the libraries when a process starts
+    waiting = list(reversed(planned))
     workers: dict[Connection, _Worker] = {}
     try:
         while waiting or workers:
             while waiting and len(workers) < at_once:
-                worker = _Worker(waiting.pop())
+                worker = _Worker(waiting.pop(), how)
                 workers[worker.pipe] = worker
             for pipe in wait(list(workers)):
                 assert isinstance(pipe, Connection)
                 worker = workers[pipe]
                 message = worker.message()
                 if not isinstance(message, Ended):
-                    display.update(worker.job.spec.label, *message)
+                    display.update(worker.planned.label, *message)
                     continue
                 if worker.process.is_alive() and waiting:
                     worker.give(waiting.pop())
@@ -133,32 +129,34 @@ def in_processes(jobs: list[Job], at_once: int, display: Display) -> Generator[E
 class _Worker:
     """A process and the parent's end of its pipe: jobs go in, progress and endings come out."""
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, planned: Planned, how: How) -> None:
+        self.how = how
         context = multiprocessing.get_context("spawn")  # a fork would share torch's thread pools
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(target=_child, args=(theirs,), daemon=True)
         self.process.start()
-        theirs.close()  # so that its death is seen as the end of what it says
-        self.give(job)
+        theirs.close()  # else the pipe would stay open after the process died
+        self.give(planned)
 
-    def give(self, job: Job) -> None:
-        self.job = job
-        with contextlib.suppress(OSError):  # it died meanwhile, which `message` will say
-            self.pipe.send(job)
+    def give(self, planned: Planned) -> None:
+        self.planned = planned
+        with contextlib.suppress(OSError):  # it died meanwhile: `message` reports that
+            self.pipe.send((planned, self.how))
 
     def message(self) -> Any:
         """(phase, step, n) or how the trial ended."""
         try:
             return self.pipe.recv()
-        except (EOFError, OSError):  # it went without a word
+        except (EOFError, OSError):  # it died
             self.process.join()
-            if store.is_finished(self.job.directory, self.job.identity):
-                return Ended(self.job.spec.label)  # it died after the work
+            p = self.planned
+            if p.state().name == "finished":
+                return Ended(p.label)  # it died after the work
             code = self.process.exitcode
             how = f"killed by signal {-code}" if code and code < 0 else f"exited with {code}"
             error = f"its process was {how}; the last checkpoint is kept"
-            store.fail_trial(self.job.directory, error)
-            return Ended(self.job.spec.label, error)
+            folder.fail_trial(p.directory, error)
+            return Ended(p.label, error)
 
     def dismiss(self) -> None:
         self.pipe.close()
@@ -167,7 +165,7 @@ class _Worker:
 
 def _stop(processes: list[Any]) -> None:
     for process in processes:
-        process.terminate()  # SIGTERM, which `Trial.steps` takes as a wish to save
+        process.terminate()  # SIGTERM: `Trial.steps` saves and stops
     until = time.monotonic() + PATIENCE
     for process in processes:
         process.join(max(0.0, until - time.monotonic()))
@@ -175,8 +173,8 @@ def _stop(processes: list[Any]) -> None:
             process.kill()
 
 
-class _Teller:
-    """What a worker has for a display: says its progress to the parent."""
+class _Progress:
+    """A worker's display: sends its progress to the parent."""
 
     def __init__(self, pipe: Connection) -> None:
         self.pipe = pipe
@@ -184,12 +182,12 @@ class _Teller:
     def update(self, label: str, phase: str, step: int, n: int) -> None:
         try:
             self.pipe.send((phase, step, n))
-        except OSError:  # the parent is gone, and with it the lock on the results
+        except OSError:  # the parent died, and its lock on the results is free
             raise KeyboardInterrupt from None
 
 
 def _end_with_the_parent() -> None:
-    """A parent that was killed has freed the lock: no worker may write beside the next run."""
+    """A killed parent's lock is free: no worker may write while the next run does."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
@@ -197,12 +195,13 @@ def _end_with_the_parent() -> None:
 
 
 def _child(pipe: Connection) -> None:
-    # A terminal sends Ctrl-C to all; the parent alone decides, or each would hear of it twice.
+    # A terminal sends Ctrl-C to every process; the parent alone acts on it, and asks each to stop.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
-    with contextlib.suppress(EOFError, OSError):  # the parent has no more jobs, or is gone
+    with contextlib.suppress(EOFError, OSError):  # the parent has no more jobs, or died
         while True:
-            ended = work(pipe.recv(), _Teller(pipe))
+            planned, how = pipe.recv()
+            ended = work(planned, how, _Progress(pipe))
             if ended.interrupted:
                 break
             pipe.send(ended)

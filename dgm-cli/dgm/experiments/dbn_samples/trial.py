@@ -1,48 +1,34 @@
-"""What the deep belief net of digits generates, with and without a label, and what it recognises.
+"""A deep belief net generates digits of a clamped label, and recognises digits far from any seen.
 
 Hinton, Osindero & Teh (2006), Figure 8 and the figures of section 7, from the net that
 `dbn_mnist_error` trained. The net and its pass down: `dgm.models.dbn`.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 import torch
-from matplotlib.figure import Figure
-from pydantic import Field
 from torch import Tensor
 
 from dgm.data.labelled import labelled
+from dgm.experiments.dbn_samples.settings import A_LINE, FRAMES, Settings
 from dgm.fast.draws import bernoulli
 from dgm.models.dbn import DBN
 from dgm.models.neighbours import classify, nearest_distance
 from dgm.models.rbm import one_hot
-from dgm.recipe.schema import TrialSettings
-from dgm.report import plotting
-from dgm.report.summary import Metric
-from dgm.report.tables import Artifacts, by_cell, own_axes
+from dgm.report.pixels import grey
+from dgm.report.tables import Artifacts
+from dgm.state import State
 from dgm.trial.loop import Trial
 
-REVISION = 2
-AXES = ["data"]
-A_LINE = 10  # samples of each label in the figure
-FRAMES = 40  # of the film
 UNUSUAL = 100  # digits shown that are recognised though far from all that the net learned from
 
 
-class Settings(TrialSettings):
-    """The paper's, where it says."""
-
-    chains: int = Field(20, gt=0, description="of each label; the first is drawn, all are judged")
-    between: int = Field(1000, gt=0, description="Gibbs steps at the top before each sample")
-    film_steps: int = Field(25, gt=0, description="Gibbs steps between frames of the film")
-
-
-class TopChains:
+class TopChains(State):
     """Gibbs chains of a net's top, each begun by a pass up from a random image.
 
     With `labels` (n, labels) these are clamped; without, the chains are free to change theirs.
     """
+
+    saved = ("v",)
 
     def __init__(
         self, net: DBN, n: int, generator: torch.Generator, labels: Tensor | None = None
@@ -65,24 +51,14 @@ class TopChains:
         """E[x|h_1] after a sampled pass down, (n, visible)."""
         return self.net.down(self.v[:, : -self.net.top.labels], self.generator)[-1]
 
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"v": self.v}
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.v.copy_(state["v"])
-
-
-class Seen:
+class Seen(State):
     """Images kept at chosen moments, saved along."""
+
+    saved = ("images",)
 
     def __init__(self, moments: int, n: int, visible: int, device: torch.device) -> None:
         self.images = torch.zeros(moments, n, visible, device=device)
-
-    def state_dict(self) -> dict[str, Tensor]:
-        return {"images": self.images}
-
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        self.images.copy_(state["images"])
 
 
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:
@@ -116,12 +92,10 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
         mean_distance=distance.mean().item(),
     )
     arrays = {
-        "clamped": plotting.grey(
-            samples[:, :: settings.chains].transpose(0, 1).flatten(0, 1), shape
-        ),
-        "film": plotting.grey(film[:, 0], shape),
-        "unusual": plotting.grey(x[unusual], shape),
-        "mistaken": plotting.grey(x[wrong], shape),
+        "clamped": grey(samples[:, :: settings.chains].transpose(0, 1).flatten(0, 1), shape),
+        "film": grey(film[:, 0], shape),
+        "unusual": grey(x[unusual], shape),
+        "mistaken": grey(x[wrong], shape),
         "mistaken_for": found[wrong].cpu().numpy().astype(np.uint8),
         "mistaken_truth": truth[wrong].cpu().numpy().astype(np.uint8),
     }
@@ -136,54 +110,3 @@ def watch(trial: Trial, phase: str, chains: TopChains, moments: int, between: in
         if (step + 1) % between == 0:
             seen.images[step // between] = chains.images()
     return seen.images
-
-
-def summarise(artifacts: Artifacts) -> Iterator[Metric]:
-    """The share of samples in which the judge sees the clamped label, and the net's errors."""
-    tables = artifacts.tables
-    for cell, rows in by_cell(tables["judged"]):
-        own = own_axes(cell, AXES)
-        yield Metric(f"clamped_label_agreement{own}", cell["seed"], rows["agree"].mean())
-        worst = rows.groupby("label")["agree"].mean().min()
-        yield Metric(f"clamped_label_agreement/worst_label{own}", cell["seed"], worst)
-    for cell, rows in by_cell(tables["recognised"]):
-        own = own_axes(cell, AXES)
-        error = 100 * rows["errors"].item() / rows["images"].item()
-        yield Metric(f"test_error{own}", cell["seed"], error)
-        for name in ("least_distance_shown", "mean_distance"):
-            yield Metric(f"{name}{own}", cell["seed"], rows[name].item())
-
-
-def draw(artifacts: Artifacts) -> dict[str, Figure | plotting.Film]:
-    """Of the first seed: Figure 8, the film as a strip and as a GIF, and the recognised digits."""
-    first = {name: next(iter(by_label.values())) for name, by_label in artifacts.arrays.items()}
-    unusual = first["unusual"]
-    across = min(20, len(unusual))
-    return {
-        "figure8": clamped_figure(first["clamped"]),
-        "film_strip": plotting.picture(first["film"], FRAMES // 2),
-        "film": plotting.Film(first["film"]),
-        "unusual": plotting.picture(unusual[: len(unusual) // across * across], across),
-        "mistaken": mistaken_figure(
-            first["mistaken"], first["mistaken_truth"], first["mistaken_for"]
-        ),
-    }
-
-
-def clamped_figure(images: np.ndarray) -> Figure:
-    """As Figure 8: a line of samples for each label, which stands before it."""
-    lines = images.reshape(-1, A_LINE, *images.shape[1:])
-    figure = plotting.panels(columns=1, rows=len(lines), width=6.0, height=0.62)
-    for label, (axes, line) in enumerate(zip(figure.axes, lines, strict=True)):
-        plotting.show_images(axes, line, A_LINE)
-        axes.text(-0.02, 0.5, str(label), transform=axes.transAxes, ha="right", va="center")
-    return figure
-
-
-def mistaken_figure(images: np.ndarray, truth: np.ndarray, taken: np.ndarray) -> Figure:
-    """Every wrongly recognised digit with its label, an arrow, and what it was taken for."""
-    figure = plotting.rows_of(len(images), columns=10, width=0.7, height=0.85)
-    for i, axes in enumerate(figure.axes):
-        plotting.show_images(axes, images[i : i + 1], columns=1)
-        axes.set_title(f"{truth[i]} → {taken[i]}", fontsize=8, pad=1)
-    return figure

@@ -2,63 +2,38 @@
 
 Hinton, Osindero & Teh (2006), sections 2 to 4. A directed net whose layers take turns to be as wide
 as v and as h, with the weights W^T, W, W^T ... from the data up and independent units at its top,
-generates as an RBM's Gibbs chain does from that top: the deeper, the nearer to the RBM. A small
-machine shows both facts exactly (`dgm.inference.enumeration`), a large one its fantasies.
+generates as an RBM's Gibbs chain does from that top: the deeper it is, the nearer to the RBM. A
+small machine shows both facts exactly (`dgm.inference.enumeration`), a large one its fantasies.
 """
 
 from collections.abc import Iterator
-from typing import Literal
 
-import numpy as np
-import pandas as pd
 import torch
-from matplotlib.figure import Figure
-from pydantic import Field
 from torch import Tensor
 
 from dgm.data.batches import Minibatches
 from dgm.data.binarise import binarise
 from dgm.errors import BadInput
+from dgm.experiments.infinite_dbn.settings import DEPTHS, SHOWN, Exact, Fantasies, Settings
 from dgm.fast.draws import bernoulli
 from dgm.inference.enumeration import MOST, Enumerated, fit_exactly, log_bernoulli
 from dgm.learning.contrastive_divergence import ContrastiveDivergence, gibbs
 from dgm.models.rbm import RBM
 from dgm.protocols.fit_rbm import fit_rbm
-from dgm.recipe.schema import TrialSettings
-from dgm.report import plotting
-from dgm.report.summary import Metric
-from dgm.report.tables import Artifacts, by_cell, own_axes
+from dgm.report.pixels import grey
+from dgm.report.tables import Artifacts
 from dgm.trial.loop import Trial
 
-REVISION = 2
-AXES = ["data", "part", "hidden"]
-DEPTHS = [1, 3, 11, 101, 1001, 10_001]  # layers of directed weights that summary and figure show
-NEAR = 1e-3  # the total variation whose depth is reported
-SHOWN = 10  # fantasies a line
-SLACK = 1e-9  # nats that rounding may cost a bound
-
-
-class Settings(TrialSettings):
-    """A small machine that is enumerated, or a large one that fantasises."""
-
-    part: Literal["exact", "fantasies"] = Field("exact", description="what is shown")
-    hidden: int = Field(6, gt=0, description="hidden units of the RBM")
-    initial_std: float = Field(0.1, gt=0, description="of the weights")
-    iterations: int = Field(16, gt=0, description="exact: of L-BFGS, for each layer")
-    deepest: int = Field(20_001, gt=1, description="layers of the deepest net; odd")
-    epochs: int = Field(20, gt=0, description="fantasies: passes over the training images by PCD")
-    batch: int = Field(100, gt=0, description="fantasies: images a minibatch, and chains")
-    rate: float = Field(0.05, gt=0, description="fantasies: learning rate, falling to 0")
-    samples: int = Field(500, ge=SHOWN, description="fantasies: of either sampler")
+CLOSE = 1e-4  # total variation to the RBM below which no deeper net is made
 
 
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:
-    """Either part; they share the claim and nothing else."""
+    """Either part: they share the claim and nothing else."""
     data = trial.data
     _, whole = binarise(data.name, "static", data.train, {"train": data.train})
     train = whole["train"].to(trial.device)
     rbm = RBM(train.shape[1], settings.hidden, trial.device)
-    if settings.part == "fantasies":
+    if isinstance(settings, Fantasies):
         rbm.initialise(settings.initial_std, trial.generator, train)
         return fantasies(settings, trial, rbm, train)
     rbm.initialise(settings.initial_std, trial.generator)
@@ -70,7 +45,7 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
 # --- exactly, on a small machine ---------------------------------------------------------------
 
 
-def exact(settings: Settings, trial: Trial, rbm: RBM, x: Tensor) -> Artifacts:
+def exact(settings: Exact, trial: Trial, rbm: RBM, x: Tensor) -> Artifacts:
     """Train by the exact gradient, truncate at every depth, then untie two layers in turn."""
     data = Enumerated(rbm).of(x)
     fit_exactly(rbm, data, settings.iterations)
@@ -78,7 +53,7 @@ def exact(settings: Settings, trial: Trial, rbm: RBM, x: Tensor) -> Artifacts:
     for depth, p_v in enumerate(truncated(rbm, of_rbm, settings.deepest)):
         distance = 0.5 * (p_v - of_rbm.log_p_v.exp()).abs().sum().item()
         trial.record("depths", depth=2 * depth + 1, total_variation=distance)
-        if distance < NEAR / 10:
+        if distance < CLOSE:
             break
 
     bound = (data @ of_rbm.log_p_v).item()
@@ -136,8 +111,12 @@ def log_likelihood(data: Tensor, layers: list[Enumerated]) -> float:
 # --- fantasies of a large machine ----------------------------------------------------------------
 
 
-def fantasies(settings: Settings, trial: Trial, rbm: RBM, train: Tensor) -> Artifacts:
+def fantasies(settings: Fantasies, trial: Trial, rbm: RBM, train: Tensor) -> Artifacts:
     """Train by PCD; images of directed nets of several depths beside those of the RBM."""
+    if settings.samples > len(train):
+        raise BadInput(
+            f"samples {settings.samples}: the RBM's chains begin at {len(train)} training images"
+        )
     learner = ContrastiveDivergence(rbm, 1, settings.rate, trial.generator, chains=settings.batch)
     batches = Minibatches(train, settings.batch, trial.generator)
     for epoch, error in fit_rbm(trial, "train", learner, batches, settings.epochs):
@@ -159,89 +138,5 @@ def fantasies(settings: Settings, trial: Trial, rbm: RBM, train: Tensor) -> Arti
         stderr = energy.std().item() / n**0.5
         trial.record("energies", sampler=name, free_energy=energy.mean().item(), stderr=stderr)
     images = torch.cat([images[:SHOWN] for images in shown.values()])
-    arrays = {"fantasies": plotting.grey(images, trial.data.shape)}
+    arrays = {"fantasies": grey(images, trial.data.shape)}
     return Artifacts(trial.tables(), arrays, {"rbm": rbm})
-
-
-# --- metrics and figures -------------------------------------------------------------------------
-
-
-def summarise(artifacts: Artifacts) -> Iterator[Metric]:
-    """Total variation by depth, gains of untying, and how alike the samplers' energies are."""
-    tables = artifacts.tables
-    for cell, rows in by_cell(tables.get("depths", pd.DataFrame(columns=["seed"]))):
-        own, by_depth = own_axes(cell, AXES), rows.set_index("depth")["total_variation"]
-        for depth in DEPTHS:
-            if depth in by_depth:
-                yield Metric(f"total_variation/depth{depth}{own}", cell["seed"], by_depth[depth])
-        yield Metric(f"total_variation/deepest{own}", cell["seed"], by_depth.iloc[-1])
-        near = by_depth.index[by_depth < NEAR]
-        if len(near):
-            yield Metric(f"depth_of_total_variation_0.001{own}", cell["seed"], near[0])
-    for cell, rows in by_cell(tables.get("bounds", pd.DataFrame(columns=["seed"]))):
-        own, seed = own_axes(cell, AXES), cell["seed"]
-        for layer, of_layer in rows.groupby("layer"):
-            for name in ("bound", "log_likelihood"):
-                values = of_layer[name].to_numpy()
-                if layer == 1:
-                    if name == "bound":
-                        yield Metric(f"log_likelihood/rbm{own}", seed, values[0])
-                else:
-                    yield Metric(f"{name}_gain/layer{layer}{own}", seed, values[-1] - values[0])
-        falls = -np.diff(rows["bound"].to_numpy())
-        yield Metric(f"bound_never_falls{own}", seed, float((falls <= SLACK).all()))
-        above = (rows["log_likelihood"] - rows["bound"]).min()
-        yield Metric(f"bound_below_log_likelihood{own}", seed, float(above >= -SLACK))
-    for cell, rows in by_cell(tables.get("energies", pd.DataFrame(columns=["seed"]))):
-        energies = rows.set_index("sampler")["free_energy"]
-        for sampler in energies.index.drop("RBM"):
-            gap = energies[sampler] - energies["RBM"]
-            name = f"free_energy_gap/depth{sampler}{own_axes(cell, AXES)}"
-            yield Metric(name, cell["seed"], gap)
-
-
-def draw(artifacts: Artifacts) -> dict[str, Figure]:
-    """Distance and bounds of the small machine; fantasies of the first large one."""
-    tables, figures = artifacts.tables, {}
-    if "depths" in tables:
-        figures["exact"] = exact_figure(tables["depths"], tables["bounds"])
-    if "energies" in tables:
-        _, rows = next(by_cell(tables["energies"]))
-        first = next(iter(artifacts.arrays["fantasies"].values()))
-        figures["fantasies"] = fantasies_figure(first, [str(name) for name in rows["sampler"]])
-    return figures
-
-
-def exact_figure(depths: pd.DataFrame, bounds: pd.DataFrame) -> Figure:
-    """Total variation against depth; what bound and log-likelihood gain while layers 2 and 3 are
-    learned. A colour for each seed."""
-    figure = plotting.panels(columns=2, width=9.0, height=3.9)
-    left, right = figure.axes
-    for i, (seed, rows) in enumerate(depths.groupby("seed")):
-        color = plotting.TEN(i + 1)
-        left.plot(rows["depth"], rows["total_variation"], color=color)
-        of_seed = bounds[bounds["seed"] == seed]
-        for name, style in (("log_likelihood", "--"), ("bound", "-")):
-            gain = (of_seed[name] - of_seed["bound"].iloc[0]).to_numpy()
-            label = name.replace("_", "-") if i == 0 else None
-            right.plot(gain, style, color=color, label=label)
-    left.axhline(NEAR, color=plotting.RED, linestyle=":", linewidth=1)
-    left.set(xscale="log", yscale="log", xlabel="layers of the directed net")
-    left.set(ylabel="total variation to the RBM's p(v)", title="Tied: deeper is nearer")
-    turn = (bounds["layer"] == 2).sum() / bounds["seed"].nunique()
-    right.axvline(turn + 0.5, color=plotting.RED, linestyle=":", linewidth=1)
-    right.set(xlabel="iterations: layer 2, then layer 3", ylabel="gain, nats per image")
-    right.set_title("Untied: the bound never falls")
-    right.legend(loc="upper left")
-    return figure
-
-
-def fantasies_figure(images: np.ndarray, samplers: list[str]) -> Figure:
-    """A line of images for each sampler."""
-    lines = images.reshape(len(samplers), SHOWN, *images.shape[1:])
-    figure = plotting.panels(columns=1, rows=len(samplers), width=7.0, height=0.72)
-    for axes, name, line in zip(figure.axes, samplers, lines, strict=True):
-        plotting.show_images(axes, line, columns=SHOWN)
-        said = "RBM's chain" if name == "RBM" else f"{int(name):,} layer{'s' * (name != '1')}"
-        axes.text(-0.02, 0.5, said, transform=axes.transAxes, ha="right", va="center")
-    return figure

@@ -1,0 +1,47 @@
+"""Official results: those that the maintainers published. README and pages must agree with them.
+
+official.json beside them lists the hashes of their tables. Whoever runs a recipe anew replaces the
+tables and not official.json, so that other numbers are never taken for the published ones.
+"""
+
+import hashlib
+import json
+from pathlib import Path
+
+from dgm.engine.results import manifest
+from dgm.errors import BadInput
+from dgm.files import atomic_write, read_json
+
+TIMING = ("reference_seconds", "jobs", "disk_mb", "unfinished")
+
+
+def publish(target: Path) -> None:
+    """Mark the tables and arrays in this folder as official.
+
+    Of a run it also keeps how long each trial took: all that is committed of a quick run.
+    """
+    run = manifest(target)
+    about = {key: run[key] for key in TIMING if key in run}
+    if run:
+        about["trials"] = [
+            {key: trial[key] for key in ("cell", "seconds", "device")} for trial in run["trials"]
+        ]
+    tables = [path for pattern in ("*.csv", "*.npz") for path in target.glob(pattern)]
+    if not tables:
+        raise BadInput(f"{target}: no such results; `dgm run` makes them")
+    names = run.get("files", [path.name for path in tables])
+    files = {path.name: _sha256(path) for path in sorted(tables) if path.name in names}
+    atomic_write(target / "official.json", json.dumps({**about, "files": files}, indent=1) + "\n")
+
+
+def is_official(target: Path) -> bool:
+    """Whether the tables in this folder are the published ones, to the byte."""
+    files = read_json(target / "official.json").get("files", {})
+    return bool(files) and all(
+        (target / name).exists() and _sha256(target / name) == digest
+        for name, digest in files.items()
+    )
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

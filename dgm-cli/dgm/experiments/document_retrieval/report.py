@@ -1,0 +1,162 @@
+"""Figure 4 of Hinton & Salakhutdinov (2006): precision by how many are retrieved, and clouds."""
+
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from dgm.data import about, title
+from dgm.experiments.document_retrieval.settings import CLOUDS, CUTOFFS
+from dgm.recipe.schema import Expectation
+from dgm.report import plotting
+from dgm.report.summary import Metric
+from dgm.report.tables import Cell, Results, by_cell, metric_name
+
+AXES = ["data", "row", "code"]
+NAMES = {  # of the data in a metric's name
+    "newsgroups": "20news",
+    "newsgroups_bow": "20news_bow",
+    "newsgroups_unstripped": "20news_unstripped",
+    "synthetic_documents": "synthetic",
+}
+PAPER = {  # read off Figure 4A, which is of another collection, RCV1-v2
+    "autoencoder, 10": [0.433, 0.407, 0.388, 0.371, 0.353, 0.336, 0.318, 0.296, 0.275, 0.251],
+    "LSA, 50": [0.432, 0.399, 0.373, 0.352, 0.332, 0.311, 0.292, 0.272, 0.251, 0.230],
+    "LSA, 10": [0.308, 0.280, 0.264, 0.251, 0.238, 0.228, 0.217, 0.205, 0.194, 0.181],
+}
+COLORS = {
+    "autoencoder10": plotting.BLUE,
+    "lsa10": plotting.ORANGE,
+    "lsa50": plotting.RED,
+    "lsa_idf10": plotting.PURPLE,
+    "lsa_idf50": plotting.SKY,
+    "tfidf": plotting.GREEN,
+    "best": plotting.BLACK,
+    "perfect": plotting.BROWN,
+    "codes10": plotting.BLUE,
+}
+LSA = {"lsa": "LSA", "lsa_idf": "LSA of TF-IDF"}  # the paper's, and a stronger one
+
+
+# --- metrics ---------------------------------------------------------------------------------
+
+
+def summarise(results: Results) -> Iterator[Metric]:
+    """Precision at every cutoff, and the Jaccard overlap where documents have several topics; and
+    where the autoencoder's ten numbers are above latent semantic analysis."""
+    table = precision_of(results)
+    for cell, rows in by_cell(table):
+        for measure, of in rows.groupby("measure", sort=False):
+            for k, value in zip(of["retrieved"], of["value"], strict=True):
+                yield Metric(f"{named(str(measure), cell)}/at{k}", cell["seed"], value)
+
+    precision = table[table["measure"] == "precision"]
+    for data, rows in precision.groupby("data", sort=False):
+        by_row = {
+            (row, code): of.set_index(["seed", "retrieved"])["value"]
+            for (row, code), of in rows.groupby(["row", "code"])
+        }
+        ours = by_row.get(("autoencoder", 10))
+        for row, (code, first) in itertools.product(LSA, ((10, 1), (50, 3), (50, 15))):
+            theirs = by_row.get((row, code))
+            if ours is None or theirs is None:
+                continue
+            for seed in ours.index.unique("seed"):
+                lead = (ours[seed] - theirs[theirs.index[0][0]]).loc[first:]
+                name = f"above_{row}{code}_from{first}/{NAMES.get(str(data), data)}"
+                yield Metric(name, seed, float((lead > 0).mean()))
+
+
+def precision_of(results: Results) -> pd.DataFrame:
+    """The table "precision", with the rows that the parts' hits add up to."""
+    parts = [results.tables["precision"]] if "precision" in results.tables else []
+    if "hits" in results.tables:
+        hits = results.tables["hits"].drop(columns=["trial", "part"], errors="ignore")
+        cells = [column for column in hits if column not in ("hits", "queries")]
+        sums = hits.groupby(cells, sort=False, dropna=False).sum().reset_index()
+        value = sums["hits"] / (sums["queries"] * sums["retrieved"])
+        parts.append(sums.assign(measure="precision", value=value)[[*cells, "measure", "value"]])
+    return pd.concat(parts)
+
+
+def named(stem: str, cell: Cell) -> str:
+    """ "precision/20news/autoencoder10", "jaccard/reuters/tfidf"."""
+    data = str(NAMES.get(cell["data"], cell["data"]))
+    return metric_name(stem, data, with_size(cell), cell=cell, axes=AXES)
+
+
+def with_size(cell: Cell) -> str:
+    """A row and the size of its code, which 0 stands for all words of: "lsa50", "tfidf"."""
+    return f"{cell['row']}{cell['code'] or ''}"
+
+
+# --- figures ---------------------------------------------------------------------------------
+
+
+def draw(results: Results, expect: Mapping[str, Expectation]) -> dict[str, Figure]:
+    """Precision against how many are retrieved, a panel a collection; and clouds of documents."""
+    precision = precision_of(results)
+    figures = {"figure4a": curves_figure(precision[precision["measure"] == "precision"])}
+    clouds: dict[str, dict[str, dict[str, np.ndarray]]] = {}
+    for key in results.arrays.get("cloud", {}):
+        cell = results.cells[key]
+        one = {name: results.arrays[name][key] for name in ("cloud", "group", "groups")}
+        clouds.setdefault(cell["data"], {}).setdefault(cell["row"], one)  # the first seed
+    for data, by_row in clouds.items():
+        figures[f"clouds_{NAMES.get(data, data)}"] = clouds_figure(by_row)
+    return figures
+
+
+def curves_figure(precision: pd.DataFrame) -> Figure:
+    """As Figure 4A; the paper's own curves, of another collection, are dashed."""
+    sets = list(precision["data"].unique())
+    figure = plotting.rows_of(len(sets), columns=2, width=4.2, height=3.6)
+    for axes, data in zip(figure.axes, sets, strict=True):
+        panel = precision[(precision["data"] == data) & (precision["code"] != CLOUDS)]
+        for cell, rows in by_cell(panel, without=["seed"]):
+            name = with_size(cell)
+            rows = rows.assign(place=rows["retrieved"].map(CUTOFFS.index))
+            color = COLORS.get(name, "grey")
+            plotting.seeds_line(axes, rows, "place", "value", look(cell), color, "train")
+        if data != "synthetic_documents" and about(data).kind == "documents":
+            for name, values in PAPER.items():
+                color = COLORS[name.lower().replace(", ", "")]
+                label = f"paper, RCV1: {name}"
+                axes.plot(range(len(CUTOFFS)), values, "--", color=color, linewidth=1, label=label)
+        axes.set_xticks(range(len(CUTOFFS)), [str(k) for k in CUTOFFS], rotation=60)
+        top = max([0.45, *panel.loc[panel["row"] != "perfect", "value"]])  # above the paper's
+        axes.set(title=title(data), xlabel="retrieved documents", ylim=(0, 1.1 * top))
+    figure.supylabel("share of the query's topic", fontsize=10)
+    plotting.legend_below(figure, columns=3)
+    return figure
+
+
+def look(cell: dict[str, Any]) -> str:
+    """A row in the legend: "LSA, 10"."""
+    title = {**LSA, "tfidf": "TF-IDF"}.get(cell["row"], cell["row"])
+    return f"{title}, {cell['code']}" if cell["code"] else title
+
+
+def clouds_figure(by_row: dict[str, dict[str, np.ndarray]]) -> Figure:
+    """Documents as points of two numbers, coloured by their group of topics."""
+    figure = plotting.panels(columns=len(by_row), width=4.4 * len(by_row), height=4.4)
+    for axes, (row, of) in zip(figure.axes, by_row.items(), strict=True):
+        for number, name in enumerate(["others", *of["groups"]]):
+            color = "#cccccc" if number == 0 else plotting.TEN(number)
+            points = of["cloud"][of["group"] == number]
+            style: dict[str, Any] = {
+                "markersize": 2,
+                "rasterized": True,
+            }  # thousands of points, in an .svg too
+            axes.plot(points[:, 0], points[:, 1], ".", color=color, label=name, **style)
+        low, high = np.quantile(of["cloud"], [0.005, 0.995], axis=0)
+        margin = 0.05 * (high - low)
+        axes.set_xlim(low[0] - margin[0], high[0] + margin[0])
+        axes.set_ylim(low[1] - margin[1], high[1] + margin[1])
+        axes.set(title=look({"row": row, "code": CLOUDS}), xticks=[], yticks=[])
+        axes.set(xlabel="first number of the code", ylabel="second")
+    plotting.legend_below(figure, columns=4, markers=4)
+    return figure

@@ -1,0 +1,244 @@
+"""Likelihoods by AIS against epochs, the errors of AIS and CD, and what machines have learned."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from dgm.experiments.rbm_contrastive_divergence.settings import (
+    FILTERS_SHOWN,
+    KS,
+    PAPER,
+    SMALL,
+    STEPS_SHOWN,
+)
+from dgm.recipe.schema import Expectation
+from dgm.report import plotting
+from dgm.report.summary import Metric
+from dgm.report.tables import Cell, Results, by_cell, metric_name, own_axes
+
+AXES = ["data", "variant", "method", "k"]
+KS_REPORTED = [1, 3, 25]
+COLORS = {"CD-1": plotting.ORANGE, "CD-3": plotting.GREEN, "CD-25": plotting.BLUE}
+
+
+# --- metrics ---------------------------------------------------------------------------------
+
+
+class Chosen(NamedTuple):
+    """A machine as it was at the epoch best on validation images."""
+
+    cell: Cell
+    epoch: int
+    validation: float  # log-likelihoods
+    test: float
+    refit: float | None  # of test images, once validation images were learned from too
+
+
+def summarise(results: Results) -> Iterator[Metric]:
+    """Likelihoods at the epoch best on validation images, AIS's errors, and CD's."""
+    partition, refits = by_key(results, "partition"), by_key(results, "refit")
+    chosen: dict[tuple[Any, ...], Chosen] = {}
+    for cell, rows in results.rows("likelihood"):
+        key, seed = key_of(cell), cell["seed"]
+        by_split = rows.pivot(index="epoch", columns="split", values="log_likelihood")
+        epoch = int(by_split["validation"].idxmax())
+        best = by_split.loc[epoch]
+        refit = refits[key]["log_likelihood"].item() if key in refits else None
+        chosen[key] = Chosen(cell, epoch, best["validation"], best["test"], refit)
+        for split in ("test", "train"):
+            yield Metric(named(f"{split}_log_likelihood", cell), seed, best[split])
+        at_end = by_split.loc[by_split.index.max(), "test"]
+        yield Metric(named("test_log_likelihood_at_end", cell), seed, at_end)
+        at_best = rows[(rows["epoch"] == epoch) & (rows["split"] == "test")]
+        interval = (at_best["high"] - at_best["low"]).item()
+        yield Metric(named("ais_interval", cell), seed, interval)
+        effective = partition[key].set_index("epoch").loc[epoch, "effective_chains"]
+        yield Metric(named("ais_effective_chains", cell), seed, effective)
+        if refit is not None:
+            yield Metric(f"{named('test_log_likelihood', cell)}/refit", seed, refit)
+    yield from comparisons(list(chosen.values()))
+    for cell, rows in results.rows("reconstruction"):
+        name = named("reconstruction_error", cell)
+        yield Metric(name, cell["seed"], rows["error"].iloc[-1])
+    for cell, rows in results.rows("exact"):
+        key, by_epoch = key_of(cell), rows.set_index("epoch")
+        exact = by_epoch.loc[chosen[key].epoch, "log_likelihood"]
+        yield Metric(named("exact_log_likelihood", cell), cell["seed"], exact)
+        by_ais = partition[key].set_index("epoch")["log_partition"]
+        error = (by_ais - by_epoch["log_partition"]).abs().max()
+        yield Metric(named("ais_error", cell), cell["seed"], error)
+    for cell, rows in results.rows("gradient"):
+        at_end = rows[rows["epoch"] == rows["epoch"].max()]
+        for k, of_k in at_end[at_end["cd_steps"].isin(KS_REPORTED)].groupby("cd_steps"):
+            for stem in ("angle", "bias"):
+                name = f"{named(f'gradient_{stem}', cell)}/k{k}"
+                yield Metric(name, cell["seed"], of_k[stem].item())
+
+
+def comparisons(chosen: list[Chosen]) -> Iterator[Metric]:
+    """The machine best on validation images, and whether likelihood rises with CD's k; by seed."""
+    of_data = [one for one in chosen if one.cell["variant"] != SMALL]
+    for seed in dict.fromkeys(one.cell["seed"] for one in of_data):
+        machines = [one for one in of_data if one.cell["seed"] == seed]
+        best = max(machines, key=lambda one: one.validation)
+        yield Metric(
+            "test_log_likelihood/best", seed, best.test if best.refit is None else best.refit
+        )
+        by_k = sorted((one.cell["k"], one.test) for one in machines if one.cell["method"] == "cd")
+        tests = [test for _, test in by_k]
+        if len(tests) > 1:
+            yield Metric("rising_in_k", seed, float(tests == sorted(tests)))
+
+
+def key_of(cell: Cell) -> tuple[Any, ...]:
+    return tuple(cell.values())
+
+
+def by_key(results: Results, name: str) -> dict[tuple[Any, ...], pd.DataFrame]:
+    """A table's rows by their cells."""
+    return {key_of(cell): rows for cell, rows in results.rows(name)}
+
+
+def named(stem: str, cell: Cell) -> str:
+    """ "test_log_likelihood/cd1", "test_log_likelihood/pcd", "ais_error/cd25/small"."""
+    machine = f"{cell['method']}{cell['k'] if cell['method'] == 'cd' or cell['k'] > 1 else ''}"
+    variant = "" if cell["variant"] == PAPER else cell["variant"]
+    return metric_name(stem, machine, variant, cell=cell, axes=AXES)
+
+
+def title(cell: Cell) -> str:
+    """A cell in a figure: "CD-1", "PCD"."""
+    persistent = cell["method"] == "pcd" and cell["k"] == 1
+    name = "PCD" if persistent else f"{cell['method'].upper()}-{cell['k']}"
+    variant = "" if cell["variant"] in (PAPER, SMALL) else f", {cell['variant']}"
+    return name + variant + own_axes(cell, AXES, ", ")
+
+
+# --- figures ---------------------------------------------------------------------------------
+
+
+def draw(results: Results, expect: Mapping[str, Expectation]) -> dict[str, Figure]:
+    """Learning curves; filters and chains of each machine; and the small one against the exact."""
+    tables, figures = results.tables, {}
+    for suffix, small in (("", False), ("_small", True)):
+        likelihood, reconstruction = (
+            table[(table["variant"] == SMALL) == small]
+            for table in (tables["likelihood"], tables["reconstruction"])
+        )
+        if len(likelihood):
+            figures[f"learning{suffix}"] = learning_figure(likelihood, reconstruction)
+    if "gradient" in tables:
+        figures["gradient"] = gradient_figure(tables["gradient"])
+    arrays = {name: by_title(results, name) for name in ("filters", "from_data", "from_noise")}
+    if arrays["filters"]:
+        figures["filters"] = filters_figure(arrays["filters"])
+        figures["chains"] = chains_figure(arrays["from_data"], arrays["from_noise"])
+    return figures
+
+
+def by_title(results: Results, name: str) -> dict[str, np.ndarray]:
+    """The arrays of the first seed of each large machine."""
+    arrays: dict[str, np.ndarray] = {}
+    for cell, array in results.each(name):
+        if cell["variant"] != SMALL:
+            arrays.setdefault(title(cell), array)
+    return arrays
+
+
+def learning_figure(likelihood: pd.DataFrame, reconstruction: pd.DataFrame) -> Figure:
+    """Test log-likelihood with AIS's 95 % interval, and reconstruction error, against epochs.
+
+    Where a few chains carry all of AIS's weight, its interval has no end: a point is hollow there.
+    """
+    figure = plotting.panels(columns=2, width=9.0, height=3.7)
+    left, right = figure.axes
+    shown = [
+        (left, likelihood[likelihood["split"] == "test"], "log_likelihood"),
+        (right, reconstruction, "error"),
+    ]
+    spare = iter([plotting.PURPLE, plotting.SKY, plotting.BLACK])
+    colors = dict(COLORS)
+    for axes, table, value in shown:
+        for cell, rows in by_cell(table, without=["seed"]):
+            name = title(cell)
+            if name not in colors:
+                colors[name] = plotting.RED if name == "PCD" else next(spare, plotting.BLACK)
+            plotting.seeds_line(axes, rows, "epoch", value, name, colors[name], "train")
+            if "low" in rows:
+                for _, of_seed in rows.groupby("seed"):
+                    axes.fill_between(
+                        of_seed["epoch"],
+                        of_seed["low"].clip(lower=-1e4),
+                        of_seed["high"],
+                        color=colors[name],
+                        alpha=0.2,
+                        linewidth=0,
+                    )
+                endless = rows[np.isinf(rows["high"])]
+                axes.plot(
+                    endless["epoch"],
+                    endless[value],
+                    "o",
+                    color=colors[name],
+                    markerfacecolor="white",
+                )
+        axes.set(xlabel="epochs", xscale="log")
+    best = likelihood["log_likelihood"].max()
+    spread = best - likelihood["log_likelihood"].quantile(0.1)
+    left.set_ylim(best - max(1.5 * spread, 1.0), best + 0.1 * max(spread, 1.0))
+    left.set(ylabel="test log-likelihood (nats per image)", title="What is wanted")
+    if np.isinf(likelihood["high"]).any():
+        left.plot([], [], "ok", markerfacecolor="white", label="AIS unsure")
+    right.set(ylabel="squared error, summed over pixels", title="One-step reconstruction error")
+    plotting.legend_below(figure, columns=5)
+    return figure
+
+
+def gradient_figure(gradient: pd.DataFrame) -> Figure:
+    """The angle between CD-k's expected gradient and the exact one, and its bias, against k."""
+    figure = plotting.panels(columns=2, width=9.0, height=3.7)
+    of_first = next(rows for _, rows in by_cell(gradient))
+    epochs = sorted(of_first["epoch"].unique())
+    stages = [epochs[0], epochs[len(epochs) // 2], epochs[-1]]
+    for epoch, color in zip(stages, (plotting.SKY, plotting.BLUE, plotting.BLACK), strict=True):
+        rows = of_first[of_first["epoch"] == epoch]
+        for axes, value in zip(figure.axes, ("angle", "bias"), strict=True):
+            axes.plot(rows["cd_steps"], rows[value], "o-", color=color, label=f"epoch {epoch}")
+        norm = rows["exact_norm"].iloc[0]
+        figure.axes[1].axhline(norm, color=color, linestyle=":", linewidth=1)
+    left, right = figure.axes
+    for axes in figure.axes:
+        axes.set(xscale="log", xlabel="$k$, Gibbs steps of CD-$k$", xticks=KS)
+        axes.set_xticklabels([str(k) for k in KS])
+        axes.minorticks_off()
+    left.set(ylabel="angle to the exact gradient (degrees)", ylim=(0, None))
+    right.set(ylabel="norm of the bias", yscale="log", title="dotted: the exact gradient's norm")
+    right.set_ylim(bottom=max(right.get_ylim()[0], 1e-8))  # below is rounding
+    plotting.legend_below(figure, columns=3)
+    return figure
+
+
+def filters_figure(filters: dict[str, np.ndarray]) -> Figure:
+    """The first hidden units' weights, a panel a machine."""
+    figure = plotting.panels(columns=len(filters), width=2.2 * len(filters), height=2.5)
+    for axes, (name, images) in zip(figure.axes, filters.items(), strict=True):
+        columns = min(round(FILTERS_SHOWN**0.5), len(images))
+        plotting.show_images(axes, images[: len(images) // columns * columns], columns)
+        axes.set_title(name)
+    return figure
+
+
+def chains_figure(from_data: dict[str, np.ndarray], from_noise: dict[str, np.ndarray]) -> Figure:
+    """Gibbs chains from test images and from noise, a line of panels a machine."""
+    figure = plotting.panels(columns=2, rows=len(from_data), width=9.0, height=2.3)
+    for i, name in enumerate(from_data):
+        starts = {"test images": from_data[name], "noise": from_noise[name]}
+        for axes, (start, images) in zip(figure.axes[2 * i :], starts.items(), strict=False):
+            plotting.show_images(axes, images, columns=len(STEPS_SHOWN))
+            axes.set_title(f"{name} from {start}")
+    steps = ", ".join(map(str, STEPS_SHOWN))
+    figure.supxlabel(f"left to right: after {steps} Gibbs steps", fontsize=10)
+    return figure

@@ -1,0 +1,1 @@
+"""The settings of each schedule, apart from the schedules: nothing here imports torch."""

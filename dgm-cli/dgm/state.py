@@ -1,0 +1,27 @@
+"""What most objects of a loop save: the attributes that they name."""
+
+from typing import Any, ClassVar
+
+from torch import Tensor
+
+
+class State:
+    """Saves the attributes in `saved`, and restores them: tensors in place, the rest by assignment.
+
+    A class that saves its tensors under other names overrides `state_dict` alone.
+    """
+
+    saved: ClassVar[tuple[str, ...]] = ()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.saved}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        own = self.state_dict()
+        if own.keys() != state.keys():
+            raise ValueError(f"{type(self).__name__} saves {[*own]}, not {[*state]}")
+        for name, value in own.items():
+            if isinstance(value, Tensor):
+                value.copy_(state[name])
+            else:
+                setattr(self, name, state[name])

@@ -1,0 +1,153 @@
+"""The one rule: cells that results hold are among those of a new run, or nothing is touched."""
+
+import json
+import shutil
+from types import ModuleType
+
+import pytest
+
+from dgm.engine import status
+from dgm.engine.load import load
+from dgm.engine.lock import lock
+from dgm.engine.plan import Options, plan
+from dgm.errors import BadInput, DgmError
+from tests.engine.test_results import content, metrics, run_json
+from tests.engine.toy import FOLDER, experiment, go, write
+
+__all__ = ["experiment"]
+pytestmark = pytest.mark.usefixtures("experiment")
+
+
+@pytest.mark.parametrize("extend", [False, True])
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize(
+    ("overrides", "seeds", "lost"),
+    [
+        ((), [1], "2 trials (variant=None,seed=0, ...)"),
+        ((), [2, 3], "4 trials (variant=None,seed=0, ...)"),
+        (("hidden=6",), None, "4 trials"),
+        (("grid.variant=[small]",), None, "2 trials (variant=None,seed=0, ...)"),
+        (("grid.variant=[large]",), None, "4 trials"),
+    ],
+)
+def test_results_do_not_give_way_to_others(
+    overrides: tuple[str, ...], seeds: list[int] | None, lost: str, kept: bool, extend: bool
+) -> None:
+    """Whether the trials' folders are there or not, with --extend or without."""
+    go()
+    if not kept:
+        shutil.rmtree(FOLDER / "trials")
+    before, run = content(), run_json()
+    with pytest.raises(BadInput) as caught:
+        go(*overrides, seeds=seeds, extend=extend)
+    assert f"{FOLDER}: holds {lost}" in str(caught.value)
+    assert "that are not among those of this run; give another --out DIR, or --fresh" in str(
+        caught.value
+    )
+    assert content() == before and run_json() == run
+    go(*overrides, seeds=seeds, fresh=True)
+    assert run_json() != run
+
+
+def test_more_cells_may_come_beside_those_that_are_held() -> None:
+    go()
+    before = metrics()
+    report = go("grid.variant=[null, small, large]", seeds=[0, 1, 2])
+    assert (report.reused, report.ran) == (4, 5)
+    assert before.keys() <= metrics().keys() and "score/large" in metrics()
+
+
+@pytest.mark.parametrize("extend", [False, True])
+def test_results_are_not_replaced_by_fewer_trials_that_finished(extend: bool) -> None:
+    go(seeds=[0])
+    shutil.rmtree(FOLDER / "trials")
+    before, run = content(), run_json()
+    write("variant: [null, small]", "breaks: [true], variant: [null]")
+    with pytest.raises(BadInput):  # other cells
+        go(seeds=[0], extend=extend)
+    write()
+    report = go(seeds=[0], extend=extend, train=False)
+    if extend:
+        assert report.kept == "" and content() == before
+    else:
+        assert report.kept.startswith(f"{FOLDER}: holds 2 trials")
+        assert content() == before and run_json() == run
+
+
+def test_other_code_makes_a_finished_trial_stale(experiment: dict[str, ModuleType]) -> None:
+    go()
+    vars(experiment["settings"])["REVISION"] = 2
+    for extend in (False, True):
+        with pytest.raises(BadInput, match="revision was 1, is 2"):
+            go(extend=extend)
+    shutil.rmtree(FOLDER / "trials")
+    report = go(extend=True)  # the results' trials do not count either
+    assert (report.reused, report.ran) == (0, 4)
+
+
+def test_another_machine_counts_for_unfinished_trials_only() -> None:
+    go()
+    assert go(threads=2).ran == 0
+    about = json.loads((FOLDER / "trials/variant=small,seed=1/trial.json").read_text())
+    about["state"] = "started"
+    (FOLDER / "trials/variant=small,seed=1/trial.json").write_text(json.dumps(about))
+    with pytest.raises(BadInput, match="threads was 1, is 2"):
+        go(threads=2)
+    assert go().ran == 1
+
+
+def test_a_trial_that_cannot_be_read_is_not_trained_again_unasked() -> None:
+    go()
+    broken = FOLDER / "trials/variant=small,seed=1/trial.json"
+    broken.write_text("{")
+    with pytest.raises(BadInput, match=r"variant=small,seed=1: .*trial\.json: is damaged"):
+        go()
+    assert broken.read_text() == "{"
+    assert go(extend=True).ran == 0  # the results hold it
+    found = status.of(load("toy"), Options())
+    assert found.count("finished") == 3 and found.count("held") == 1
+    shutil.rmtree(FOLDER)
+    go(seeds=[0])
+    (FOLDER / "trials/variant=small,seed=0/trial.json").write_text("[]")
+    (FOLDER / "run.json").unlink()
+    found = status.of(load("toy", seeds=[0]), Options())
+    assert [trial.state for trial in found.trials] == ["finished", "unreadable"]
+
+
+def test_a_failure_is_reported_and_the_others_are_written() -> None:
+    write("grid: {variant: [null, small]}", "grid: {variant: [null], breaks: [false, true]}")
+    report = go(seeds=[0])
+    assert report.errors == {"variant=None,breaks=True,seed=0": "broken"}
+    assert report.unfinished == ["variant=None,breaks=True,seed=0"]
+    assert len(run_json()["trials"]) == 1
+    again = go(seeds=[0])
+    assert (again.reused, again.ran) == (1, 0)
+
+
+def test_nothing_finished_is_an_error() -> None:
+    with pytest.raises(DgmError, match="no trial is finished"):
+        go(train=False)
+
+
+def test_status_of_new_held_and_finished_trials() -> None:
+    assert status.of(load("toy"), Options()).count("new") == 4
+    go(seeds=[0])
+    assert status.of(load("toy"), Options()).count("finished") == 2
+    shutil.rmtree(FOLDER / "trials")
+    found = status.of(load("toy"), Options())
+    assert (found.count("held"), found.count("new"), found.running) == (2, 2, False)
+    with lock(FOLDER):
+        assert status.of(load("toy"), Options()).running
+
+
+def test_long_labels_still_make_folders() -> None:
+    write("{variant: [null, small]}", "{variant: [" + "a" * 210 + ", " + "a" * 209 + "b]}")
+    assert go(seeds=[0]).ran == 2
+    names = {p.directory.name for p in plan(load("toy", seeds=[0]), Options())}
+    assert len(names) == 2 and max(map(len, names)) <= 210
+
+
+def test_two_runs_do_not_write_to_one_folder() -> None:
+    with lock(FOLDER), pytest.raises(DgmError, match=r"another run \(process \d+\)"):
+        go()
+    assert go().ran == 4

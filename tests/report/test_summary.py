@@ -1,0 +1,216 @@
+"""Metrics: statistics against scipy, verdicts, and what `check` and `diff` print."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+
+from dgm.errors import BadInput, DgmError
+from dgm.files import read_csv, write_csv
+from dgm.recipe.schema import Expectation
+from dgm.report.summary import (
+    SUMMARY,
+    Metric,
+    check_table,
+    diff,
+    measured_text,
+    read_metrics,
+    summary,
+    write_metrics,
+)
+
+
+def expect(metric: str, **keys: Any) -> Expectation:
+    return Expectation.model_validate({"metric": metric, "measures": "per image", **keys})
+
+
+def table(*metrics: tuple[str, int, float]) -> pd.DataFrame:
+    return pd.DataFrame(metrics, columns=["metric", "seed", "value"])
+
+
+def test_metrics_come_back_as_they_were(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "metrics.csv"
+    metrics = [
+        Metric("score/b", 1, 0.1 + 0.2),
+        Metric("score/a", 0, float(np.float32(1 / 3))),
+        Metric("score/a, with a comma", 0, -1e-300),
+        Metric("tiny", 2, float("nan")),
+        Metric("huge", 2, float("-inf")),
+    ]
+    write_metrics(path, metrics)
+    first = path.read_bytes()
+    assert first.startswith(b"metric,seed,value\nscore/b,1,0.30000000000000004\n")
+    read = read_metrics(path)
+    assert [tuple(row) for row in read.itertuples(index=False)][:3] == metrics[:3]
+    assert np.isnan(read["value"][3])
+    assert read["value"][4] == -np.inf
+    write_metrics(path, (Metric(*row) for row in read.itertuples(index=False)))
+    assert path.read_bytes() == first
+    write_metrics(path, [])
+    assert len(read_metrics(path)) == 0
+    assert list(summary(read_metrics(path), [expect("a", at_least=0)], "paper")["verdict"]) == [
+        "missing"
+    ]
+
+
+def test_two_cells_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DgmError, match="two cells of the grid give a with seed 1"):
+        write_metrics(tmp_path / "m.csv", [Metric("a", 1, 0.5), Metric("a", 1, 0.7)])
+
+
+def test_statistics_are_scipys() -> None:
+    values = np.random.default_rng(0).normal(-130, 2, size=7)
+    metrics = table(*(("score", seed, value) for seed, value in enumerate(values)))
+    (row,) = summary(metrics, [], "paper").to_dict("records")
+    low, high = scipy.stats.t.interval(0.95, 6, values.mean(), scipy.stats.sem(values))
+    assert row["n"] == 7
+    assert row["mean"] == pytest.approx(values.mean(), rel=1e-14)
+    assert row["std"] == pytest.approx(scipy.stats.tstd(values), rel=1e-12)
+    assert row["stderr"] == pytest.approx(scipy.stats.sem(values), rel=1e-12)
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx((low, high), rel=1e-12)
+    assert row["verdict"] == "info"
+
+
+def test_one_seed_has_no_spread(tmp_path: Path) -> None:
+    frame = summary(table(("score", 0, 1.5)), [expect("score", reported=2, unit="nats")], "paper")
+    assert list(frame.columns) == SUMMARY
+    write_csv(frame, tmp_path / "summary.csv")
+    assert (tmp_path / "summary.csv").read_text().splitlines()[1] == (
+        "score,1.5,,1,,,,nats,per image,2.0,,,,info"
+    )
+    pd.testing.assert_frame_equal(
+        read_csv(tmp_path / "summary.csv")[["metric", "mean", "n", "reported", "verdict"]],
+        frame[["metric", "mean", "n", "reported", "verdict"]],
+    )
+
+
+@pytest.mark.parametrize(
+    ("values", "band", "verdict"),
+    [
+        ([-133.0, -134.9], {"at_least": -134}, "pass"),  # the mean, not each seed
+        ([-134.1], {"at_least": -134}, "fail"),
+        ([0.5], {"at_most": 0.5}, "pass"),
+        ([0.51], {"at_most": 0.5}, "fail"),
+        ([1.9], {"equals": 2, "tolerance": 0.125}, "pass"),
+        ([2.2], {"equals": 2, "tolerance": 0.125}, "fail"),
+        ([0.0], {"at_least": 1, "at_most": 2}, "fail"),
+        ([1.0, float("nan")], {"at_least": 0}, "fail"),
+        ([float("inf")], {"at_least": 0}, "fail"),
+        ([3.0], {"reported": 3}, "info"),
+        ([], {"at_least": 0}, "missing"),
+    ],
+)
+def test_verdicts(values: list[float], band: dict[str, float], verdict: str) -> None:
+    metrics = table(*(("score", seed, value) for seed, value in enumerate(values)))
+    metrics = metrics.astype({"value": float})
+    (row,) = summary(metrics, [expect("score", **band)], "paper").to_dict("records")
+    assert row["verdict"] == verdict
+
+
+def test_a_band_holds_for_its_presets_only() -> None:
+    entries = [
+        expect("score", at_least=-134, reported=-130, source="Figure 3", presets=["paper"]),
+        expect("score", at_least=-20, source="our own", presets=["embedded"]),
+        expect("gap", at_most=1, presets=["paper"]),
+    ]
+    metrics = table(("other", 0, 1.0), ("score", 0, -25.0))
+
+    def rows(preset: str) -> dict[str, Any]:
+        frame = summary(metrics, entries, preset)
+        return {row["metric"]: row for row in frame.to_dict("records")}
+
+    paper, quick, embedded = rows("paper"), rows("quick"), rows("embedded")
+    assert [row["verdict"] for row in paper.values()] == ["pass", "missing", "info"]
+    assert list(paper) == ["score", "gap", "other"]
+    assert (paper["score"]["low"], paper["score"]["reported"]) == (-134, -130)
+    assert (embedded["score"]["verdict"], embedded["score"]["low"]) == ("fail", -20)
+    assert np.isnan(embedded["score"]["reported"])  # the paper's number is for the paper's data
+    assert quick["score"]["verdict"] == "info"
+    assert np.isnan(quick["score"]["low"])
+    assert (quick["score"]["source"], quick["score"]["measures"]) == ("Figure 3", "per image")
+    assert "gap" not in quick  # neither expected here nor measured
+
+
+def test_check_table() -> None:
+    metrics = table(("score", 0, -133.0), ("score", 1, -134.0), ("rate", 0, 0.9))
+    entries = [
+        expect("score", at_least=-134, reported=-130),
+        expect("gap", at_most=0.5),
+        expect("rate", at_least=0.95, at_most=1),
+    ]
+    text = check_table({"toy": summary(metrics, entries, "paper"), "b": summary(metrics, [], "x")})
+    assert text.splitlines() == [
+        "  metric  measured                reported  band           verdict",
+        "toy",
+        "  score   -133.5 ± 0.5 (2 seeds)  -130      at least -134  pass",
+        "  gap     not measured                      at most 0.5    missing",
+        "  rate    0.9 (1 seed)                      0.95 to 1      fail",
+        "b",
+        "  score   -133.5 ± 0.5 (2 seeds)                           info",
+        "  rate    0.9 (1 seed)                                     info",
+        "1 pass, 1 fail, 1 missing, 2 info",
+    ]
+
+
+def test_values_that_are_no_numbers_are_shown() -> None:
+    metrics = table(("a", 0, np.nan), ("b", 0, np.inf), ("c", 0, np.nan), ("c", 1, 1.0))
+    rows = summary(metrics, [expect("a", at_least=0)], "paper").to_dict("records")
+    assert [measured_text(row) for row in rows] == [
+        "nan (1 seed)",
+        "inf (1 seed)",
+        "nan ± nan (2 seeds)",
+    ]
+    assert rows[0]["verdict"] == "fail"
+
+
+def test_other_settings_than_the_recipes_are_not_judged() -> None:
+    entries = [expect("score", at_least=0, reported=2), expect("gap", at_most=1)]
+    (row,) = summary(table(("score", 0, -1.0)), entries, "paper", overridden=True).to_dict(
+        "records"
+    )
+    assert (row["metric"], row["verdict"], row["reported"]) == ("score", "info", 2)
+    assert np.isnan(row["low"])
+
+
+def test_diff(tmp_path: Path) -> None:
+    a, b = tmp_path / "a", tmp_path / "b"
+    one = [Metric("same", 0, 1.0), Metric("moved", 0, 1.0), Metric("moved", 1, 2.0)]
+    write_metrics(a / "metrics.csv", [*one, Metric("nan", 0, np.nan), Metric("old", 0, 0.0)])
+    moved = [Metric("same", 0, 1.0), Metric("moved", 0, 1.0), Metric("moved", 1, 2.5)]
+    write_metrics(b / "metrics.csv", [*moved, Metric("nan", 0, np.nan), Metric("new", 0, 0.0)])
+    assert diff(a, a) == "no differences"
+    assert diff(a, b).splitlines() == [
+        "moved: 1.5 and 1.75, difference +0.25",
+        f"old: only in {a}",
+        f"new: only in {b}",
+    ]
+    with pytest.raises(BadInput, match=r"c.metrics\.csv: no such results"):
+        diff(a, tmp_path / "c")
+
+
+def test_a_file_that_is_no_table(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.csv"
+    for content in (b"", b"metric,seed\na,0\n", b"metric,seed,value\na,x,1\n", b"\xff\xfe\n1,2\n"):
+        path.write_bytes(content)
+        with pytest.raises(DgmError, match=r"metrics\.csv: is not a table"):
+            read_metrics(path)
+
+
+def test_a_pattern_describes_what_has_no_entry_of_its_own() -> None:
+    entries = [
+        expect("score/a", at_least=0.0, presets=["paper"]),
+        expect("score/*/binary", unit="bits"),
+        expect("score/*", unit="shares"),
+    ]
+    metrics = table(("score/b", 0, 1.0), ("score/a", 0, 2.0), ("score/b/binary", 0, 3.0))
+    frame = summary(metrics, entries, "paper")
+    assert frame[["metric", "unit", "verdict"]].to_numpy().tolist() == [
+        ["score/a", "nats", "pass"],
+        ["score/b", "shares", "info"],
+        ["score/b/binary", "bits", "info"],
+    ]
+    quick = summary(metrics, entries, "quick").set_index("metric")
+    assert (quick["unit"]["score/a"], quick["verdict"]["score/a"]) == ("shares", "info")
