@@ -132,7 +132,7 @@ def test_the_other_recipes_trials_are_run_first_and_once() -> None:
     assert "2 of 2 trials are finished already" in again.stderr
     shutil.rmtree(shown / "trials")
     for threads in ("1", "2"):
-        status = dgm("status", "shown", "--threads", threads).stdout
+        status = dgm("status", "shown", "-v", "--threads", threads).stdout
         assert status.count("in the results, which --extend keeps") == 2
     shutil.move(trial("trained"), "trained_elsewhere")
     kept = dgm("run", "shown", "--extend")
@@ -152,7 +152,7 @@ def test_the_other_recipes_trials_are_run_first_and_once() -> None:
     assert "settings.last_epochs was 1, is 2" in stale.stderr
     fresh = dgm("run", "shown", "--fresh")
     assert "remove their folders, or give another --out DIR" in fresh.stderr
-    elsewhere = dgm("status", "shown")
+    elsewhere = dgm("status", "shown", "-v")
     assert "uses.settings.last_epochs was 1, is 2" in elsewhere.stdout + elsewhere.stderr
 
 
