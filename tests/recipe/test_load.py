@@ -32,8 +32,9 @@ def test_files_that_are_no_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     for text in ("", "# only a comment\n", "---\n"):
         Path("recipes/empty.yaml").write_text(text)
         assert complaint("empty") == "recipes/empty.yaml: is empty"
-    Path("recipes/list.yaml").write_text("- 1\n")
-    assert "is no recipe, a mapping with title" in complaint("list")
+    for text in ("- 1\n", "services: {web: {image: nginx}}\n"):
+        Path("recipes/foreign.yaml").write_text(text)
+        assert "is no recipe, a mapping with title" in complaint("foreign")
     Path("recipes/latin.yaml").write_bytes(b"title: \xff\n")
     assert complaint("latin") == "recipes/latin.yaml: is not text in UTF-8"
     Path("recipes/deep.yaml").write_text("[" * 5000)
@@ -120,23 +121,6 @@ def test_the_search_for_settings_is_a_preset() -> None:
     write("  quick: {", "  search: {data: digits}\n  quick: {")
     assert recipe.header("toy").presets == ["paper", "search", "quick", "embedded"]
     assert {trial.data for trial in load("toy", "search").trials} == {"digits"}
-
-
-def test_files_that_are_no_recipe_are_left_out_of_a_list() -> None:
-    Path("recipes/compose.yaml").write_text("services: {web: {image: nginx}}\n")
-    Path("recipes/broken.yaml").write_text("title: [\n")
-    Path("recipes/folder.yaml").mkdir()
-    good, bad = recipe.headers()
-    assert [head.name for head in good] == ["toy"]
-    assert bad == {
-        Path("recipes/broken.yaml"): bad[Path("recipes/broken.yaml")],
-        Path("recipes/compose.yaml"): "recipes/compose.yaml:1: is no recipe, a mapping with title, "
-        "source, experiment, ...",
-        Path(
-            "recipes/folder.yaml"
-        ): "recipes/folder.yaml: is a directory; a recipe is a .yaml file",
-    }
-    assert len(recipe.all_recipes()) == 4
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "a\nb", "a\x1bb", "\udc80"])

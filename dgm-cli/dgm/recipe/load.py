@@ -90,17 +90,6 @@ def all_recipes() -> list[Path]:
     return next(filter(None, found), [])
 
 
-def headers() -> tuple[list[Header], dict[Path, str]]:
-    """The heads of `all_recipes`, and why any others of these files cannot be read."""
-    good, bad = [], {}
-    for path in all_recipes():
-        try:
-            good.append(header(path))
-        except BadInput as error:
-            bad[path] = str(error)
-    return good, bad
-
-
 def header(path: str | Path) -> Header:
     """The head of a recipe, cheaply: neither torch nor the experiment is imported."""
     path = find(path)
