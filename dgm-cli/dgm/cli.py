@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from dgm.recipe.load import Header, Recipe
 
-PRESETS = ("paper", "quick", "embedded", "scale")  # dgm.recipe.schema's, whose import takes a while
+# dgm.recipe.schema's, whose import takes a while
+PRESETS = ("paper", "quick", "embedded", "scale", "search")
 MOST = 256  # trials at once
 
 

@@ -329,7 +329,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
     [
         ("", "is empty"),
         ("title: !!python/object/apply:os.system ['touch made']", "could not determine"),
-        ("- a", "should be a mapping"),
+        ("- a", "is no recipe"),
     ],
 )
 def test_files_that_are_no_recipes(content: str, message: str, here: Here) -> None:

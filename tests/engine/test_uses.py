@@ -88,9 +88,12 @@ def test_uses_is_the_other_recipe_of_the_same_preset_and_seeds() -> None:
     ("uses", "said"),
     [
         ("trainde row=dbn", "recipes/shown.yaml:4: uses: trainde: no such recipe; did you mean"),
-        ("trained row=dbm", "recipes/shown.yaml:4: uses: command line: grid.row: no block has dbm"),
+        (
+            "trained row=dbm",
+            "recipes/shown.yaml:4: uses: grid.row: no block of preset paper has dbm",
+        ),
         ("trained", "recipes/shown.yaml:4: uses: 4 trials for 2 seeds"),
-        ("shown", "recipes/shown.yaml:4: uses: is this recipe itself"),
+        ("shown", "recipes/shown.yaml:4: uses: recipes/shown.yaml starts from this recipe"),
     ],
 )
 def test_what_cannot_be_used_is_told(uses: str, said: str) -> None:

@@ -95,3 +95,9 @@ def test_figures_that_cannot_be_made_are_one_line() -> None:
         raise KeyError("method")
 
     assert render_all(broken) == ({}, {"figures": "KeyError: 'method'"})
+
+
+def test_tiles_stand_in_reading_order_without_gaps() -> None:
+    pictures = np.arange(6)[:, None, None] * np.ones((1, 2, 3), int)
+    expected = np.kron(np.arange(6).reshape(2, 3), np.ones((2, 3), int))
+    np.testing.assert_array_equal(plotting.tile(pictures, 3), expected)

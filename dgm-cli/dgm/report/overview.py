@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from dgm.errors import DgmError
 from dgm.recipe.load import Recipe
-from dgm.recipe.schema import SettingsType, TrialSettings, fields, members
+from dgm.recipe.schema import TrialSettings
+from dgm.recipe.union import SettingsType, fields, members
 from dgm.text import columns, counted, number
 
 if TYPE_CHECKING:
