@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from dgm.recipe.load import Header, Recipe
 
-PRESETS = ("paper", "quick", "embedded", "scale")  # dgm.recipe.schema's, whose import takes a while
+# dgm.recipe.schema's, whose import takes a while
+PRESETS = ("paper", "quick", "embedded", "scale", "search")
 MOST = 256  # trials at once
 
 
@@ -282,19 +283,18 @@ def list_(out: Path) -> None:
     click.echo(list_table(rows))
 
 
-def _headers(names: Sequence[str] = (), preset: str = "") -> "Iterator[Header]":
-    """The recipes that are named. Otherwise all that have the preset; files that are no recipes
-    are named and left out."""
+def _headers(names: Sequence[str] = (), preset: str = "paper") -> "Iterator[Header]":
+    """The recipes that are named, BadInput for one that cannot be read or lacks the preset.
+    Without names all recipes, but such ones."""
     from dgm.recipe.load import all_recipes, find, header
 
-    if names:
-        yield from (header(find(name)) for name in names)
-        return
-    for path in all_recipes():
-        with _named(path.stem):
+    for path in [find(name) for name in names] or all_recipes():
+        with nullcontext() if names else _named(path.stem):
             head = header(path)
-            if not preset or preset in head.presets:
+            if preset in head.presets:
                 yield head
+            elif names:
+                raise BadInput(f"{path}: no preset {preset}{did_you_mean(preset, head.presets)}")
 
 
 @contextmanager
@@ -343,14 +343,13 @@ def show(recipe: str, preset: str, out: Path, as_yaml: bool) -> None:
     """Show what a recipe runs, what its settings mean, and the numbers that are expected of it."""
     from dgm.engine.estimate import took
     from dgm.engine.load import load, settings
-    from dgm.recipe.load import find, header
     from dgm.report.overview import page
 
-    loaded = load(recipe, preset)
+    (head,) = _headers([recipe], preset)
+    loaded = load(head.path, preset)
     if as_yaml:
         click.echo(_yaml(loaded))
         return
-    head = header(find(recipe))
     times = {each: took(_roots(head.path, out), head.name, each) for each in head.presets}
     frame = _summary(head, preset, out)
     click.echo(page(loaded, settings(loaded.experiment), times, frame))
@@ -371,8 +370,6 @@ def check(names: tuple[str, ...], preset: str, every: bool, out: Path) -> None:
 
     frames = {}
     for head in _headers(names, preset):
-        if preset not in head.presets:
-            raise BadInput(f"{head.path}: no preset {preset}{did_you_mean(preset, head.presets)}")
         frame = _summary(head, preset, out)
         if frame is not None:
             frames[head.name] = frame
@@ -422,9 +419,8 @@ def plot(recipe: str, preset: str, out: Path) -> None:
     Where OUT holds no results of it, those that come with dgm are drawn there.
     """
     from dgm.engine import results
-    from dgm.recipe.load import find, header
 
-    head = header(find(recipe))
+    (head,) = _headers([recipe], preset)
     saved = results.saved(_results(head, preset, out))
     folder = out / head.name / preset
     drawn = results.draw(folder, head.experiment, preset, head.expect, saved)

@@ -88,9 +88,12 @@ def test_uses_is_the_other_recipe_of_the_same_preset_and_seeds() -> None:
     ("uses", "said"),
     [
         ("trainde row=dbn", "recipes/shown.yaml:4: uses: trainde: no such recipe; did you mean"),
-        ("trained row=dbm", "recipes/shown.yaml:4: uses: command line: grid.row: no block has dbm"),
+        (
+            "trained row=dbm",
+            "recipes/shown.yaml:4: uses: grid.row: no block of preset paper has dbm",
+        ),
         ("trained", "recipes/shown.yaml:4: uses: 4 trials for 2 seeds"),
-        ("shown", "recipes/shown.yaml:4: uses: is this recipe itself"),
+        ("shown", "recipes/shown.yaml:4: uses: recipes/shown.yaml starts from this recipe"),
     ],
 )
 def test_what_cannot_be_used_is_told(uses: str, said: str) -> None:
@@ -129,7 +132,7 @@ def test_the_other_recipes_trials_are_run_first_and_once() -> None:
     assert "2 of 2 trials are finished already" in again.stderr
     shutil.rmtree(shown / "trials")
     for threads in ("1", "2"):
-        status = dgm("status", "shown", "--threads", threads).stdout
+        status = dgm("status", "shown", "-v", "--threads", threads).stdout
         assert status.count("in the results, which --extend keeps") == 2
     shutil.move(trial("trained"), "trained_elsewhere")
     kept = dgm("run", "shown", "--extend")
@@ -149,7 +152,7 @@ def test_the_other_recipes_trials_are_run_first_and_once() -> None:
     assert "settings.last_epochs was 1, is 2" in stale.stderr
     fresh = dgm("run", "shown", "--fresh")
     assert "remove their folders, or give another --out DIR" in fresh.stderr
-    elsewhere = dgm("status", "shown")
+    elsewhere = dgm("status", "shown", "-v")
     assert "uses.settings.last_epochs was 1, is 2" in elsewhere.stdout + elsewhere.stderr
 
 

@@ -88,10 +88,12 @@ def images(settings: Settings, trial: Trial) -> tuple[Tensor, dict[str, Tensor]]
             f"train_size {settings.train_size}: {data.name} has {len(data.train)} training images"
         )
     train = data.train[: settings.train_size]
-    evaluated = {
-        "train": train[: settings.evaluated_images],
-        "test": data.test[: settings.evaluated_images],
-    }
+    n, evaluated = settings.evaluated_images, {"train": train, "test": data.test}
+    for split, x in evaluated.items():
+        if n > len(x):
+            name = {"train": "training"}.get(split, split)
+            raise BadInput(f"evaluated_images {n}: there are {len(x)} {name} images")
+    evaluated = {split: x[:n] for split, x in evaluated.items()}
     train, evaluated = binarise(data.name, settings.binarization, train, evaluated)
     return train.to(trial.device), {s: x.to(trial.device) for s, x in evaluated.items()}
 
