@@ -328,7 +328,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
     ("content", "message"),
     [
         ("", "is empty"),
-        ("title: !!python/object/apply:os.system ['touch made']", "could not determine"),
+        ("title: !!python/object/apply:os.system ['touch made']", "tags are not read"),
         ("- a", "is no recipe"),
     ],
 )

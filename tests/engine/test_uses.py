@@ -139,7 +139,7 @@ def test_the_other_recipes_trials_are_run_first_and_once() -> None:
     assert "first" not in kept.stderr  # nothing is trained for trials that are there
     assert "2 of 2 trials are finished already" in kept.stderr
     shutil.move("trained_elsewhere", trial("trained"))
-    assert "before that, where they are not there, trained's: " in dgm(
+    assert "before that, unless they are there, the models of trained: " in dgm(
         "run", "shown", "--dry-run"
     ).stdout  # fmt: skip
     whole = dgm("run", "trained")
