@@ -39,6 +39,7 @@ def test_a_run_leaves_tables_figures_and_a_manifest(done: Path) -> None:
           for split in ("train", "test") for method in ("aevb", "wake_sleep", "mcem")),
         "aevb_above_wake_sleep/n500",
         "estimator_gap",
+        "estimator_gap/worst",
     }  # fmt: skip
     curves = read_csv(done / "curves.csv")
     axes = ["method", "train_size", "binarization"]

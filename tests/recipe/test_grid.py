@@ -130,7 +130,7 @@ def test_more_trials_than_can_be_meant_are_refused() -> None:
         .replace("  samples: 60_000_000\n", "")
     )
     most = "10,000 are the most"
-    assert message() == f"recipes/toy.yaml:1: grid: has 100,000,000 cells; {most}"
+    assert message() == f"recipes/toy.yaml:8: grid: has 100,000,000 cells; {most}"
     write()
     values = list(range(1, 5001))
     assert message("paper", f"grid.hidden={values}") == (
@@ -142,9 +142,9 @@ def test_more_trials_than_can_be_meant_are_refused() -> None:
 
 def test_a_label_names_a_folder() -> None:
     rates = [1 / 3 + i for i in range(20)]
-    said = message("paper", f"grid.rates=[{rates}]")
-    assert said.startswith("command line: grid: method=aevb,train_size=1000,rates=[0.3333")
-    assert said.endswith("...: too long for a folder's name")
+    expected = message("paper", f"grid.rates=[{rates}]")
+    assert expected.startswith("command line: grid: method=aevb,train_size=1000,rates=[0.3333")
+    assert expected.endswith("...: too long for a folder's name")
 
 
 def test_two_trials_of_one_label() -> None:

@@ -21,29 +21,30 @@ def test_preset_names() -> None:
 
 
 def test_files_that_are_no_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
-    def said(name: str) -> str:
+    def complaint(name: str) -> str:
         with pytest.raises(BadInput) as caught:
             load(name)
         return str(caught.value)
 
-    assert said("recipes") == "recipes: is a directory; a recipe is a .yaml file"
-    assert said("tyo") == "tyo: no such recipe; did you mean toy?"
-    assert said("recipes/toi.yaml") == "recipes/toi.yaml: no such recipe; did you mean toy?"
+    assert complaint("recipes") == "recipes: is a directory; a recipe is a .yaml file"
+    assert complaint("tyo") == "tyo: no such recipe; did you mean toy?"
+    assert complaint("recipes/toi.yaml") == "recipes/toi.yaml: no such recipe; did you mean toy?"
     for text in ("", "# only a comment\n", "---\n"):
         Path("recipes/empty.yaml").write_text(text)
-        assert said("empty") == "recipes/empty.yaml: is empty"
-    Path("recipes/list.yaml").write_text("- 1\n")
-    assert "is no recipe, a mapping with title" in said("list")
+        assert complaint("empty") == "recipes/empty.yaml: is empty"
+    for text in ("- 1\n", "services: {web: {image: nginx}}\n"):
+        Path("recipes/foreign.yaml").write_text(text)
+        assert "is no recipe, a mapping with title" in complaint("foreign")
     Path("recipes/latin.yaml").write_bytes(b"title: \xff\n")
-    assert said("latin") == "recipes/latin.yaml: is not text in UTF-8"
+    assert complaint("latin") == "recipes/latin.yaml: is not text in UTF-8"
     Path("recipes/deep.yaml").write_text("[" * 5000)
-    assert said("deep").startswith("recipes/deep.yaml")
+    assert complaint("deep").startswith("recipes/deep.yaml")
 
     def refuse(*_: object, **__: object) -> str:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "read_text", refuse)
-    assert said("toy") == "recipes/toy.yaml: cannot be read: Permission denied"
+    assert complaint("toy") == "recipes/toy.yaml: cannot be read: Permission denied"
 
 
 def test_a_name_means_the_recipe_even_beside_a_folder_of_that_name() -> None:
@@ -122,23 +123,6 @@ def test_the_search_for_settings_is_a_preset() -> None:
     assert {trial.data for trial in load("toy", "search").trials} == {"digits"}
 
 
-def test_files_that_are_no_recipe_are_told_apart_from_those_that_are() -> None:
-    Path("recipes/compose.yaml").write_text("services: {web: {image: nginx}}\n")
-    Path("recipes/broken.yaml").write_text("title: [\n")
-    Path("recipes/folder.yaml").mkdir()
-    good, bad = recipe.headers()
-    assert [head.name for head in good] == ["toy"]
-    assert bad == {
-        Path("recipes/broken.yaml"): bad[Path("recipes/broken.yaml")],
-        Path("recipes/compose.yaml"): "recipes/compose.yaml:1: is no recipe, a mapping with title, "
-        "source, experiment, ...",
-        Path(
-            "recipes/folder.yaml"
-        ): "recipes/folder.yaml: is a directory; a recipe is a .yaml file",
-    }
-    assert len(recipe.all_recipes()) == 4
-
-
 @pytest.mark.parametrize("name", ["x" * 300, "a\nb", "a\x1bb", "\udc80"])
 def test_names_that_no_file_can_have(name: str) -> None:
     with pytest.raises(BadInput) as caught:
@@ -171,7 +155,7 @@ def test_uses_means_the_recipe_beside_the_one_that_uses_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("uses", "said"),
+    ("uses", "expected"),
     [
         ("toy", "uses: recipes/toy.yaml starts from this recipe"),
         ("circle", "uses: recipes/circle.yaml:2: uses: recipes/toy.yaml starts from this recipe"),
@@ -183,9 +167,9 @@ def test_uses_means_the_recipe_beside_the_one_that_uses_it() -> None:
         ('"other \\0"', "holds the character U+0000"),
     ],
 )
-def test_what_is_wrong_with_uses(uses: str, said: str) -> None:
+def test_what_is_wrong_with_uses(uses: str, expected: str) -> None:
     one = RECIPE[: RECIPE.index("grid:")]
     Path("recipes/other.yaml").write_text(one)
     Path("recipes/circle.yaml").write_text("\nuses: toy\n" + one)
     write(text=one + f"uses: {uses}\n")
-    assert message().startswith(f"recipes/toy.yaml:10: {said}")
+    assert message().startswith(f"recipes/toy.yaml:10: {expected}")

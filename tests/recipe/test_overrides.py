@@ -67,12 +67,12 @@ def test_data_of_a_single_block_is_selected_too() -> None:
     write()
     assert load("toy", overrides=["grid.data=[mnist]"]).trials == load("toy").trials
     for wrong in ("digits", "3"):
-        said = message("paper", f"grid.data=[{wrong}]")
-        assert said.startswith(f"command line: grid.data: no block of preset paper has {wrong}")
+        expected = message("paper", f"grid.data=[{wrong}]")
+        assert expected.startswith(f"command line: grid.data: no block of preset paper has {wrong}")
 
 
 @pytest.mark.parametrize(
-    ("override", "said"),
+    ("override", "expected"),
     [
         ("latnt_dim=5", "command line: settings.latnt_dim: unknown; did you mean latent_dim?"),
         ("hidden=x", "command line: settings.hidden: should be a valid integer, not 'x'"),
@@ -99,8 +99,8 @@ def test_data_of_a_single_block_is_selected_too() -> None:
         ("data=3", "command line: data: should be a name, not '3'"),
     ],
 )
-def test_a_wrong_override_is_told(override: str, said: str) -> None:
-    assert message("paper", override).startswith(said)
+def test_wrong_overrides(override: str, expected: str) -> None:
+    assert message("paper", override).startswith(expected)
 
 
 def test_an_override_that_a_preset_has_no_cells_for_names_the_preset() -> None:

@@ -114,7 +114,7 @@ def test_the_command_line_sets_what_a_cell_of_another_learner_does_not_have() ->
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "said"),
+    ("old", "new", "expected"),
     [
         ("hidden: 20", "hiden: 20", ":5: settings.hiden: unknown; did you mean hidden?"),
         ("costs: [3]", "cost: [3]", ":5: settings.cost: unknown; did you mean costs?"),
@@ -129,9 +129,9 @@ def test_the_command_line_sets_what_a_cell_of_another_learner_does_not_have() ->
         ("learner: net", "learner: [net]", ":7: settings.learner: should be one of 'net', "),
     ],
 )  # fmt: skip
-def test_what_is_wrong_with_a_learners_settings(old: str, new: str, said: str) -> None:
+def test_what_is_wrong_with_a_learners_settings(old: str, new: str, expected: str) -> None:
     change(old, new)
-    assert message().startswith(f"union.yaml{said}")
+    assert message().startswith(f"union.yaml{expected}")
 
 
 def test_an_override_that_no_cell_takes_is_an_error() -> None:

@@ -124,13 +124,13 @@ def cells_of(
 def _cell(
     block: Block, axes: dict[str, Any], model: SettingsType, default: str, overridden: bool
 ) -> Cell:
-    told = Map({k: v for k, v in axes.items() if k != "data"}, block.axes.origins)
+    given = Map({k: v for k, v in axes.items() if k != "data"}, block.axes.origins)
 
     def display(key: str) -> str:
-        return f"grid.{key}" if key in told else f"settings.{key}"
+        return f"grid.{key}" if key in given else f"settings.{key}"
 
-    values = merge(block.settings, told)
-    chosen, values = choose(model, values, block.own | told.keys(), default, display)
+    values = merge(block.settings, given)
+    chosen, values = choose(model, values, block.own | given.keys(), default, display)
     settings = validate(chosen, values, default, display, overridden)
     typed = {axis: block.data if axis == "data" else getattr(settings, axis) for axis in axes}
     return Cell(block, typed, settings)

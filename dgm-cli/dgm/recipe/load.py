@@ -90,17 +90,6 @@ def all_recipes() -> list[Path]:
     return next(filter(None, found), [])
 
 
-def headers() -> tuple[list[Header], dict[Path, str]]:
-    """The heads of `all_recipes`, and why any others of these files cannot be read."""
-    good, bad = [], {}
-    for path in all_recipes():
-        try:
-            good.append(header(path))
-        except BadInput as error:
-            bad[path] = str(error)
-    return good, bad
-
-
 def header(path: str | Path) -> Header:
     """The head of a recipe, cheaply: neither torch nor the experiment is imported."""
     path = find(path)
@@ -150,22 +139,19 @@ def _load(
     except BadInput as error:
         raise BadInput(f"{locate(tree, ['experiment'], str(path))}: {error}") from error
     sets = data.names(*members(model)[0].kinds)
-    default = f"{path}:1"
     for each in _presets(tree):  # all, so that none is found broken only when it is needed
         layer = _layer(tree, each)
-        cells = grid.cells_of(grid.blocks_of(layer, default, sets), model, default)
-        grid.trials_of(cells, layer.get("seeds", [0]), default)
+        where = locate(layer, ["grid"], f"{path}:1")
+        cells = grid.cells_of(grid.blocks_of(layer, where, sets), model, where)
+        grid.trials_of(cells, layer.get("seeds", [0]), where)
 
     layer = _layer(tree, preset)
-    if seeds is None:
-        seeds = list(layer.get("seeds", [0]))
-    else:
-        default = origin
-    blocks = grid.blocks_of(layer, default, sets)
+    blocks = grid.blocks_of(layer, origin, sets)
     for text in overrides:
-        blocks, default = override(blocks, text, sets, preset, origin), origin
-    cells = grid.cells_of(blocks, model, default, overridden=bool(overrides))
+        blocks = override(blocks, text, sets, preset, origin)
+    cells = grid.cells_of(blocks, model, origin, overridden=True)
     grid.refuse_unused(cells, model, origin)
+    seeds = list(layer.get("seeds", [0])) if seeds is None else seeds
     return Recipe(
         name=path.stem,
         path=path,
@@ -173,7 +159,7 @@ def _load(
         source=file.source,
         experiment=file.experiment,
         preset=preset,
-        trials=grid.trials_of(cells, seeds, default),
+        trials=grid.trials_of(cells, seeds, origin),
         expect=file.expect,
         resolved={
             "recipe": path.stem,

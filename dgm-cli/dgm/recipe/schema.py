@@ -22,7 +22,7 @@ PRESETS: tuple[str, ...] = get_args(PresetName)
 FLOAT32_MAX = (2 - 2**-23) * 2.0**127
 MOST = 10**12  # as a whole number
 MOST_LISTED = 10**6  # the sum of the whole numbers of a list: layers, steps, temperatures
-TEXT = re.compile(r"(?!.*\.\.)[\w.+-]([\w .+-]{0,98}[\w.+-])?", re.ASCII)
+TEXT = re.compile(r"(?!.*\.\.)[\w.+=-]([\w .+=-]{0,98}[\w.+=-])?", re.ASCII)
 Model = TypeVar("Model", bound=BaseModel)
 
 
@@ -36,9 +36,10 @@ class Schema(BaseModel):
     @pydantic.field_validator("*", mode="before")
     @classmethod
     def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
-        types = set(_types(cls.model_fields[str(info.field_name)].annotation))
-        if types & {int, float} and bool not in types and bool in map(type, _leaves(value)):
-            raise ValueError("should be a number")
+        if bool in map(type, _leaves(value)):
+            types = set(_types(cls.model_fields[str(info.field_name)].annotation))
+            if types & {int, float} and bool not in types:
+                raise ValueError("should be a number")
         return value
 
 
@@ -61,7 +62,7 @@ class TrialSettings(Schema):
         if any(isinstance(leaf, float) and abs(leaf) > FLOAT32_MAX for leaf in leaves):
             raise ValueError(f"should be at most {FLOAT32_MAX:.1e}, the largest 32-bit float")
         if any(isinstance(leaf, str) and not TEXT.fullmatch(leaf) for leaf in leaves):
-            raise ValueError("should be a text of letters, digits, spaces and single . _ - +")
+            raise ValueError("should be a text of letters, digits, spaces and single . _ - + =")
         return value
 
 
