@@ -78,6 +78,12 @@ def test_a_dry_run_writes_nothing(here: Here) -> None:
     assert not Path("results").exists()
 
 
+def test_a_dry_run_tells_what_is_run_first(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    said = here("run", "dbn_samples", "--preset", "embedded", "--dry-run")
+    assert "# before that, unless they are there, the models of dbn_mnist_error: " in said
+
+
 # --- list, show, status ----------------------------------------------------------------------
 
 
