@@ -16,7 +16,7 @@ from click.shell_completion import shell_complete
 
 from dgm import console
 from dgm.errors import BadInput, DgmError
-from dgm.text import did_you_mean
+from dgm.text import counted, did_you_mean
 from dgm.trial import machine
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def cli() -> None:
 @click.option(
     "--extend",
     is_flag=True,
-    help="Keep trials that the results hold, or another machine's in their place; add others.",
+    help="Also use trials that only the results hold, and add others to them.",
 )
 @click.option(
     "--checkpoint-every",
@@ -164,7 +164,7 @@ def run(
 
     if fresh and extend:
         raise click.UsageError(
-            "--fresh runs all trials anew, --extend none that is there: one or the other"
+            "--fresh runs every trial anew, --extend keeps those that are there: one or the other"
         )
     chosen = parse_seeds(seeds) if seeds is not None else None
     loaded = load(recipe, preset, overrides, chosen)
@@ -218,7 +218,7 @@ def _print_report(report: Any, recipe: "Recipe") -> None:
             click.echo(report.details[label], err=True)
         click.echo(f"error: {label}: {error}", err=True)
     if report.unfinished:
-        click.echo(f"NOTE: {len(report.unfinished)} trials are not finished", err=True)
+        click.echo(f"NOTE: not finished: {counted(len(report.unfinished), 'trial')}", err=True)
     _print_undrawn(report.undrawn)
     if report.kept:
         click.echo(
@@ -247,13 +247,15 @@ def _dry_run(recipe: "Recipe", out: Path, jobs: int) -> None:
     from dgm.engine.estimate import estimate
 
     click.echo(_yaml(recipe))
-    click.echo(f"# {len(recipe.trials)} trials:")
+    click.echo(f"# {counted(len(recipe.trials), 'trial')}:")
     for spec in recipe.trials:
         click.echo(f"#   {spec.label}")
     click.echo(f"# {estimate(recipe, _roots(recipe.path, out)).text(jobs)}")
     if recipe.uses:
         before = estimate(recipe.uses, _roots(recipe.uses.path, out)).text(jobs)
-        click.echo(f"# before that, where they are not there, {recipe.uses.name}'s: {before}")
+        click.echo(
+            f"# before that, unless they are there, the models of {recipe.uses.name}: {before}"
+        )
 
 
 def _yaml(recipe: "Recipe") -> str:
@@ -284,8 +286,10 @@ def list_(out: Path) -> None:
 
 
 def _headers(names: Sequence[str] = (), preset: str = "paper") -> "Iterator[Header]":
-    """The recipes that are named, BadInput for one that cannot be read or lacks the preset.
-    Without names all recipes, but such ones."""
+    """The recipes that are named; BadInput for one that cannot be read or lacks the preset.
+
+    Without names, all recipes that can be read and have it.
+    """
     from dgm.recipe.load import all_recipes, find, header
 
     for path in [find(name) for name in names] or all_recipes():

@@ -78,6 +78,12 @@ def test_a_dry_run_writes_nothing(here: Here) -> None:
     assert not Path("results").exists()
 
 
+def test_a_dry_run_tells_what_is_run_first(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    said = here("run", "dbn_samples", "--preset", "embedded", "--dry-run")
+    assert "# before that, unless they are there, the models of dbn_mnist_error: " in said
+
+
 # --- list, show, status ----------------------------------------------------------------------
 
 
@@ -328,7 +334,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
     ("content", "message"),
     [
         ("", "is empty"),
-        ("title: !!python/object/apply:os.system ['touch made']", "could not determine"),
+        ("title: !!python/object/apply:os.system ['touch made']", "tags are not read"),
         ("- a", "is no recipe"),
     ],
 )
