@@ -28,8 +28,8 @@ lint: setup  ## style and types
 	$(BIN)/ruff format --check dgm-cli scripts tests
 	$(BIN)/mypy dgm-cli/dgm scripts tests
 
-test: lint  ## style, types and all tests
-	$(BIN)/pytest
+test: lint  ## style, types and all tests, a process a core
+	$(BIN)/pytest -n auto --dist loadfile
 
 bench: setup  ## time what is fast against a peer: results/benchmarks.csv
 	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'

@@ -3,6 +3,7 @@
 An editable install and a checkout read them where they are; `dgm.shipped` knows both places.
 """
 
+import shutil
 from pathlib import Path
 
 from setuptools import setup
@@ -31,8 +32,10 @@ class BuildWithRecipes(build_py):
         super().run()
         if self.editable_mode:
             return
+        folder = Path(self.build_lib, "dgm", "_shipped")
+        shutil.rmtree(folder, ignore_errors=True)  # what an earlier build left
         for name in shipped():
-            target = Path(self.build_lib, "dgm", "_shipped", name)
+            target = folder / name
             self.mkpath(str(target.parent))
             self.copy_file(name, str(target))
 

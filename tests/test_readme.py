@@ -1,6 +1,7 @@
 """README.md's generated blocks: made from the results, and told when they are stale."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -181,3 +182,10 @@ def test_markers_that_cannot_be_meant(root: Path, old: str, new: str, said: str)
 
 def test_the_readme_agrees_with_the_committed_results() -> None:
     assert readme(ROOT, "--check") == (0, "")
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_no_link_is_dead(page: str) -> None:
+    targets = re.findall(r"\]\(([^)\s#]+)[^)]*\)", (ROOT / page).read_text(encoding="utf-8"))
+    local = [target for target in targets if "://" not in target]
+    assert [target for target in local if not (ROOT / target).exists()] == []

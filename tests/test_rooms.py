@@ -12,7 +12,7 @@ PACKAGE = Path(__file__).parents[1] / "dgm-cli" / "dgm"
 ROOMS = [
     *("__main__", "cli", "engine", "experiments", "protocols", "trial", "report", "recipe"),
     *("learning", "inference", "retrieval", "models", "data", "fast"),
-    *("shipped", "files", "state", "text", "errors"),
+    *("console", "shipped", "files", "state", "text", "errors"),
 ]
 PURE = ("models", "learning", "inference", "retrieval", "fast")  # tensors in, tensors out
 IMPURE = {"dgm.trial", "dgm.files", "dgm.recipe", "dgm.report", "dgm.data.files", "pydantic"}

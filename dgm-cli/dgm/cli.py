@@ -5,7 +5,8 @@ import shlex
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -14,16 +15,18 @@ from click.exceptions import Exit
 from click.shell_completion import shell_complete
 
 from dgm import console
-from dgm.errors import DgmError
+from dgm.errors import BadInput, DgmError
+from dgm.text import did_you_mean
 from dgm.trial import machine
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dgm.recipe.load import Recipe
+    from dgm.recipe.load import Header, Recipe
 
-PRESETS = ("paper", "quick", "embedded", "scale")  # dgm.recipe.schema's, whose import takes a while
-BESIDE = Path(__file__).resolve().parents[2] / "results"  # the repository's
+# dgm.recipe.schema's, whose import takes a while
+PRESETS = ("paper", "quick", "embedded", "scale", "search")
+MOST = 256  # trials at once
 
 
 def _complete_recipe(context: Any, parameter: Any, incomplete: str) -> list[str]:
@@ -51,10 +54,18 @@ preset_option = click.option(
 )
 threads_option = click.option(
     "--threads",
-    type=click.IntRange(1),
+    type=int,
+    callback=lambda context, option, threads: machine.check_threads(threads),
     default=1,
     show_default=True,
     help="Threads a trial; results depend on it in their last digits.",
+)
+device_option = click.option(
+    "--device",
+    callback=lambda context, option, name: machine.check_name(name),
+    default="cpu",
+    show_default=True,
+    help="cpu, cuda or cuda:1.",
 )
 out_option = click.option(
     "--out",
@@ -75,7 +86,7 @@ def cli() -> None:
 
     \b
     Start here:
-      dgm list                                      what there is, with measured numbers
+      dgm list                                      what there is
       dgm run aevb_vs_wakesleep --preset quick      a few minutes on real data
       dgm run aevb_vs_wakesleep                     the paper's settings, hours
       dgm check                                     do the numbers meet their bands?
@@ -84,7 +95,8 @@ def cli() -> None:
 
     \b
     Exit codes: 0 done, 1 a number missed its band (check alone), 2 bad input,
-    3 a trial or the run failed, 130 interrupted (run again to go on).
+    3 a trial or the run failed, 130 interrupted (run again to go on),
+    141 done, but the reader of the output was gone (as in `dgm list | head -1`).
     """
 
 
@@ -95,12 +107,12 @@ def cli() -> None:
 @click.option("--seeds", metavar="SEEDS", help="Instead of the recipe's: 0:5 (0 to 4), 3 or 0,2.")
 @click.option(
     "--jobs",
-    type=click.IntRange(1),
-    default=machine.cores,
+    type=click.IntRange(1, MOST),
+    default=lambda: min(machine.cores(), MOST),
     help="Trials at once, a process each.  [default: the cores]",
 )
 @threads_option
-@click.option("--device", default="cpu", show_default=True, help="cpu, cuda or cuda:1.")
+@device_option
 @out_option
 @click.option("--fresh", is_flag=True, help="Run finished trials again, replace earlier results.")
 @click.option(
@@ -111,10 +123,10 @@ def cli() -> None:
 @click.option(
     "--checkpoint-every",
     type=float,
+    callback=lambda context, option, seconds: machine.check_seconds(seconds),
     default=30.0,
     show_default=True,
     metavar="SECONDS",
-    callback=lambda context, option, seconds: machine.check_seconds(seconds),
     help="How often a running trial saves its state.",
 )
 @click.option("--no-train", is_flag=True, help="Only write the results of finished trials.")
@@ -232,91 +244,115 @@ def _print_undrawn(undrawn: dict[str, str]) -> None:
 
 
 def _dry_run(recipe: "Recipe", out: Path, jobs: int) -> None:
-    import yaml
-
     from dgm.engine.estimate import estimate
 
-    click.echo(yaml.safe_dump(recipe.resolved, sort_keys=False, width=100, allow_unicode=True))
+    click.echo(_yaml(recipe))
     click.echo(f"# {len(recipe.trials)} trials:")
     for spec in recipe.trials:
         click.echo(f"#   {spec.label}")
-    roots = [out, BESIDE]
-    click.echo(f"# {estimate(recipe, roots).text(jobs)}")
+    click.echo(f"# {estimate(recipe, _roots(recipe.path, out)).text(jobs)}")
     if recipe.uses:
-        said = estimate(recipe.uses, roots).text(jobs)
-        click.echo(f"# before that, where they are not there, {recipe.uses.name}'s: {said}")
+        before = estimate(recipe.uses, _roots(recipe.uses.path, out)).text(jobs)
+        click.echo(f"# before that, where they are not there, {recipe.uses.name}'s: {before}")
 
 
-@cli.command(name="list", short_help="What there is, with its numbers and times.")
-@out_option
-def list_(out: Path) -> None:
-    """Say what each recipe reproduces, what was reported and measured, and how long it takes."""
-    from dgm.engine.estimate import earlier_run, timed
-    from dgm.recipe.load import all_recipes, header
-    from dgm.report.summary import band_text, measured_text
-    from dgm.text import duration, number
-
-    for path in all_recipes():
-        head = header(path)
-        click.echo(f"{head.name}\n  {head.title}\n  {head.source}")
-        frame = _summary(path, "paper", _roots(out))
-        if frame is None:
-            click.echo("  not run yet")
-        else:
-            for row in frame.to_dict("records"):
-                band, reported = band_text(row), number(row["reported"])
-                if band or reported:
-                    said = f"reported {reported}, " if reported else ""
-                    said += f"measured {measured_text(row)}" if row["n"] else "not measured"
-                    said += f", band {band}: {row['verdict']}" if band else ""
-                    click.echo(f"  {row['metric']}: {said}")
-        times = []
-        for preset in head.presets:
-            found = earlier_run(_roots(out), head.name, preset)
-            trials = timed(found)
-            if trials:
-                each = [trial["seconds"] for trial in trials]
-                seconds = max(sum(each) / found["jobs"], *each)
-                of = len(found["trials"]) + len(found.get("unfinished", []))
-                part = f" for {len(trials)} of {of} trials" if len(trials) < of else ""
-                times.append(f"{preset} {duration(seconds)}{part}")
-        click.echo(f"  time: {', '.join(times) or 'not measured'}\n")
-
-
-def _roots(out: Path) -> list[Path]:
-    """Where results are looked up: in --out if it was given, else also in the repository."""
-    source = click.get_current_context().get_parameter_source("out")
-    given = source is click.core.ParameterSource.COMMANDLINE
-    return [out] if given else [out, BESIDE]
-
-
-def _summary(path: Path, preset: str, roots: Sequence[Path]) -> "pd.DataFrame | None":
-    """The verdicts of the bands as they stand in the recipe now; None where nothing was run."""
-    from dgm.recipe.load import header
-    from dgm.report.summary import read_metrics, summary
-
-    for root in roots:
-        metrics = root / path.stem / preset / "metrics.csv"
-        if metrics.exists():
-            return summary(read_metrics(metrics), header(path).expect, preset)
-    return None
-
-
-@cli.command(short_help="A recipe with all its settings.")
-@recipe_argument
-@preset_option
-def show(recipe: str, preset: str) -> None:
-    """Print a recipe as it resolves: settings with their meaning, grid, expected numbers."""
+def _yaml(recipe: "Recipe") -> str:
     import yaml
 
-    from dgm.engine.load import load, settings
-    from dgm.recipe.schema import fields
+    return yaml.safe_dump(recipe.resolved, sort_keys=False, width=100, allow_unicode=True)
 
-    loaded = load(recipe, preset)
-    click.echo(yaml.safe_dump(loaded.resolved, sort_keys=False, width=100, allow_unicode=True))
-    click.echo(f"# {len(loaded.trials)} trials. What the settings mean:")
-    for name, info in fields(settings(loaded.experiment)).items():
-        click.echo(f"#   {name}: {info.description or name.replace('_', ' ')}")
+
+@cli.command(name="list", short_help="What there is, with bands met and times.")
+@out_option
+def list_(out: Path) -> None:
+    """List the recipes: how many bands they met when they were run, and how long that took.
+
+    "> 2 h" is the time of those trials that were timed.  `dgm show RECIPE` says more of one.
+    """
+    from dgm.engine.estimate import took
+    from dgm.report.overview import bands_met, list_table
+
+    rows = []
+    for head in _headers():
+        with _named(head.name):
+            met = bands_met(_results(head, "paper", out) / "summary.csv")
+            times = [
+                took(_roots(head.path, out), head.name, preset) for preset in ("paper", "quick")
+            ]
+            rows.append((head.name, head.title, met, *times))
+    click.echo(list_table(rows))
+
+
+def _headers(names: Sequence[str] = (), preset: str = "paper") -> "Iterator[Header]":
+    """The recipes that are named, BadInput for one that cannot be read or lacks the preset.
+    Without names all recipes, but such ones."""
+    from dgm.recipe.load import all_recipes, find, header
+
+    for path in [find(name) for name in names] or all_recipes():
+        with nullcontext() if names else _named(path.stem):
+            head = header(path)
+            if preset in head.presets:
+                yield head
+            elif names:
+                raise BadInput(f"{path}: no preset {preset}{did_you_mean(preset, head.presets)}")
+
+
+@contextmanager
+def _named(recipe: str) -> "Iterator[None]":
+    """Say which recipe cannot be read and why, and go on with the others."""
+    try:
+        yield
+    except DgmError as error:
+        click.echo(f"NOTE: {recipe} is left out: {error}", err=True)
+
+
+def _roots(recipe: Path, out: Path) -> list[Path]:
+    """Where a recipe's results are looked for: in OUT; by default also beside its folder."""
+    source = click.get_current_context().get_parameter_source("out")
+    if source is click.core.ParameterSource.COMMANDLINE:
+        return [out]
+    return [out, recipe.resolve().parents[1] / "results"]
+
+
+def _results(head: "Header", preset: str, out: Path) -> Path:
+    """The first folder that holds results of a recipe, else where they would be written."""
+    folders = [root / head.name / preset for root in _roots(head.path, out)]
+    return next((folder for folder in folders if (folder / "metrics.csv").exists()), folders[0])
+
+
+def _summary(head: "Header", preset: str, out: Path) -> "pd.DataFrame | None":
+    """The verdicts of the bands as they stand in the recipe now; None where nothing was run."""
+    from dgm.files import read_json
+    from dgm.report.summary import read_metrics, summary
+
+    folder = _results(head, preset, out)
+    if not (folder / "metrics.csv").exists():
+        return None
+    overridden = bool(read_json(folder / "run.json").get("overrides"))
+    if overridden:
+        click.echo(f"NOTE: {folder}: was run with overrides, so its bands do not apply", err=True)
+    return summary(read_metrics(folder / "metrics.csv"), head.expect, preset, overridden)
+
+
+@cli.command(short_help="A recipe: its trials, settings and expected numbers.")
+@recipe_argument
+@preset_option
+@out_option
+@click.option("--yaml", "as_yaml", is_flag=True, help="As it resolves, every setting spelled out.")
+def show(recipe: str, preset: str, out: Path, as_yaml: bool) -> None:
+    """Show what a recipe runs, what its settings mean, and the numbers that are expected of it."""
+    from dgm.engine.estimate import took
+    from dgm.engine.load import load, settings
+    from dgm.report.overview import page
+
+    (head,) = _headers([recipe], preset)
+    loaded = load(head.path, preset)
+    if as_yaml:
+        click.echo(_yaml(loaded))
+        return
+    times = {each: took(_roots(head.path, out), head.name, each) for each in head.presets}
+    frame = _summary(head, preset, out)
+    click.echo(page(loaded, settings(loaded.experiment), times, frame))
 
 
 @cli.command(short_help="Do the numbers meet their bands?")
@@ -327,23 +363,23 @@ def show(recipe: str, preset: str) -> None:
 def check(names: tuple[str, ...], preset: str, every: bool, out: Path) -> None:
     """Compare results with the recipes' bands; exit with 1 when one is missed.
 
-    Reads OUT/RECIPE/PRESET/metrics.csv; without RECIPE, of all that were run.
+    Reads RECIPE/PRESET/metrics.csv in OUT, by default also in the results that come with dgm.
+    Without RECIPE, of all recipes that have the preset and were run.
     """
-    from dgm.errors import BadInput
-    from dgm.recipe.load import all_recipes, find
     from dgm.report.summary import check_table
 
     frames = {}
-    for path in [find(name) for name in names] or all_recipes():
-        frame = _summary(path, preset, [out])
+    for head in _headers(names, preset):
+        frame = _summary(head, preset, out)
         if frame is not None:
-            frames[path.stem] = frame
+            frames[head.name] = frame
         elif names:
-            raise BadInput(f"{out / path.stem / preset}: no results; `dgm run` makes them")
+            raise BadInput(f"{out / head.name / preset}: no results; `dgm run` makes them")
         else:
-            click.echo(f"{path.stem}: preset {preset} was not run yet")
-    if frames:
-        click.echo(check_table(frames, every))
+            click.echo(f"NOTE: {head.name}: preset {preset} was not run yet", err=True)
+    if not frames:
+        raise BadInput(f"{out}: no results of preset {preset}; `dgm run` makes them")
+    click.echo(check_table(frames, every))
     if any(frame["verdict"].isin(["fail", "missing"]).any() for frame in frames.values()):
         raise Exit(1)
 
@@ -353,20 +389,24 @@ def check(names: tuple[str, ...], preset: str, every: bool, out: Path) -> None:
 @preset_option
 @out_option
 @threads_option
-@click.option("--device", default="cpu", show_default=True, help="As given to `dgm run`.")
-def status(names: tuple[str, ...], preset: str, out: Path, threads: int, device: str) -> None:
-    """Say of each trial whether it is finished, running, failed, or stale and why."""
+@device_option
+@click.option("--verbose", "-v", is_flag=True, help="Also list the trials.")
+def status(
+    names: tuple[str, ...], preset: str, out: Path, threads: int, device: str, verbose: bool
+) -> None:
+    """Say of each recipe how many trials are finished, running, failed, or stale and why."""
     from dgm.engine import status as standing
     from dgm.engine.load import load
     from dgm.engine.plan import Options
-    from dgm.recipe.load import all_recipes, find
 
     options = Options(out=out, threads=threads, device=device)
-    for path in [find(name) for name in names] or all_recipes():
-        recipe = load(path, preset)
-        for trial in standing.of(recipe, options).trials:
-            detail = f": {trial.detail}" if trial.detail else ""
-            click.echo(f"{recipe.name} {trial.label}: {trial.state}{detail}")
+    for head in _headers(names, preset):
+        with nullcontext() if names else _named(head.name):
+            found = standing.of(load(head.path, preset), options)
+            click.echo(f"{head.name} {preset}: {found.text}")
+            for trial in found.trials if verbose else ():
+                detail = f": {trial.detail}" if trial.detail else ""
+                click.echo(f"  {trial.label}: {trial.state}{detail}")
 
 
 @cli.command(short_help="Draw the figures again from the tables.")
@@ -374,13 +414,16 @@ def status(names: tuple[str, ...], preset: str, out: Path, threads: int, device:
 @preset_option
 @out_option
 def plot(recipe: str, preset: str, out: Path) -> None:
-    """Draw a recipe's figures again from its saved tables, without training."""
-    from dgm.engine import results
-    from dgm.recipe.load import find, header
+    """Draw a recipe's figures again from its saved tables, without training.
 
-    head = header(find(recipe))
+    Where OUT holds no results of it, those that come with dgm are drawn there.
+    """
+    from dgm.engine import results
+
+    (head,) = _headers([recipe], preset)
+    saved = results.saved(_results(head, preset, out))
     folder = out / head.name / preset
-    drawn = results.draw(folder, head.experiment, preset, head.expect, results.saved(folder))
+    drawn = results.draw(folder, head.experiment, preset, head.expect, saved)
     for name in drawn.figures:
         click.echo(f"{folder / name}")
     _print_undrawn(drawn.undrawn)

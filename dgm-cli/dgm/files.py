@@ -7,30 +7,34 @@ import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from dgm.errors import BadInput, DgmError
 
-# From 3.1 on pandas reads floats exactly by itself, and warns of the option that asks for it.
-PANDAS = tuple(int(part) for part in pd.__version__.split(".")[:2])
-EXACT: dict[str, Any] = {} if PANDAS >= (3, 1) else {"float_precision": "round_trip"}
+if TYPE_CHECKING:  # where they are needed they are imported: JSON does without
+    import numpy as np
+    import pandas as pd
+
+LARGEST = 2**26  # bytes of a JSON file that is read: 64 MiB
 
 
-def write_csv(frame: pd.DataFrame, path: Path) -> None:
+def write_csv(frame: "pd.DataFrame", path: Path) -> None:
     """A table without its index, whole or not at all; numbers in full, NaN blank."""
     atomic_write(path, frame.to_csv(index=False, lineterminator="\n"))
 
 
-def read_csv(path: Path) -> pd.DataFrame:
+def read_csv(path: Path) -> "pd.DataFrame":
     """A table with numbers and words as they were written; BadInput when it is not there.
 
     Only a blank is a missing value: `None` and `NA` are words.
     """
+    import pandas as pd
+
+    # From 3.1 on pandas reads floats exactly by itself, and warns of the option that asks for it.
+    version = tuple(int(part) for part in pd.__version__.split(".")[:2])
+    exact: dict[str, Any] = {} if version >= (3, 1) else {"float_precision": "round_trip"}
     try:
-        frame: pd.DataFrame = pd.read_csv(path, keep_default_na=False, na_values=[""], **EXACT)
+        frame: pd.DataFrame = pd.read_csv(path, keep_default_na=False, na_values=[""], **exact)
         return frame
     except FileNotFoundError as error:
         raise BadInput(f"{path}: no such results; `dgm run` makes them") from error
@@ -40,8 +44,10 @@ def read_csv(path: Path) -> pd.DataFrame:
         raise DgmError(f"{path}: is not a table: {' '.join(str(error).split())}") from error
 
 
-def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+def write_npz(path: Path, arrays: "Mapping[str, np.ndarray]") -> None:
     """Named arrays, compressed; the same arrays give the same bytes, unlike numpy's own savez."""
+    import numpy as np
+
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, array in arrays.items():
@@ -52,8 +58,10 @@ def write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     atomic_write(path, buffer.getvalue())
 
 
-def read_npz(path: Path) -> dict[str, np.ndarray]:
+def read_npz(path: Path) -> "dict[str, np.ndarray]":
     """What `write_npz` wrote; nothing is ever unpickled."""
+    import numpy as np
+
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
             return dict(archive)
@@ -66,6 +74,10 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 def read_json(path: Path) -> dict[str, Any]:
     """A file's mapping, or an empty one where there is no file; DgmError if it holds no mapping."""
     try:
+        if path.stat().st_size > LARGEST:
+            raise DgmError(
+                f"{path}: is larger than {LARGEST >> 20} MiB, and dgm wrote no such file"
+            )
         found = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}

@@ -142,3 +142,23 @@ def test_images_are_moved_and_lose_what_goes_over_the_edge() -> None:
     assert torch.equal(
         shifted(image[None], (3, 4), 0, torch.Generator().manual_seed(0)), image[None]
     )
+
+
+def test_balanced_minibatches_have_every_class_alike() -> None:
+    classes = torch.tensor([0] * 70 + [1] * 20 + [2] * 10)
+    x = torch.arange(100.0)[:, None]
+    batches = Minibatches(x, 30, torch.Generator().manual_seed(0), classes=classes)
+    assert batches.per_epoch == 3
+    seen: list[int] = []
+    for _ in range(batches.per_epoch):
+        rows, indices = batches.draw()
+        assert torch.equal(rows[:, 0], indices.float())
+        assert torch.bincount(classes[indices]).tolist() == [10, 10, 10]
+        seen += indices.tolist()
+    of_class = [[i for i in seen if classes[i] == c] for c in range(3)]
+    assert len(set(of_class[0])) == 30  # of a frequent class no image twice
+    assert set(of_class[2]) == set(range(90, 100))  # of a rare one all, each three times
+    assert {of_class[2].count(i) for i in range(90, 100)} == {3}
+    first = list(seen)
+    seen = [int(i) for _ in range(3) for i in batches.draw()[1]]
+    assert seen != first

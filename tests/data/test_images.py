@@ -13,7 +13,7 @@ import torch
 
 from dgm.data import files
 from dgm.data.dataset import Dataset
-from dgm.data.images import digits, frey_faces, mnist
+from dgm.data.images import bars_and_stripes, digits, frey_faces, mnist
 from dgm.errors import BadInput
 
 # --- MNIST -----------------------------------------------------------------------------------
@@ -167,3 +167,10 @@ def test_digits_are_scikit_learns() -> None:
 def sklearn_digits() -> tuple[list[list[float]], list[int]]:
     theirs = sklearn.datasets.load_digits()
     return theirs.data.tolist(), theirs.target.tolist()
+
+
+def test_bars_and_stripes() -> None:
+    x = bars_and_stripes.load().train
+    assert x.shape == (14, 9) and len(torch.unique(x, dim=0)) == 14
+    for image in x.view(-1, 3, 3):
+        assert (image == image[:1]).all() or (image == image[:, :1]).all()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dgm import experiments
+from dgm.errors import DgmError
 from dgm.files import read_json
 from dgm.recipe.load import Recipe
 from dgm.text import duration
@@ -45,16 +46,39 @@ def earlier_run(roots: Sequence[Path], recipe: str, preset: str) -> dict[str, An
     """What is known of the first run found: run.json, or official.json where only that is kept."""
     for root in roots:
         for name in ("run.json", "official.json"):
-            found = read_json(root / recipe / preset / name)
+            path = root / recipe / preset / name
+            found = read_json(path)
             if found.get("trials"):
+                if not _is_whole(found):
+                    raise DgmError(f"{path}: is damaged; it lacks what a run writes of its trials")
                 return found
     return {}
+
+
+def _is_whole(run: dict[str, Any]) -> bool:
+    try:
+        return run["jobs"] > 0 and all(
+            isinstance(trial["device"], str) and trial["seconds"] >= 0 for trial in run["trials"]
+        )
+    except (TypeError, KeyError):
+        return False
 
 
 def timed(run: dict[str, Any]) -> list[dict[str, Any]]:
     """A run's trials that a CPU ran."""
     trials = run.get("trials", [])
     return [t for t in trials if "cell" in t and t["device"].startswith("cpu")]
+
+
+def took(roots: Sequence[Path], recipe: str, preset: str) -> str:
+    """How long an earlier run took: "3.2 h", or "> 3.2 h" if not all of its trials were timed."""
+    run = earlier_run(roots, recipe, preset)
+    seconds = [trial["seconds"] for trial in timed(run)]
+    if not seconds:
+        return ""
+    lacking = len(run["trials"]) + len(run.get("unfinished", [])) - len(seconds)
+    text = duration(max(sum(seconds) / run["jobs"], *seconds))
+    return f"> {text}" if lacking else text
 
 
 def estimate(recipe: Recipe, roots: Sequence[Path]) -> Estimate:

@@ -57,6 +57,8 @@ class Held:
         self.target = target
         self.run = manifest(target)
         trials = self.run.get("trials", [])
+        if not isinstance(trials, list) or not all(isinstance(t, dict) for t in trials):
+            raise DgmError(f"{target}/run.json: is damaged; it should list trials")
         if not all("trial" in about for about in trials):
             raise DgmError(
                 f"{target}/run.json: an earlier version of dgm wrote it; give another --out DIR, "
@@ -198,12 +200,17 @@ class Written(NamedTuple):
 
 
 def write(
-    target: Path, experiment: str, preset: str, expect: list[Expectation], results: Results
+    target: Path,
+    experiment: str,
+    preset: str,
+    expect: list[Expectation],
+    results: Results,
+    overridden: bool,
 ) -> Written:
-    """Tables, arrays, metrics, summary and figures."""
+    """Tables, arrays, metrics, summary and figures; bands are for the recipe's own settings."""
     metrics = target / "metrics.csv"
     write_metrics(metrics, experiments.report(experiment).summarise(results))  # may refuse: first
-    write_csv(summary(read_metrics(metrics), expect, preset), target / "summary.csv")
+    write_csv(summary(read_metrics(metrics), expect, preset, overridden), target / "summary.csv")
     files = ["metrics.csv", "summary.csv"]
     for name, table in results.tables.items():
         write_csv(table, target / f"{name}.csv")

@@ -112,7 +112,7 @@ def _run(
     report.reused = len(planned) - len(pending)
     held = sum(store.state(p).name == "held" for p in planned if p not in pending)
     if held:
-        say(f"{counted(held, 'trial')} are taken from the results")
+        say(f"{counted(held, 'trial')} taken from the results")
     if report.reused:
         say(f"{report.reused} of {len(planned)} trials are finished already")
     if options.train and pending:
@@ -277,7 +277,8 @@ def _write_results(
     trials = [store.read(p, names) for p in done]
     gathered = results.gather(trials)
     target, preset = report.folder, recipe.preset
-    written = results.write(target, recipe.experiment, preset, recipe.expect, gathered)
+    overridden = bool(options.overrides)
+    written = results.write(target, recipe.experiment, preset, recipe.expect, gathered, overridden)
     results.remove_earlier(target, written.files)
     report.figures, report.undrawn = written.figures, written.undrawn
     size = sum((target / name).stat().st_size for name in written.files)

@@ -9,6 +9,8 @@ from dgm.engine.results import Store
 from dgm.recipe.load import Recipe
 from dgm.trial import folder
 
+IN_WORDS = {"held": "in the results", "started": "under way"}
+
 
 class Standing(NamedTuple):
     """A trial's state, as in `dgm.trial.folder.State`, and what a user may want to know of it."""
@@ -27,6 +29,15 @@ class Status:
 
     def count(self, *states: str) -> int:
         return sum(trial.state in states for trial in self.trials)
+
+    @property
+    def text(self) -> str:
+        """ "3 of 10 finished, 5 in the results, 1 failed, 1 stale, a run is at work"."""
+        parts = [f"{self.count('finished')} of {len(self.trials)} finished"]
+        for state in ("held", "started", "failed", "stale", "unreadable"):
+            if self.count(state):
+                parts.append(f"{self.count(state)} {IN_WORDS.get(state, state)}")
+        return ", ".join(parts + ["a run is at work"] * self.running)
 
 
 def of(recipe: Recipe, options: Options) -> Status:

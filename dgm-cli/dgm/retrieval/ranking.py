@@ -1,4 +1,4 @@
-"""How good a ranking is: the mean gain of the first k that are retrieved, for several k."""
+"""How good a ranking is: the mean gain of the first k retrieved, for several k."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,12 @@ from dgm.errors import BadInput
 
 
 def mean_gains(scores: Tensor, gains: Tensor, own: Tensor, cutoffs: Sequence[int]) -> Tensor:
-    """Of each query, the mean gain of the k documents with the highest scores: (queries, cutoffs).
+    """The mean gain of the k documents with the highest scores, for each query: (queries, cutoffs).
 
-    `scores` and `gains` are (queries, documents), and query i is document own[i], which is left
-    out. With gains of 1 for relevant documents and 0 for others this is the precision at k. Equal
-    scores stand in random order: the expectation over it is returned, so that nothing hangs on the
-    order in which documents lie.
+    `scores` and `gains` are (queries, documents). Query i is document own[i], which is left out.
+    With gains of 1 for relevant documents and 0 for others this is the precision at k. Equal scores
+    stand in random order; the expectation over these orders is returned, so that nothing depends on
+    the order of the documents.
     """
     documents = scores.shape[1]
     if not 0 < cutoffs[0] <= cutoffs[-1] < documents:

@@ -58,6 +58,12 @@ def device_type(name: str) -> str:
     return found[1]
 
 
+def check_name(name: str) -> str:
+    """The device's name itself; BadInput for what is no device of torch's."""
+    device_type(name)
+    return name
+
+
 def check_device(name: str) -> None:
     """BadInput when torch knows no such device or this machine has none."""
     device_type(name)
@@ -142,16 +148,15 @@ def peak_memory_mb() -> int:
 @cache
 def reference_seconds() -> float:
     """Seconds for a fixed piece of work on one thread; estimates are scaled by their ratio."""
-    import torch
+    import numpy as np
+    from threadpoolctl import threadpool_limits
 
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    a, b = torch.ones(100, 784), torch.full((784, 100), 0.5)
+    a, b = np.ones((100, 784), np.float32), np.full((784, 100), 0.5, np.float32)
     rounds = []
-    for _ in range(9):
-        started = time.perf_counter()
-        for _ in range(50):
-            torch.tanh(a @ b)
-        rounds.append(time.perf_counter() - started)
-    torch.set_num_threads(threads)
+    with threadpool_limits(1):
+        for _ in range(9):
+            started = time.perf_counter()
+            for _ in range(50):
+                np.tanh(a @ b)
+            rounds.append(time.perf_counter() - started)
     return min(rounds)

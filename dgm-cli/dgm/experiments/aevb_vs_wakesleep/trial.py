@@ -88,10 +88,12 @@ def images(settings: Settings, trial: Trial) -> tuple[Tensor, dict[str, Tensor]]
             f"train_size {settings.train_size}: {data.name} has {len(data.train)} training images"
         )
     train = data.train[: settings.train_size]
-    evaluated = {
-        "train": train[: settings.evaluated_images],
-        "test": data.test[: settings.evaluated_images],
-    }
+    n, evaluated = settings.evaluated_images, {"train": train, "test": data.test}
+    for split, x in evaluated.items():
+        if n > len(x):
+            name = {"train": "training"}.get(split, split)
+            raise BadInput(f"evaluated_images {n}: there are {len(x)} {name} images")
+    evaluated = {split: x[:n] for split, x in evaluated.items()}
     train, evaluated = binarise(data.name, settings.binarization, train, evaluated)
     return train.to(trial.device), {s: x.to(trial.device) for s, x in evaluated.items()}
 
@@ -102,7 +104,7 @@ def record(trial: Trial, table: str, estimate: Estimate, **where: Any) -> None:
         table,
         **where,
         log_likelihood=mean,  # nats per image
-        stderr=stderr,  # of the Monte Carlo estimate, not of the choice of images
+        stderr=stderr,  # Monte Carlo error, bias included; not of the choice of images
         mean_effective_samples=estimate.effective_samples.mean().item(),
         least_effective_samples=estimate.effective_samples.min().item(),
     )

@@ -96,7 +96,10 @@ def singular_vectors(seen: csr_array, of_judged: csr_array, n: int) -> np.ndarra
 
     most = min(seen.shape) - 1
     if n > most:
-        raise BadInput(f"code {n}: {seen.shape[0]} documents of {seen.shape[1]} words have {most}")
+        documents, words = seen.shape
+        raise BadInput(
+            f"code {n}: {documents} documents of {words} words give {most} singular vectors"
+        )
     svd = TruncatedSVD(n, algorithm="arpack", random_state=0)
     vectors: np.ndarray = svd.fit(seen).transform(of_judged)
     return vectors

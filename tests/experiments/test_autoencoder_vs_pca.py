@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from dgm import data
+from dgm.experiments.autoencoder_vs_pca import report
 from dgm.experiments.autoencoder_vs_pca import trial as autoencoder_vs_pca
+from dgm.experiments.autoencoder_vs_pca.settings import AutoencoderRow
 from dgm.models.autoencoder import Autoencoder
 from dgm.protocols.fit_autoencoder import (
     ConjugateGradients,
@@ -16,7 +18,7 @@ from dgm.protocols.fit_autoencoder import (
     best_codes,
     fit_autoencoder,
 )
-from dgm.report.tables import Artifacts
+from dgm.report.tables import Results
 from dgm.trial.loop import Trial
 
 
@@ -52,9 +54,9 @@ def test_best_codes_are_stationary_and_no_worse() -> None:
 # --- the experiment ----------------------------------------------------------------------------
 
 
-def settings_of(**more: object) -> autoencoder_vs_pca.Settings:
+def settings_of(**more: object) -> AutoencoderRow:
     few = {"layers": [12], "code": 3, "greedy_epochs": 1, "tuning_epochs": 2, "batch": 50}
-    return autoencoder_vs_pca.Settings.model_validate({**few, "tuning_batch": 100, **more})
+    return AutoencoderRow.model_validate({**few, "tuning_batch": 100, **more})
 
 
 def test_the_table_holds_what_the_model_gives(tmp_path: Path) -> None:
@@ -124,9 +126,8 @@ def test_other_code_sizes_carry_theirs_in_the_name() -> None:
             "squared_error": [4.0, 3.0, 2.0, 1.0],
         }
     )
-    metrics = {
-        m.metric: m.value for m in autoencoder_vs_pca.summarise(Artifacts({"errors": errors}))
-    }
+    found = report.summarise(Results({"errors": errors}))
+    metrics = {metric: value for metric, _, value in found}
     assert metrics == {
         "test_squared_error/pca/code2": 4.0,
         "test_squared_error/pca": 3.0,

@@ -96,6 +96,14 @@ def test_clusters_of_nearly_equal_codes_are_not_skipped() -> None:
         assert_nearest(torch.stack([angle.cos(), angle.sin()], 1), 137)
 
 
+def test_nearly_parallel_codes_are_found_up_to_rounding() -> None:
+    """Cosines differ by less than single precision can tell: their order is lost, no more."""
+    generator = torch.Generator().manual_seed(0)
+    codes = 1 + 1e-2 * torch.randn(300, 4, generator=generator)
+    assert_nearest(codes, 40)
+    assert (found(codes, 40) != cosines_of(codes).topk(K)[1].numpy()).any()
+
+
 def test_lengths_of_codes_do_not_matter() -> None:
     codes = torch.tensor([[3.0, 4.0], [3e-25, 4e-25], [3e19, 4e19], [0.0, 0.0]])
     expected = torch.tensor([[0.6, 0.8]] * 3 + [[0.0, 0.0]])
