@@ -85,7 +85,7 @@ def recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("maker", Maker, make, ["row"]),
         ("shower", Shower, show, []),
     ):
-        parts = {
+        parts: dict[str, dict[str, Any]] = {
             "settings": {"Settings": settings, "REVISION": 1},
             "trial": {"run_trial": run_trial},
             "report": {"AXES": axes, "summarise": summarise, "draw": lambda *_: {}},
