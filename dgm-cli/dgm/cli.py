@@ -16,7 +16,7 @@ from click.shell_completion import shell_complete
 
 from dgm import console
 from dgm.errors import BadInput, DgmError
-from dgm.text import did_you_mean
+from dgm.text import counted, did_you_mean
 from dgm.trial import machine
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from dgm.recipe.load import Header, Recipe
 
-PRESETS = ("paper", "quick", "embedded", "scale")  # dgm.recipe.schema's, whose import takes a while
+# dgm.recipe.schema's, whose import takes a while
+PRESETS = ("paper", "quick", "embedded", "scale", "search")
 MOST = 256  # trials at once
 
 
@@ -117,7 +118,7 @@ def cli() -> None:
 @click.option(
     "--extend",
     is_flag=True,
-    help="Keep trials that the results hold, or another machine's in their place; add others.",
+    help="Also use trials that only the results hold, and add others to them.",
 )
 @click.option(
     "--checkpoint-every",
@@ -163,7 +164,7 @@ def run(
 
     if fresh and extend:
         raise click.UsageError(
-            "--fresh runs all trials anew, --extend none that is there: one or the other"
+            "--fresh runs every trial anew, --extend keeps those that are there: one or the other"
         )
     chosen = parse_seeds(seeds) if seeds is not None else None
     loaded = load(recipe, preset, overrides, chosen)
@@ -217,7 +218,7 @@ def _print_report(report: Any, recipe: "Recipe") -> None:
             click.echo(report.details[label], err=True)
         click.echo(f"error: {label}: {error}", err=True)
     if report.unfinished:
-        click.echo(f"NOTE: {len(report.unfinished)} trials are not finished", err=True)
+        click.echo(f"NOTE: not finished: {counted(len(report.unfinished), 'trial')}", err=True)
     _print_undrawn(report.undrawn)
     if report.kept:
         click.echo(
@@ -246,13 +247,15 @@ def _dry_run(recipe: "Recipe", out: Path, jobs: int) -> None:
     from dgm.engine.estimate import estimate
 
     click.echo(_yaml(recipe))
-    click.echo(f"# {len(recipe.trials)} trials:")
+    click.echo(f"# {counted(len(recipe.trials), 'trial')}:")
     for spec in recipe.trials:
         click.echo(f"#   {spec.label}")
     click.echo(f"# {estimate(recipe, _roots(recipe.path, out)).text(jobs)}")
     if recipe.uses:
         before = estimate(recipe.uses, _roots(recipe.uses.path, out)).text(jobs)
-        click.echo(f"# before that, where they are not there, {recipe.uses.name}'s: {before}")
+        click.echo(
+            f"# before that, unless they are there, the models of {recipe.uses.name}: {before}"
+        )
 
 
 def _yaml(recipe: "Recipe") -> str:
@@ -282,19 +285,20 @@ def list_(out: Path) -> None:
     click.echo(list_table(rows))
 
 
-def _headers(names: Sequence[str] = (), preset: str = "") -> "Iterator[Header]":
-    """The recipes that are named. Otherwise all that have the preset; files that are no recipes
-    are named and left out."""
+def _headers(names: Sequence[str] = (), preset: str = "paper") -> "Iterator[Header]":
+    """The recipes that are named; BadInput for one that cannot be read or lacks the preset.
+
+    Without names, all recipes that can be read and have it.
+    """
     from dgm.recipe.load import all_recipes, find, header
 
-    if names:
-        yield from (header(find(name)) for name in names)
-        return
-    for path in all_recipes():
-        with _named(path.stem):
+    for path in [find(name) for name in names] or all_recipes():
+        with nullcontext() if names else _named(path.stem):
             head = header(path)
-            if not preset or preset in head.presets:
+            if preset in head.presets:
                 yield head
+            elif names:
+                raise BadInput(f"{path}: no preset {preset}{did_you_mean(preset, head.presets)}")
 
 
 @contextmanager
@@ -343,14 +347,13 @@ def show(recipe: str, preset: str, out: Path, as_yaml: bool) -> None:
     """Show what a recipe runs, what its settings mean, and the numbers that are expected of it."""
     from dgm.engine.estimate import took
     from dgm.engine.load import load, settings
-    from dgm.recipe.load import find, header
     from dgm.report.overview import page
 
-    loaded = load(recipe, preset)
+    (head,) = _headers([recipe], preset)
+    loaded = load(head.path, preset)
     if as_yaml:
         click.echo(_yaml(loaded))
         return
-    head = header(find(recipe))
     times = {each: took(_roots(head.path, out), head.name, each) for each in head.presets}
     frame = _summary(head, preset, out)
     click.echo(page(loaded, settings(loaded.experiment), times, frame))
@@ -371,8 +374,6 @@ def check(names: tuple[str, ...], preset: str, every: bool, out: Path) -> None:
 
     frames = {}
     for head in _headers(names, preset):
-        if preset not in head.presets:
-            raise BadInput(f"{head.path}: no preset {preset}{did_you_mean(preset, head.presets)}")
         frame = _summary(head, preset, out)
         if frame is not None:
             frames[head.name] = frame
@@ -422,9 +423,8 @@ def plot(recipe: str, preset: str, out: Path) -> None:
     Where OUT holds no results of it, those that come with dgm are drawn there.
     """
     from dgm.engine import results
-    from dgm.recipe.load import find, header
 
-    head = header(find(recipe))
+    (head,) = _headers([recipe], preset)
     saved = results.saved(_results(head, preset, out))
     folder = out / head.name / preset
     drawn = results.draw(folder, head.experiment, preset, head.expect, saved)

@@ -1,4 +1,4 @@
-"""What a user may be told in one line. The command line turns each into its exit code."""
+"""Errors that a user can act on, each one line. The command line turns them into exit codes."""
 
 
 class DgmError(Exception):
@@ -8,13 +8,13 @@ class DgmError(Exception):
 
 
 class BadInput(DgmError):
-    """The request cannot be meant: a wrong key, value, name or file."""
+    """What was asked for makes no sense: a wrong key, value, name or file."""
 
     exit_code = 2
 
 
 class MissingData(DgmError):
-    """A data set is neither on this machine nor to be had."""
+    """A data set is not on this machine, and no mirror has it."""
 
 
 class Diverged(DgmError):

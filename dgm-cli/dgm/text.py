@@ -4,12 +4,22 @@ import difflib
 import math
 from collections.abc import Iterable, Sequence
 
+MOST_NAMES = 20  # that a message lists
+
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:
     """ "; did you mean X?" when a name is near, else what there is."""
     names = sorted(names)
     near = difflib.get_close_matches(word, names, 1)
-    return f"; did you mean {near[0]}?" if near else f"; there is {', '.join(names) or 'none'}"
+    if near:
+        return f"; did you mean {near[0]}?"
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"; there is {', '.join(names[:MOST_NAMES]) or 'none'}{more}"
+
+
+def unprintable(text: str) -> str:
+    """ "U+0000": the first character of a text that cannot be printed in a line, if any."""
+    return next((f"U+{ord(one):04X}" for one in text if not one.isprintable()), "")
 
 
 def number(value: float | None) -> str:

@@ -1,608 +1,364 @@
-"""The command line, as real processes where a process matters: results, resume, errors, codes."""
+"""What the commands say and their exit codes, of an experiment that takes no time."""
 
 import json
 import os
-import resource
-import shlex
+import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
-import pandas as pd
 import pytest
-import torch
-from pandas.testing import assert_frame_equal
 
-from dgm.data import files
 from dgm.files import read_csv
-from dgm.report.summary import read_metrics
-from dgm.trial import folder as store
+from dgm.recipe.schema import PRESETS
+from dgm.report.summary import check_table, read_metrics
+from tests.engine.toy import FOLDER, RECIPE, experiment, write
 
+__all__ = ["experiment"]
+pytestmark = pytest.mark.usefixtures("experiment")
+Here = Callable[..., str]
 ROOT = Path(__file__).parents[2]
-R = "aevb_vs_wakesleep"
-TINY = [
-    *("--preset", "embedded", "--jobs", "1"),
-    *("samples=3000", "pilot_samples=500", "first_evaluation=1000", "evaluations=2"),
-    *("evaluated_images=20", "importance_samples=20", "hmc_samples=6", "hidden=10"),
-    *("grid.train_size=[500]", "grid.binarization=[none]"),
-]
-ONE = [*TINY, "grid.method=[aevb]"]
-LONG = [argument.replace("samples=3000", "samples=3_000_000") for argument in TINY]
+RUN = ("run", "toy", "--jobs", 1)
+TRIALS = [f"variant={v},seed={s}" for s in (0, 1) for v in ("None", "small")]
 
 
-def dgm(*arguments: object, **keys: object) -> "subprocess.CompletedProcess[str]":
-    command = [sys.executable, "-m", "dgm", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, **keys)  # type: ignore[call-overload]
-    assert "Traceback" not in done.stderr
-    return done
+# --- run -------------------------------------------------------------------------------------
 
 
-@pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The results folder of a tiny run of all three methods; tests only read it."""
-    out = tmp_path_factory.mktemp("done")
-    ran = dgm("run", R, *TINY, "--out", out)
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stderr.count("finished: ") == 3
-    assert f"results: {out / R / 'embedded'}" in ran.stdout
-    assert f"figure: {out / R / 'embedded' / 'figure3.png'}" in ran.stdout
-    return out / R / "embedded"
+def test_finished_trials_are_used_again(here: Here) -> None:
+    assert "results: results/toy/paper" in here(*RUN)
+    times = [path.stat().st_mtime_ns for path in FOLDER.glob("trials/*/trial.json")]
+    assert "4 of 4 trials are finished already" in here(*RUN)
+    assert times == [path.stat().st_mtime_ns for path in FOLDER.glob("trials/*/trial.json")]
 
 
-# --- what a run leaves -----------------------------------------------------------------------
+def test_results_that_would_be_lost_stay(here: Here) -> None:
+    here(*RUN)
+    before = (FOLDER / "run.json").read_bytes()
+    assert f"{FOLDER}: holds 4 trials" in here(*RUN, "hidden=6", code=2)
+    shutil.rmtree(FOLDER / "trials" / TRIALS[0])
+    line = here(*RUN, "--no-train", code=3)
+    assert "they stay as they are; finish these trials, or keep them by --extend" in line
+    assert (FOLDER / "run.json").read_bytes() == before
+    assert "1 trial taken from the results" in here(*RUN, "--no-train", "--extend")
+    assert len(read_metrics(FOLDER / "metrics.csv")) == 8
 
 
-def test_a_run_leaves_tables_figures_and_a_manifest(done: Path) -> None:
-    metrics = read_metrics(done / "metrics.csv")
-    assert set(metrics["metric"]) == {
-        *(f"{split}_log_likelihood/{method}/n500"
-          for split in ("train", "test") for method in ("aevb", "wake_sleep", "mcem")),
-        "aevb_above_wake_sleep/n500",
-        "estimator_gap",
-    }  # fmt: skip
-    curves = read_csv(done / "curves.csv")
-    assert list(curves.columns[:4]) == ["method", "train_size", "binarization", "seed"]
-    assert len(curves) == 3 * 2 * 2  # methods, evaluation points, splits
-    assert sorted(curves["samples"].unique()) == [1000, 3000]
+def test_results_of_what_is_finished_are_written(here: Here) -> None:
+    here(*RUN, "--seeds", 0)
+    here(*RUN, "--no-train")
+    run = json.loads((FOLDER / "run.json").read_text())
+    assert run["unfinished"] == TRIALS[2:]
 
-    final = curves[(curves["samples"] == 3000) & (curves["split"] == "test")]
-    values = metrics.set_index("metric")["value"]
-    for row in final.to_dict("records"):
-        name = f"test_log_likelihood/{row['method']}/n500"
-        assert values[name] == row["log_likelihood"]
-    ends = read_csv(done / "estimators.csv").pivot_table(
-        index=["method", "split"], columns="estimator", values="log_likelihood"
+
+def test_a_figure_that_fails_is_named_and_the_rest_is_there(
+    here: Here, experiment: dict[str, ModuleType]
+) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("no such colour")
+
+    vars(experiment["report"])["draw"] = fail
+    for command in (RUN, ("plot", "toy")):
+        line = here(*command, code=3)
+        assert line == "error: figures could not be drawn: ValueError: no such colour"
+    assert "1 pass" in here("check", "toy")
+
+
+def test_a_dry_run_writes_nothing(here: Here) -> None:
+    said = here(*RUN, "--dry-run")
+    assert "# 4 trials:\n" + "".join(f"#   {label}\n" for label in TRIALS) in said
+    assert "# never timed" in said
+    here(*RUN, "--out", "elsewhere")
+    shutil.rmtree("elsewhere/toy/paper/trials")
+    said = here(*RUN, "--dry-run", "--out", "elsewhere", "--seeds", "0:3")
+    assert re.search(r"# about \d+ s with 1 jobs, ", said)
+    assert not Path("results").exists()
+
+
+def test_a_dry_run_tells_what_is_run_first(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    said = here("run", "dbn_samples", "--preset", "embedded", "--dry-run")
+    assert "# before that, unless they are there, the models of dbn_mnist_error: " in said
+
+
+# --- list, show, status ----------------------------------------------------------------------
+
+
+def test_list_is_a_table_of_recipes(here: Here) -> None:
+    long = "A toy whose title is longer than what a line of the table has room for"
+    write("title: A toy", f"title: {long}")
+    head, row = here("list").splitlines()
+    assert head.split() == ["recipe", "shows", "bands", "met", "paper", "quick"]
+    assert row.startswith("toy     A toy whose title is longer than what a ...  not run")
+    here(*RUN)
+    (_, row) = here("list").splitlines()
+    assert re.search(r"\.\.\.  1 of 1     \d+ s$", row)
+    run = json.loads((FOLDER / "run.json").read_text())
+    run["unfinished"] = ["another"]
+    (FOLDER / "run.json").write_text(json.dumps(run))
+    assert re.search(r"1 of 1     > \d+ s$", here("list").strip())
+
+
+def test_tables_of_the_repository_fit_a_terminal(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    lines = here("list").splitlines()
+    recipes = sorted(path.stem for path in Path("recipes").glob("*.yaml"))
+    assert [line.split()[0] for line in lines[1:]] == recipes
+    assert max(map(len, lines)) <= 100
+    results = {str(path): read_csv(path) for path in Path("results").glob("*/*/summary.csv")}
+    assert max(map(len, check_table(results, every=False).splitlines())) <= 120
+    for name in recipes:
+        shown = here("show", name).splitlines()
+        assert max(len(line) for line in shown if " " in line.strip()) <= 100
+
+
+@pytest.mark.parametrize("command", ["list", "status"])
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("recipes/foreign.yaml", "services: {web: {image: nginx}}"),
+        ("recipes/broken.yaml", "title: ["),
+        ("recipes/binary.yaml", "\x00"),
+        (f"{FOLDER}/run.json", "{"),
+        (f"{FOLDER}/run.json", '{"a":' * 5000 + "1" + "}" * 5000),
+        (f"{FOLDER}/run.json", '{"trials": 3, "jobs": 1}'),
+        (f"{FOLDER}/run.json", '{"trials": [{"seconds": "long"}], "jobs": 1}'),
+    ],
+)
+def test_what_cannot_be_read_is_named_and_the_others_are_listed(
+    here: Here, command: str, name: str, content: str
+) -> None:
+    here(*RUN)
+    Path("recipes/other.yaml").write_text(RECIPE)
+    Path(name).write_text(content)
+    said = here(command)
+    (line,) = (line for line in said.splitlines() if line.startswith("NOTE: "))
+    assert name in line
+    assert re.search(r"^other\s", said, re.MULTILINE)
+    assert bool(re.search(r"^toy\s", said, re.MULTILINE)) == name.startswith("recipes")
+
+
+def test_a_summary_that_cannot_be_read_is_named(here: Here) -> None:
+    here(*RUN)
+    for content in ("a,b\n1,2\n", "\x00\n"):
+        (FOLDER / "summary.csv").write_text(content)
+        assert "summary.csv: is not the summary of a run" in here("list")
+
+
+def test_a_run_json_too_large_to_be_one_is_named(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here(*RUN)
+    monkeypatch.setattr("dgm.files.LARGEST", 100)
+    assert "run.json: is larger than" in here("list")
+
+
+def test_show_explains_trials_settings_and_numbers(here: Here) -> None:
+    Path("recipes/toy.yaml").write_text(
+        "title: A toy\nsource: nobody\nexperiment: toy\ndata: bars_and_stripes\nseeds: [0, 1]\n"
+        "grid:\n  - {variant: [null, small]}\n  - {variant: [large], settings: {hidden: 7}}\n"
+        "presets: {quick: {seeds: [3]}}\n"
+        "expect: [{metric: score/small, measures: the last step, unit: points, reported: 3,\n"
+        "  source: a table, at_least: 0, presets: [paper]}]\n"
     )
-    gap = (ends["hmc"] - ends["importance_sampling"]).abs().mean()
-    assert values["estimator_gap"] == pytest.approx(gap, rel=1e-12)
-
-    summary = read_csv(done / "summary.csv")
-    assert set(summary[summary["n"] == 0]["verdict"]) == {"missing"}  # bands of cells not run
-    summary = summary[summary["n"] > 0]
-    assert dict(zip(summary["metric"], summary["mean"], strict=True)) == dict(values)
-    run = json.loads((done / "run.json").read_text())
-    assert [trial["label"] for trial in run["trials"]] == [
-        f"method={method},train_size=500,binarization=none,seed=0"
-        for method in ("aevb", "wake_sleep", "mcem")
+    assert here("show", "toy").splitlines() == [
+        "toy",
+        "A toy",
+        "nobody",
+        "recipes/toy.yaml",
+        "time: paper not timed, quick not timed",
+        "",
+        "6 trials of preset paper, 2 seeds:",
+        "  - bars_and_stripes; variant null, small",
+        "  - bars_and_stripes; variant large; hidden 7",
+        "",
+        "settings, where a line above has none of its own:",
+        "  # Settings",
+        "  variant  as above  variant",
+        "  hidden   5         hidden",
+        "  breaks   false     breaks",
+        "",
+        "expected:",
+        "  score/small, points",
+        "      the last step",
+        "      reported 3 (a table); band at least 0",
     ]
-    assert all(t["seconds"] > 0 and t["peak_memory_mb"] < 2000 for t in run["trials"])
-    assert run["overrides"] == TINY[4:]
-    assert run["versions"]["torch"] and run["device"].startswith("cpu: ") and run["data_hash"]
-    assert run["grid"][0]["settings"]["hidden"] == 10
-    for figure in ("figure3", "figure3_seconds"):
-        assert (done / f"{figure}.png").read_bytes().startswith(b"\x89PNG")
-        assert 0 < (done / f"{figure}.svg").stat().st_size < 500_000
+    here(*RUN)
+    shown = here("show", "toy")
+    assert "band at least 0; measured 7.05 ± 0.05 (2 seeds): pass" in shown
+    assert re.search(r"time: paper \d+ s, quick not timed", shown)
+    quick = here("show", "toy", "--preset", "quick")
+    assert "3 trials of preset quick, 1 seed:" in quick
+    assert "expected" not in quick
+    assert "hidden: 5" in here("show", "toy", "--yaml")
+    assert "no preset scale" in here("show", "toy", "--preset", "scale", code=2)
 
 
-def test_trained_models_load(done: Path) -> None:
-    import dgm as package
+def test_status_counts_trials_and_lists_them(here: Here, experiment: dict[str, ModuleType]) -> None:
+    assert here("status") == "toy paper: 0 of 4 finished\n"
+    here(*RUN, "--seeds", 0)
+    assert here("status", "toy") == "toy paper: 2 of 4 finished\n"
+    shutil.rmtree(FOLDER / "trials" / TRIALS[0])
+    (FOLDER / "trials" / TRIALS[1] / "trial.json").write_text("{")
+    (FOLDER / "run.json").unlink()
+    assert here("status") == "toy paper: 0 of 4 finished, 1 unreadable\n"
+    said = here("status", "-v").splitlines()
+    assert said[1:2] + said[3:] == [f"  {TRIALS[0]}: new", *(f"  {x}: new" for x in TRIALS[2:])]
+    assert "trial.json: is damaged" in said[2]
+    shutil.rmtree(FOLDER)
+    here(*RUN)
+    shutil.rmtree(FOLDER / "trials" / TRIALS[0])
+    assert here("status") == "toy paper: 3 of 4 finished, 1 in the results\n"
+    vars(experiment["settings"])["REVISION"] = 2
+    assert here("status") == "toy paper: 0 of 4 finished, 3 stale\n"
+    assert f"  {TRIALS[3]}: stale: revision was 1, is 2" in here("status", "-v")
 
-    (path,) = done.glob("trials/method=aevb*/vae.safetensors")
-    model = package.load(path)
-    assert (model.config["visible"], model.config["hidden"]) == (64, 10)
-    assert model.encoder(torch.zeros(2, 64)).mean.shape == (2, 3)
-    assert model.about["settings"]["method"] == "aevb"
-    assert model.about["rate"] in (0.01, 0.02, 0.1)
+
+# --- check, diff, plot -----------------------------------------------------------------------
 
 
-def test_finished_trials_are_used_again_and_status_says_why_not(
-    done: Path, here: Callable[..., str]
+def measured(value: float, folder: Path = FOLDER) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "metrics.csv").write_text(f"metric,seed,value\nscore/small,0,{value}\n")
+
+
+def test_check_compares_with_the_bands(here: Here) -> None:
+    measured(0.0)
+    assert "1 pass, 0 fail" in here("check", "toy")
+    measured(-0.5)
+    assert "0 pass, 1 fail" in here("check", code=1)
+    measured(float("nan"))
+    assert "score/small  nan (1 seed)  3         at least 0  fail" in here("check", code=1)
+
+
+def test_a_check_of_nothing_is_bad_input(here: Here) -> None:
+    assert "results: no results of preset paper" in here("check", code=2)
+    assert "results/toy/paper: no results" in here("check", "toy", code=2)
+    measured(1.0)
+    assert "no results of preset embedded" in here("check", "--preset", "embedded", code=2)
+    assert "nowhere: no results" in here("check", "--out", "nowhere", code=2)
+    Path("recipes/other.yaml").write_text(RECIPE)
+    said = here("check")
+    assert "NOTE: other: preset paper was not run yet" in said and "1 pass" in said
+
+
+def test_recipes_without_the_preset_are_left_out_unless_they_are_named(here: Here) -> None:
+    Path("recipes/other.yaml").write_text(RECIPE.replace("embedded", "scale"))
+    measured(1.0, Path("results/other/scale"))
+    said = here("check", "--preset", "scale")
+    assert "toy" not in said and "1 pass" in said
+    assert "no preset scale" in here("check", "toy", "--preset", "scale", code=2)
+    assert here("status", "--preset", "scale") == "other scale: 0 of 4 finished\n"
+    assert "no preset scale" in here("status", "toy", "--preset", "scale", code=2)
+    assert "no preset scale" in here("plot", "toy", "--preset", "scale", code=2)
+
+
+def test_other_settings_than_the_recipes_are_not_judged(here: Here) -> None:
+    write("at_least: 0", "at_least: 100")
+    said = here(*RUN, "hidden=6")
+    assert "0 pass, 0 fail, 0 missing, 4 info" in said
+    said = here("check", "toy", "--all")
+    assert "NOTE: results/toy/paper: was run with overrides, so its bands do not apply" in said
+    assert re.search(r"score/small +8.05 ± 0.05 \(2 seeds\)  3 +info", said)
+    here(*RUN, "--fresh")
+    assert "1 fail" in here("check", "toy", code=1)
+
+
+def test_results_beside_the_recipe_are_found_from_any_folder(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = {path: path.read_bytes() for path in done.glob("*.csv")}
-    times = [path.stat().st_mtime_ns for path in done.glob("trials/*/trial.json")]
-    again = here("run", R, *TINY, "--out", done.parents[1])
-    assert "3 of 3 trials are finished already" in again
-    assert times == [path.stat().st_mtime_ns for path in done.glob("trials/*/trial.json")]
-    assert before == {path: path.read_bytes() for path in done.glob("*.csv")}
-
-    said = here("status", R, "--preset", "embedded", "--out", done.parents[1])
-    assert "method=aevb,train_size=500,binarization=none,seed=0: stale: " in said
-    assert "settings.hidden was 10, is 30" in said
-    assert "method=aevb,train_size=1400,binarization=none,seed=0: not started" in said
-
-
-def test_no_train_writes_the_results_of_what_is_finished(
-    done: Path, here: Callable[..., str], tmp_path: Path
-) -> None:
-    folder = tmp_path / R / "embedded"
-    shutil.copytree(done, folder, ignore=shutil.ignore_patterns("run.json"))
-    (lost,) = folder.glob("trials/method=mcem*")
-    shutil.rmtree(lost)
-    for stale in ("elsewhere.csv", "elsewhere.npz", "elsewhere.png"):  # `plot` would read them
-        (folder / stale).write_bytes((folder / "metrics.csv").read_bytes())
-    here("run", R, *TINY, "--no-train", "--out", tmp_path)
-    assert not list(folder.glob("elsewhere.*"))
-    assert set(read_csv(folder / "curves.csv")["method"]) == {"aevb", "wake_sleep"}
-    assert json.loads((folder / "run.json").read_text())["unfinished"] == [lost.name]
-    assert "no trial is finished" in here("run", R, *TINY, "--no-train", "--out", lost, code=3)
+    here(*RUN)
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    monkeypatch.setattr("dgm.recipe.load.FOLDERS", (Path("recipes"), tmp_path / "recipes"))
+    assert "1 of 1" in here("list")
+    assert "1 pass" in here("check")
+    assert here("plot", "toy") == "results/toy/paper/scores.png\n"
+    assert (elsewhere / FOLDER / "scores.svg").exists()
+    assert "no such results" in here("plot", "toy", "--out", "nowhere", code=2)
+    assert "not run" in here("list", "--out", "nowhere")
 
 
-@pytest.mark.parametrize("left", ["nothing", "a failure", "other settings"])
-def test_results_are_not_replaced_by_fewer(
-    done: Path, here: Callable[..., str], tmp_path: Path, left: str
-) -> None:
-    folder = tmp_path / R / "embedded"
-    shutil.copytree(done, folder)
-    (lost,) = folder.glob("trials/method=mcem*")
-    if left == "nothing":
-        shutil.rmtree(lost)
-    elif left == "other settings":
-        about = (lost / "trial.json").read_text()
-        (lost / "trial.json").write_text(about.replace('"hidden": 10', '"hidden": 99'))
-    else:
-        (lost / "curves.csv").unlink()
-        store.fail_trial(lost, "the disk was full")
-    said = here("run", R, *TINY, "--no-train", "--out", tmp_path, code=3)
-    assert "its results stay as they are" in said and lost.name in said
-    for name in ("metrics.csv", "curves.csv", "run.json", "figure3.png"):
-        assert (folder / name).read_bytes() == (done / name).read_bytes()
-    if left == "other settings":  # which took their time too
-        here("run", R, *TINY, "--no-train", "--extend", "--out", tmp_path, code=3)
-        assert '"hidden": 99' in (lost / "trial.json").read_text()
-        return
-    said = here("run", R, *TINY, "--no-train", "--extend", "--out", tmp_path)
-    assert "1 trials are taken from the results" in said
-    for name in ("metrics.csv", "curves.csv"):
-        assert (folder / name).read_bytes() == (done / name).read_bytes()
-
-
-def test_results_whose_trials_are_gone_are_extended(
-    done: Path, here: Callable[..., str], tmp_path: Path
-) -> None:
-    """Rows and arrays go to trials' folders and back to the byte, beside a trial that is added."""
-    folder = tmp_path / R / "embedded"
-    shutil.copytree(done, folder, ignore=shutil.ignore_patterns("trials"))
-    said = here("run", R, *TINY, "--extend", "--no-train", "--out", tmp_path)
-    assert "3 trials are taken from the results" in said
-    for path in [*done.glob("*.csv"), *done.glob("*.npz")]:
-        assert (folder / path.name).read_bytes() == path.read_bytes()
-    old, new = (json.loads((of / "run.json").read_text())["trials"] for of in (done, folder))
-    assert old == new
-
-    shutil.rmtree(folder / "trials")
-    said = here("run", R, *TINY, "--seeds", "0:2", "grid.method=[aevb]", "--out", tmp_path)
-    assert "taken from" not in said  # without being asked, a run is a run
-    shutil.rmtree(folder / "trials")
-    said = here("run", R, *ONE, "--seeds", "0:3", "--extend", "--out", tmp_path)
-    assert "2 of 3 trials are finished already" in said
-    metrics = read_metrics(folder / "metrics.csv")
-    assert sorted(metrics[metrics["metric"] == "test_log_likelihood/aevb/n500"]["seed"]) == [
-        0,
-        1,
-        2,
-    ]
-
-    shutil.rmtree(folder / "trials")
-    said = here(
-        "run", R, *ONE, "--seeds", "0:3", "hidden=11", "--extend", "--out", tmp_path, code=2
-    )
-    assert "was made with other settings or data" in said
-    assert "one or the other" in here("run", R, *ONE, "--extend", "--fresh", code=2)
-
-
-def test_status_knows_trials_of_which_only_results_are_left(
-    here: Callable[..., str], tmp_path: Path
-) -> None:
-    of = ("infinite_dbn", "--preset", "embedded", "--out", tmp_path)
-    here("run", *of)
-    shutil.rmtree(tmp_path / "infinite_dbn" / "embedded" / "trials")
-    said = here("status", *of).splitlines()
-    assert len(said) == 2
-    assert all(line.endswith(": in the results, which --extend keeps") for line in said)
-    said = here("status", *of, "--threads", 2).splitlines()
-    assert all(line.endswith(": in the results, which --extend keeps") for line in said)
-
-
-@pytest.mark.parametrize("trials", [True, False], ids=["folders", "results"])
-def test_trials_of_another_machine_are_kept(
-    here: Callable[..., str], tmp_path: Path, trials: bool
-) -> None:
-    """Trials of two threads stand for those of another device; the manifest tells them apart."""
-    folder = tmp_path / R / "embedded"
-    of = ("run", R, "--out", tmp_path)
-    here(*of, *ONE, "--threads", 2)
-    theirs = json.loads((folder / "run.json").read_text())["trials"]
-    if not trials:
-        shutil.rmtree(folder / "trials")
-    else:
-        assert "threads was 2, is 1" in here(*of, *ONE, code=2)
-    said = here(*of, *ONE, "--seeds", "0:2", "--extend")
-    assert "1 of 2 trials are finished already" in said
-    both = json.loads((folder / "run.json").read_text())["trials"]
-    assert both[0] == theirs[0]
-    assert [trial["threads"] for trial in both] == [2, 1]
-    own = both[1]
-    assert own["torch"] and own["device"].startswith("cpu: ")
-
-    # What they are of still counts.
-    line = here(*of, *ONE, "--seeds", "0:2", "--extend", "hidden=11", code=2)
-    assert "other" in line
-
-
-def test_jobs_give_the_same_tables(done: Path, tmp_path: Path) -> None:
-    ran = dgm("run", R, *TINY, "--jobs", 2, "--out", tmp_path)
-    assert ran.returncode == 0, ran.stderr
-    for name in ("metrics", "curves", "estimators", "pilot"):
-        theirs = (tmp_path / R / "embedded" / f"{name}.csv").read_bytes()
-        assert (done / f"{name}.csv").read_bytes() == theirs
-
-
-def test_plot_draws_the_same_figures_from_the_tables(
-    done: Path, here: Callable[..., str], tmp_path: Path
-) -> None:
-    copy = tmp_path / R / "embedded"
-    copy.mkdir(parents=True)
-    for pattern in ("*.csv", "*.npz"):
-        for path in done.glob(pattern):
-            (copy / path.name).write_bytes(path.read_bytes())
-    assert "figure3.png" in here("plot", R, "--preset", "embedded", "--out", tmp_path)
-    for path in done.glob("*.svg"):
-        assert (copy / path.name).read_bytes() == path.read_bytes()
-    assert "no such results" in here("plot", R, "--out", tmp_path, code=2)
-
-
-def test_check_and_diff_and_list_read_the_metrics(
-    done: Path, here: Callable[..., str], tmp_path: Path
-) -> None:
-    paper = tmp_path / R / "paper"
-    paper.mkdir(parents=True)
-    names = [f"{s}_log_likelihood/aevb/n50000" for s in ("test", "train")]
-    names += ["aevb_above_wake_sleep/n50000", "estimator_gap"]
-    line = "test_log_likelihood/aevb/n50000: measured -134 (1 seed), band at least -134: pass"
-
-    def write(*values: float) -> None:
-        rows = {"metric": names, "seed": 0, "value": values}
-        pd.DataFrame(rows).to_csv(paper / "metrics.csv", index=False)
-
-    write(-134.0, -127.5, 0.95, 0.5)
-    assert "4 pass, 0 fail" in here("check", R, "--out", tmp_path)
-    said = here("list", "--out", tmp_path)
-    assert "Kingma & Welling (2014), Figure 3" in said
-    assert line in said
-    write(-134.2, -127.5, 0.95, 0.5)
-    assert "3 pass, 1 fail" in here("check", R, "--out", tmp_path, code=1)
-
-    assert here("diff", done, done) == "no differences\n"
-    said = here("diff", done, paper)
-    assert f"test_log_likelihood/aevb/n50000: only in {paper}" in said
-    assert " and 0.5, difference " in said
-
-
-# --- killed, interrupted, at once ------------------------------------------------------------
-
-
-def test_ten_kills_and_resumes_leave_the_same_tables() -> None:
-    """SIGKILL after each new checkpoint; what is compared is every CSV, to the byte."""
-    script = [sys.executable, str(ROOT / "scripts" / "kill_and_resume.py"), "--kills", "10", R]
-    arguments = ["--preset", "embedded", "--checkpoint-every", "0.5", "--threads", "1"]
-    arguments += ["samples=300_000", "grid.train_size=[500]", "grid.binarization=[dynamic]"]
-    ran = subprocess.run([*script, *arguments], capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    kills, restored = ran.stdout.split()[0], int(ran.stdout.split()[2])
-    assert kills == "10"
-    assert restored > 0
-    assert ran.stdout.endswith("5 tables, differ: []\n")
-
-
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Callable[..., "subprocess.Popen[str]"]]:
-    """Start a long run whose results go to tmp_path; it is gone when the test is over."""
-    started: list[subprocess.Popen[str]] = []
-
-    def start(*arguments: object, trials: int = 1) -> "subprocess.Popen[str]":
-        command = [sys.executable, "-m", "dgm", "run", R, *LONG, *map(str, arguments)]
-        process = subprocess.Popen(
-            [*command, "--checkpoint-every", "0.2", "--out", str(tmp_path)],
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-        started.append(process)
-        wait_for(lambda: process.poll() is not None or len(checkpoints(tmp_path)) >= trials)
-        assert process.poll() is None
-        return process
-
-    yield start
-    for process in started:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-
-
-def checkpoints(out: Path) -> list[Path]:
-    return list(out.glob("*/*/trials/*/state/train.safetensors"))
-
-
-def wait_for(condition: Callable[[], object], seconds: float = 60.0) -> None:
-    until = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < until
-        time.sleep(0.05)
-
-
-@pytest.mark.parametrize("jobs", [1, 2])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_saves_and_says_how_to_go_on(
-    running: Callable[..., "subprocess.Popen[str]"],
-    jobs: int,
-    number: signal.Signals,
-    tmp_path: Path,
-) -> None:
-    earlier = tmp_path / R / "embedded" / "run.json"
-    earlier.parent.mkdir(parents=True)
-    earlier.write_text('{"overrides": [], "trials": [{"label": "seed=7", "seed": 7}]}')
-    process = running("--jobs", jobs, "--fresh", trials=jobs)
-    moment = tmp_path / "moment"
-    moment.touch()
-    os.kill(process.pid, number)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert "interrupted; 0 of 3 trials are finished" in said
-    assert f"go on with:\n  dgm run {R}" in said
-    assert "--fresh" not in said
-    assert "Traceback" not in said
-    saved = [path.stat().st_mtime for path in checkpoints(tmp_path)]
-    assert len(saved) == jobs
-    assert min(saved) >= moment.stat().st_mtime
-    again = shlex.split(said.rpartition("go on with:")[2])
-    ran = dgm(*again[1:], "--no-train")
-    assert (ran.returncode, "no trial is finished" in ran.stderr) == (3, True)  # not refused
-
-
-def test_a_second_run_of_the_same_recipe_is_refused(
-    running: Callable[..., "subprocess.Popen[str]"], tmp_path: Path
-) -> None:
-    process = running("grid.method=[aevb]", "samples=300_000_000")
-    second = dgm("run", R, *ONE, "--out", tmp_path)
-    assert second.returncode == 3
-    assert f"another run (process {process.pid}) is writing here" in second.stderr
-    other = dgm("run", R, *ONE, "--out", tmp_path / "elsewhere")
-    assert other.returncode == 0
-
-
-def test_a_killed_worker_costs_only_its_trial(
-    running: Callable[..., "subprocess.Popen[str]"], tmp_path: Path
-) -> None:
-    process = running("--jobs", 2, "samples=200_000", "grid.method=[aevb, wake_sleep]")
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    workers = [pid for pid in children if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
-    os.kill(int(workers[0]), signal.SIGKILL)
-    _, said = process.communicate(timeout=120)
-    assert process.returncode == 3
-    assert "its process was killed by signal 9; the last checkpoint is kept" in said
-    assert said.count("finished: ") == 1
-    metrics = read_metrics(tmp_path / R / "embedded" / "metrics.csv")
-    assert sum(metrics["metric"].str.startswith("test_log_likelihood")) == 1
+def test_diff_compares_means(here: Here) -> None:
+    here(*RUN)
+    assert here("diff", FOLDER, FOLDER) == "no differences\n"
+    measured(1.0, Path("b"))
+    assert "score/small: 7.05 and 1, difference -6.05" in here("diff", FOLDER, "b")
 
 
 # --- what a user may get wrong ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
-        (["run", R, "latnt_dim=3"], "settings.latnt_dim: unknown; did you mean latent_dim?"),
-        (["run", R, "hidden=many"], "settings.hidden: should be a valid integer"),
-        (["run", "aevb_vs_wakeslep"], "did you mean aevb_vs_wakesleep?"),
+        (["run", "toy", "hiden=3"], "settings.hiden: unknown; did you mean hidden?"),
+        (["run", "toy", "hidden=many"], "settings.hidden: should be a valid integer"),
+        (["run", "tоy"], "tоy: no such recipe"),
+        (["run", "tyo"], "did you mean toy?"),
         (["run", "recipes"], "recipes: is a directory"),
-        (["run", R, "--seeds", "x"], "seeds 'x'"),
-        (["run", R, "--preset", "quik"], "--preset"),
-        (["run", R, "--jobs", "0"], "--jobs"),
-        (["run", R, "--preset", "embedded", "--device", "tpu"], "--device tpu"),
-        (["run", R, "--preset", "embedded", "--device", "cuda:9"], "--device cuda:9"),
-        (["run", R, "samples=50"], "samples 50 is less than batch 100"),
-        (["run", R, "rates=[]"], "settings.rates: should have at least 1 item"),
-        (["run", R, "--seeds", "9" * 20], "should read like 0:5"),
-        (["run", R, "data=mnits", "--preset", "embedded"], "did you mean mnist?"),
+        (["run", "toy", "--seeds", "x"], "seeds 'x'"),
+        (["run", "toy", "--seeds", "9" * 20], "seeds"),
+        (["run", "toy", "--preset", "quik"], "--preset"),
+        (["run", "toy", "--jobs", "0"], "--jobs"),
+        (["run", "toy", "--jobs", "1000"], "256"),
+        (["run", "toy", "--threads", "0"], "--threads 0"),
+        (["run", "toy", "--threads", "100000"], "--threads 100000: give 1 to "),
+        (["run", "toy", "--checkpoint-every", "nan"], "--checkpoint-every nan"),
+        (["run", "toy", "--checkpoint-every", "inf"], "--checkpoint-every inf"),
+        (["run", "toy", "--checkpoint-every", "-1"], "--checkpoint-every -1"),
+        (["run", "toy", "--device", "tpu"], "--device 'tpu'"),
+        (["run", "toy", "--device", "cuda:9"], "--device cuda:9"),
+        (["status", "--device", "gpu"], "--device 'gpu'"),
+        (["status", "--threads", "100000"], "--threads 100000"),
+        (["run", "toy", "--extend", "--fresh"], "one or the other"),
+        (["run", "toy", "data=mnits"], "did you mean mnist?"),
         (["show", "nothing"], "no such recipe"),
-        (["check", R, "--out", "nowhere"], "no results"),
         (["data", "fetch", "mnits"], "did you mean mnist?"),
         (["diff", "nowhere", "recipes"], "nowhere"),
     ],
 )
 def test_bad_input_is_one_line_and_exit_code_2(
-    arguments: list[str], said: str, here: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+    arguments: list[str], message: str, here: Here
 ) -> None:
-    monkeypatch.chdir(ROOT)
-    assert said in here(*arguments, code=2)
+    assert message in here(*arguments, code=2)
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         ("", "is empty"),
-        ("title: !!python/object/apply:os.system ['touch made']", "could not determine"),
-        ("- a", "should be a mapping"),
+        ("title: !!python/object/apply:os.system ['touch made']", "tags are not read"),
+        ("- a", "is no recipe"),
     ],
 )
-def test_files_that_are_no_recipes(
-    content: str, said: str, here: Callable[..., str], tmp_path: Path
-) -> None:
-    path = tmp_path / "x.yaml"
-    path.write_text(content)
-    assert said in here("run", path, code=2)
-
-
-@pytest.fixture
-def offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A machine without MNIST and without a network."""
-    from dgm import data
-    from dgm.data.images import mnist
-
-    monkeypatch.setenv("DGM_DATA", str(tmp_path / "empty"))
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(mnist, "MIRRORS", ("http://127.0.0.1:9/", "http://127.0.0.1:10/"))
-    data.load.cache_clear()
-    yield
-    data.load.cache_clear()
-
-
-@pytest.mark.usefixtures("offline")
-def test_without_data_the_embedded_preset_is_run_and_says_so(
-    here: Callable[..., str], tmp_path: Path
-) -> None:
-    own = [override for override in TINY[4:] if "train_size" not in override]
-    said = here("run", R, *own, "method=aevb", "--jobs", 1, "--out", tmp_path)
-    assert "NOTE: mnist: no mirror answered" in said
-    assert "running the embedded preset instead" in said
-    assert "these are the embedded preset's, not the paper's" in said
-    assert (tmp_path / R / "embedded" / "summary.csv").exists()
-    assert not (tmp_path / R / "paper").exists()
-    run = json.loads((tmp_path / R / "embedded" / "run.json").read_text())
-    assert run["preset"] == "embedded"
-    assert run["fell_back"].startswith("mnist: no mirror answered")
-
-
-@pytest.mark.usefixtures("offline")
-def test_no_fallback_makes_missing_data_an_error(here: Callable[..., str], tmp_path: Path) -> None:
-    started = time.monotonic()
-    assert "mnist: no mirror answered" in here("run", R, "--no-fallback", "--out", tmp_path, code=3)
-    assert time.monotonic() - started < 10
-    assert not list(tmp_path.glob("*/*"))
-    assert "mnist: train-images" in here("data", "list")
-    assert "mnist: not here" in here("data", "verify")
-
-
-@pytest.mark.usefixtures("offline")
-def test_altered_data_is_an_error_and_no_reason_to_fall_back(
-    here: Callable[..., str], tmp_path: Path
-) -> None:
-    from dgm.data.images.mnist import FILES
-
-    for file in FILES:
-        path = tmp_path / "empty" / "mnist" / file.name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(b"\x1f\x8b truncated")
-    said = here("run", R, *ONE, "data=mnist", "--out", tmp_path / "out", code=2)
-    assert "train-images-idx3-ubyte.gz: is truncated or damaged" in said
-    assert files.find("mnist", FILES[0])
-
-
-def test_a_folder_that_cannot_be_written(here: Callable[..., str], tmp_path: Path) -> None:
-    (tmp_path / R).write_text("in the way")
-    assert "cannot be written" in here("run", R, *ONE, "--out", tmp_path, code=3)
-
-
-def test_a_full_disk_is_told_and_what_was_written_stays(done: Path, tmp_path: Path) -> None:
-    """No file may grow beyond 2 kB, which is what a write to a full disk looks like."""
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
-
-    assert dgm("run", R, *ONE, "--out", tmp_path).returncode == 0
-    folder = tmp_path / R / "embedded"
-    before = {path.name: path.read_bytes() for path in folder.glob("[!.]*.*")}
-    full = dgm("run", R, *TINY, "--out", tmp_path, preexec_fn=limit)
-    assert full.returncode == 3
-    assert "cannot be written: File too large" in full.stderr
-    assert all((folder / name).read_bytes() == content for name, content in before.items())
-    assert not list(folder.rglob("*.tmp"))
-    assert dgm("run", R, *TINY, "--out", tmp_path).returncode == 0
-    assert_frame_equal(read_metrics(folder / "metrics.csv"), read_metrics(done / "metrics.csv"))
-
-
-def test_a_trial_that_diverges_is_told_and_the_others_go_on(tmp_path: Path) -> None:
-    ran = dgm("run", R, *ONE, "grid.rates=[[1e30], [0.1]]", "--out", tmp_path)
-    assert ran.returncode == 3
-    failed = "method=aevb,train_size=500,binarization=none,rates=[1e+30],seed=0: train"
-    (line,) = (x for x in ran.stderr.splitlines() if x.startswith("error: "))
-    assert failed in line
-    assert "step 30, rate=1e+30: " in line and "is not finite" in line
-    folder = tmp_path / R / "embedded"
-    assert list(read_csv(folder / "curves.csv")["rates"].unique()) == ["[0.1]"]
-    (folder / "figure3_rates=[0.1].png").stat()
-    metrics = set(read_metrics(folder / "metrics.csv")["metric"])
-    assert "test_log_likelihood/aevb/n500/rates=[0.1]" in metrics
-    run = json.loads((folder / "run.json").read_text())
-    assert list(run["failed"]) == [failed.partition(": ")[0]]
-
-
-def test_work_that_took_its_time_does_not_give_way_to_other_work(
-    done: Path, here: Callable[..., str], tmp_path: Path
-) -> None:
-    folder = tmp_path / R / "embedded"
-    shutil.copytree(done, folder)
-    said = here("run", R, *TINY, "hidden=11", "--out", tmp_path, code=2)
-    assert "holds 3 trials that are other ones" in said
-    assert "settings.hidden was 10, is 11" in said
-    assert "holds results of seeds [0] too" in here(
-        "run", R, *TINY, "--seeds", 1, "--out", tmp_path, code=2
-    )
-    for name in ("metrics.csv", "run.json"):
-        assert (folder / name).read_bytes() == (done / name).read_bytes()
-    assert len(list(folder.glob("trials/*/curves.csv"))) == 3
-    here("run", R, *ONE, "hidden=11", "--fresh", "--out", tmp_path)
-    assert "settings.hidden was 11, is 30" in here(
-        "status", R, "--preset", "embedded", "--out", tmp_path
-    )
-
-
-def test_overrides_do_not_replace_the_recipes_own_results(
-    here: Callable[..., str], tmp_path: Path
-) -> None:
-    folder = tmp_path / R / "embedded"
-    folder.mkdir(parents=True)
-    (folder / "run.json").write_text('{"overrides": []}')
-    assert "holds the recipe's own results" in here("run", R, *ONE, "--out", tmp_path, code=2)
-    here("run", R, *ONE, "--fresh", "--out", tmp_path)
-    assert json.loads((folder / "run.json").read_text())["overrides"] == ONE[4:]
+def test_files_that_are_no_recipes(content: str, message: str, here: Here) -> None:
+    Path("x.yaml").write_text(content)
+    assert message in here("run", "x.yaml", code=2)
 
 
 # --- the rest --------------------------------------------------------------------------------
 
 
-def test_help_and_list_do_without_torch() -> None:
-    code = (
-        "import sys; from dgm.cli import cli; cli(['--help'], standalone_mode=False);"
-        "heavy = {'torch', 'pandas', 'numpy', 'matplotlib', 'pydantic'} & set(sys.modules);"
-        "assert not heavy, heavy"
-    )
-    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert ran.returncode == 0, ran.stderr
-    for command in ("run", "list", "show", "check", "status", "plot", "diff", "data"):
-        assert f"\n  {command} " in ran.stdout
-    assert "..." not in ran.stdout.partition("Commands:")[2]
+def test_the_presets_are_the_schemas() -> None:
+    from dgm import cli
+
+    assert cli.PRESETS == PRESETS
 
 
-def test_a_dry_run_writes_nothing(here: Callable[..., str], tmp_path: Path) -> None:
-    said = here("run", R, "--dry-run", "--out", tmp_path)
-    assert "# 30 trials:" in said
-    assert "#   method=mcem,train_size=1000,binarization=dynamic,seed=2" in said
-    assert not list(tmp_path.iterdir())
+def test_names_complete_in_a_shell() -> None:
+    def complete(**variables: str) -> str:
+        env = {**os.environ, **variables}
+        command = [sys.executable, "-m", "dgm"]
+        done = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+        return done.stdout
 
-
-def test_show_explains_the_settings(here: Callable[..., str]) -> None:
-    said = here("show", R)
-    assert "hidden: 100" in said
-    assert "#   samples: training samples evaluated in all" in said
-
-
-def test_recipe_names_complete_in_a_shell() -> None:
-    script = dgm(env={**os.environ, "_DGM_COMPLETE": "bash_source"})
-    assert "_DGM_COMPLETE=bash_complete" in script.stdout
-    env = {**os.environ, "COMP_WORDS": "dgm run aevb", "COMP_CWORD": "2"}
-    assert R in dgm(env={**env, "_DGM_COMPLETE": "bash_complete"}, cwd=ROOT).stdout
+    assert "_DGM_COMPLETE=bash_complete" in complete(_DGM_COMPLETE="bash_source")
+    assert "toy" in complete(_DGM_COMPLETE="bash_complete", COMP_WORDS="dgm run to", COMP_CWORD="2")

@@ -124,6 +124,7 @@ def test_an_array_is_the_same_from_either_kind_of_file(own: Path, name: str) -> 
         ("b.npy", numpy_file(NUMBERS.T.copy())),
         ("b.npy", numpy_file(np.array([{}], dtype=object))),  # would have to be unpickled
     ],
+    ids=range(10),  # a MATLAB file has the time of its making in it
 )
 def test_a_damaged_array_is_bad_input(own: Path, name: str, stored: bytes) -> None:
     (own / name).write_bytes(stored)

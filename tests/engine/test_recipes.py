@@ -127,7 +127,7 @@ def test_reproduce_all_begins_with_an_estimate_and_ends_with_the_check(
         assert f"{name}\n  embedded: about " in before
     assert "\n  quick: " in before
     assert "In all about " in before
-    assert after.partition("== check\n")[2].startswith("recipe ")
+    assert after.partition("== check\n")[2].startswith("  metric ")
 
 
 def test_reproduce_all_goes_on_after_a_recipe_that_fails(tmp_path: Path) -> None:

@@ -105,10 +105,10 @@ def test_learners_find_a_decoder_as_good_as_the_one_that_made_the_data() -> None
     """Oracle: the true decoder's likelihood of images that no learner saw.
 
     The mean gap to it is a Kullback-Leibler divergence. For a maximum-likelihood fit of k = 168
-    weights to N = 1000 images theory expects k / 2N = 0.084 nats. Six repeats came to 0.11 to
-    0.14 by Monte Carlo EM, 0.08 to 0.19 by AEVB, whose bound is biased, and 0.22 to 0.28 by
+    weights to N = 1000 images theory expects k / 2N = 0.084 nats. Six repeats came to 0.12 to
+    0.40 by Monte Carlo EM, 0.09 to 0.27 by AEVB, whose bound is biased, and 0.29 to 0.34 by
     wake-sleep, which ascends something else. The standard error over 600 images is 0.02 to 0.04,
-    that of the estimates of log p(x) below 0.01.
+    the Monte Carlo error of the estimates of log p(x) below 0.02.
     """
     generator = torch.Generator().manual_seed(3)
     truth = new_model(1.5, generator)
@@ -116,7 +116,7 @@ def test_learners_find_a_decoder_as_good_as_the_one_that_made_the_data() -> None
 
     def likelihood(model: VAE) -> Estimate:
         return importance_sampling(
-            model.decoder, unseen, 100, torch.Generator().manual_seed(1), starts=2, bank=500
+            model.decoder, unseen, 600, torch.Generator().manual_seed(1), starts=2, bank=500
         )
 
     best = likelihood(truth)
@@ -138,7 +138,7 @@ def test_learners_find_a_decoder_as_good_as_the_one_that_made_the_data() -> None
         last = likelihood(model)
         gap = best.log_likelihood - last.log_likelihood
         stderr = gap.std().item() / math.sqrt(len(gap))
-        assert max(last.mean()[1], best.mean()[1]) < 0.01
+        assert max(last.mean()[1], best.mean()[1]) < 0.02
         assert last.mean()[0] - first.mean()[0] > 3, kind
         assert last.mean()[0] - independent > 1.5, kind  # the best without latents
         assert -3 * stderr < gap.mean().item() < most + 3 * stderr, kind

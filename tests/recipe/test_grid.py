@@ -1,178 +1,153 @@
-"""The grid: blocks of cells, and settings that are a union of one class for each learner."""
+"""The grid: blocks of cells, and the trials that they stand for."""
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
-from typing import Literal
 
 import pytest
 import yaml
-from pydantic import Field
 
 from dgm.engine.load import load
 from dgm.errors import BadInput
-from dgm.recipe import schema
-from dgm.recipe.schema import TrialSettings
+
+from .toy import RECIPE, Settings, message, with_blocks, write
 
 
-class Row(TrialSettings):
-    row: str = "dbn"
-
-
-class Net(Row):
-    learner: Literal["net", "deep_net"] = "net"
-    hidden: int = Field(10, gt=0)
-    rate: float = 0.1
-
-
-class Vectors(Row):
-    learner: Literal["vectors"] = "vectors"
-    costs: list[float] = [1.0]
-    rate: float = 0.5
-
-
-class Neighbours(Row):
-    learner: Literal["neighbours"] = "neighbours"
-    most_neighbours: int = Field(10, gt=0, description="k from 1 up to this")
-
-
-Union = Net | Vectors | Neighbours
-UNION = """\
-title: A toy
-source: Nobody (2024)
-experiment: union
-data: digits
-settings: {hidden: 20, costs: [3], rate: 0.2}
-grid:
-  - {row: [dbn], settings: {learner: net}}
-  - {row: [deep], settings: {learner: deep_net, hidden: 30}}
-  - {row: [svm], settings: {learner: vectors}}
-  - row: [knn]
-    settings:
-      learner: neighbours
-      most_neighbours: 5
-"""
-
-
-@pytest.fixture(autouse=True)
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    module = ModuleType("dgm.experiments.union")
-    module.Settings = Union  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "dgm.experiments.union.settings", module)
-    monkeypatch.chdir(tmp_path)
-    Path("union.yaml").write_text(UNION)
-    yield tmp_path
-
-
-def message(*overrides: str) -> str:
-    with pytest.raises(BadInput) as caught:
-        load("union.yaml", overrides=overrides)
-    assert "\n" not in str(caught.value)
-    return str(caught.value)
-
-
-def settings(*overrides: str) -> list[TrialSettings]:
-    return [trial.settings for trial in load("union.yaml", overrides=overrides).trials]
-
-
-def change(old: str, new: str) -> None:
-    assert old in UNION
-    Path("union.yaml").write_text(UNION.replace(old, new, 1))
-
-
-def test_each_cell_has_the_settings_of_its_own_learner() -> None:
-    assert settings() == [
-        Net(row="dbn", hidden=20, rate=0.2),
-        Net(row="deep", learner="deep_net", hidden=30, rate=0.2),
-        Vectors(row="svm", costs=[3.0], rate=0.2),
-        Neighbours(row="knn", most_neighbours=5),
+def test_trials_are_cells_by_seeds_with_the_seed_outermost() -> None:
+    loaded = load("toy")
+    assert [trial.label for trial in loaded.trials] == [
+        f"method={method},train_size={size},seed={seed}"
+        for seed in (0, 1)
+        for method in ("aevb", "mcem")
+        for size in (1000, 50000)
     ]
+    last = loaded.trials[-1]
+    assert isinstance(last.settings, Settings)
+    assert (last.data, last.seed) == ("mnist", 1)
+    assert last.axes == {"method": "mcem", "train_size": 50_000}
+    assert (last.settings.method, last.settings.train_size) == ("mcem", 50_000)
+    assert (last.settings.hidden, last.settings.latent_dim) == (100, 3)
+    assert (last.settings.samples, last.settings.rate) == (60_000_000, 0.001)
+    assert type(last.settings.train_size) is int  # 5e4 in the file
+    assert loaded.expect[0].band == (-134, None)
 
 
-def test_a_cell_that_names_no_learner_is_of_the_first_class() -> None:
-    change("{learner: net}", "{}")
-    assert settings()[0] == Net(row="dbn", hidden=20, rate=0.2)
-
-
-def test_a_learner_may_be_an_axis() -> None:
-    start = UNION.index("grid:")
-    axes = "grid: {learner: [vectors, net], rate: [0.3, 0.4]}\n"
-    Path("union.yaml").write_text(UNION[:start].replace(", rate: 0.2", "") + axes)
-    assert settings() == [
-        *(Vectors(costs=[3.0], rate=rate) for rate in (0.3, 0.4)),
-        *(Net(hidden=20, rate=rate) for rate in (0.3, 0.4)),
+def test_presets_differ_only_in_what_they_say() -> None:
+    quick, embedded = load("toy", "quick"), load("toy", "embedded")
+    assert [t.seed for t in quick.trials] == [0] * 4
+    assert {t.data for t in quick.trials} == {"mnist"}
+    assert {t.settings.samples for t in quick.trials} == {2_000_000}  # type: ignore[attr-defined]
+    assert [t.label for t in embedded.trials] == [
+        "method=aevb,train_size=500,seed=3",
+        "method=mcem,train_size=500,seed=3",
     ]
+    assert {t.data for t in embedded.trials} == {"digits"}
+    assert embedded.trials[0].settings.rate == 0.001  # type: ignore[attr-defined]
 
 
-def test_the_command_line_sets_what_a_cell_of_another_learner_does_not_have() -> None:
-    assert settings("most_neighbours=7", "rate=0.9") == [
-        Net(row="dbn", hidden=20, rate=0.9),
-        Net(row="deep", learner="deep_net", hidden=30, rate=0.9),
-        Vectors(row="svm", costs=[3.0], rate=0.9),
-        Neighbours(row="knn", most_neighbours=7),
-    ]
-    assert settings("grid.row=[knn]", "grid.most_neighbours=[1, 2]") == [
-        Neighbours(row="knn", most_neighbours=1),
-        Neighbours(row="knn", most_neighbours=2),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "said"),
-    [
-        ("hidden: 20", "hiden: 20", ":5: settings.hiden: unknown; did you mean hidden?"),
-        ("costs: [3]", "cost: [3]", ":5: settings.cost: unknown; did you mean costs?"),
-        ("      most_", "      mst_", ":13: settings.mst_neighbours: unknown; did you mean most_n"),
-        ("      most_neighbours: 5", "      hidden: 5", ":13: settings.hidden: is no setting of "
-         "learner neighbours"),
-        ("{learner: net}", "{costs: [1]}", ":7: settings.costs: is no setting of learner net"),
-        ("row: [svm]", "row: [svm], hidden: [5]", ":9: grid.hidden: is no setting of learner vec"),
-        ("hidden: 30", "hidden: -1", ":8: settings.hidden: should be greater than 0, not -1"),
-        ("learner: net", "learner: nte", ":7: settings.learner: should be one of 'net', "
-         "'deep_net', 'vectors', 'neighbours', not 'nte'"),
-        ("learner: net", "learner: [net]", ":7: settings.learner: should be one of 'net', "),
-    ],
-)  # fmt: skip
-def test_what_is_wrong_with_a_learners_settings(old: str, new: str, said: str) -> None:
-    change(old, new)
-    assert message().startswith(f"union.yaml{said}")
-
-
-def test_an_override_that_no_cell_takes_is_an_error() -> None:
-    assert message("costs=[1]", "grid.row=[knn, dbn]") == (
-        "command line: settings.costs: no trial's learner has it"
+def test_resolved_is_plain_complete_and_loads_to_the_same_trials() -> None:
+    loaded = load("toy", "quick", ["latent_dim=5"], seeds=[7, 8])
+    resolved = yaml.safe_load(yaml.safe_dump(loaded.resolved, sort_keys=False))
+    assert resolved["grid"] == loaded.resolved["grid"]
+    (block,) = resolved["grid"]
+    assert block["method"] == ["aevb", "mcem"]
+    assert block["train_size"] == [1000, 50_000]
+    assert block["settings"] == {
+        "hidden": 100, "latent_dim": 5, "rate": 0.001, "rates": [0.1], "samples": 2_000_000,
+        "bias": True, "schedule": [[100, 0.0, 1.0]], "variant": "paper",
+    }  # fmt: skip
+    del resolved["recipe"], resolved["preset"]
+    Path("recipes/again.yaml").write_text(
+        yaml.safe_dump({**resolved, "data": "mnist", "expect": []})
     )
-    assert message("cots=[1]") == "command line: settings.cots: unknown; did you mean costs?"
-    assert message("grid.costs=[[1], [2]]").startswith("command line: grid.costs: is no setting of")
+    again = load("again")
+    assert again.trials == loaded.trials
 
 
-def test_resolved_settings_of_a_union_load_to_the_same_trials() -> None:
-    start = UNION.index("grid:")
-    Path("union.yaml").write_text(UNION[:start] + "grid: {learner: [vectors, net], row: [a, b]}\n")
-    loaded = load("union.yaml")
-    assert [block["settings"] for block in loaded.resolved["grid"]] == [
-        {"costs": [3.0], "rate": 0.2},
-        {"hidden": 20, "rate": 0.2},
+def test_blocks_have_data_and_settings_of_their_own() -> None:
+    write(text=with_blocks())
+    trials = load("toy", "quick").trials
+    assert [(t.data, t.axes["method"], t.settings.hidden) for t in trials] == [  # type: ignore[attr-defined]
+        *[("mnist", "aevb", 100)] * 2,
+        *[("mnist", "wake_sleep", 100)] * 2,
+        ("frey_faces", "mcem", 200),
     ]
-    again = {key: loaded.resolved[key] for key in ("title", "source", "experiment", "grid")}
-    Path("again.yaml").write_text(yaml.safe_dump(again))
-    assert load("again.yaml").trials == loaded.trials
+    embedded = load("toy", "embedded").trials
+    assert [t.data for t in embedded] == ["digits"] * 4 + ["frey_faces"]
 
 
-def test_the_fields_of_a_union_are_those_of_all_its_classes() -> None:
-    assert list(schema.fields(Net)) == ["row", "learner", "hidden", "rate"]
-    fields = schema.fields(Union)
-    assert set(fields) == {"row", "learner", "hidden", "rate", "costs", "most_neighbours"}
-    assert fields["most_neighbours"].description == "k from 1 up to this"
-    assert fields["rate"].default == 0.1
-    assert schema.members(Union) == (Net, Vectors, Neighbours)
+def test_a_block_may_be_for_several_data_sets() -> None:
+    grid = "grid:\n  - {data: [mnist, digits], method: [aevb, mcem]}\n  - {method: [wake_sleep]}\n"
+    head, _, tail = RECIPE.partition("grid:\n")
+    write(text=head + grid + "presets:" + tail.partition("presets:")[2])
+    loaded = load("toy", seeds=[0])
+    assert [(trial.data, trial.label) for trial in loaded.trials] == [
+        *((name, f"data={name},method={of},seed=0") for name in ("mnist", "digits")
+          for of in ("aevb", "mcem")),
+        ("mnist", "method=wake_sleep,seed=0"),
+    ]  # fmt: skip
+    assert [block["data"] for block in loaded.resolved["grid"]] == ["mnist", "digits", "mnist"]
+    one = load("toy", "paper", ["grid.data=[digits]"], [0]).trials
+    assert [trial.label for trial in one] == [
+        f"data=digits,method={m},seed=0" for m in ("aevb", "mcem")
+    ]
+    write("[mnist, digits]", "[mnist, digts]", text=Path("recipes/toy.yaml").read_text())
+    assert "data: no digts; did you mean digits?" in message()
 
 
-def test_a_union_whose_classes_cannot_be_told_apart_is_a_mistake_of_the_experiment() -> None:
-    class Same(Row):
-        learner: Literal["net"] = "net"
+def test_a_block_may_be_for_some_of_the_seeds() -> None:
+    """Of those of the run, whichever these are."""
+    own = "    settings: {hidden: 200}\n"
+    write(own, own + "    seeds: [1]\n", with_blocks())
 
-    assert schema.chooser(Union) == "learner"
-    with pytest.raises(TypeError, match="no field tells the classes apart"):
-        schema.chooser(Net | Same)
+    def seeds(*given: int) -> list[tuple[str, int]]:
+        trials = load("toy", seeds=list(given) or None).trials
+        return [(t.axes["method"], t.seed) for t in trials if t.axes["train_size"] == 1000]
+
+    both = [("aevb", 0), ("wake_sleep", 0), ("aevb", 1), ("wake_sleep", 1), ("mcem", 1)]
+    assert seeds() == both
+    assert seeds(1) == both[2:]
+    assert ("mcem", 2) not in seeds(2)
+    blocks = load("toy").resolved["grid"]
+    assert [block.get("seeds") for block in blocks] == [None, [1]]
+    with pytest.raises(BadInput, match="grid: no block is for seeds 2"):
+        load("toy", overrides=["method=mcem"], seeds=[2])
+    write(own, own + "    seeds: 1\n", with_blocks())
+    assert ": grid.seeds: should be a valid list, not 1" in message()
+
+
+def test_a_recipe_without_a_grid_has_a_trial_a_seed() -> None:
+    write(text=RECIPE[: RECIPE.index("grid:")] + "presets: {embedded: {}}\n")
+    assert [t.label for t in load("toy").trials] == ["seed=0", "seed=1"]
+
+
+@pytest.mark.timeout(5)
+def test_more_trials_than_can_be_meant_are_refused() -> None:
+    axes = ", ".join(f"{axis}: [{', '.join(map(str, range(1, 101)))}]"
+                     for axis in ("hidden", "latent_dim", "samples", "train_size"))  # fmt: skip
+    grid = RECIPE[RECIPE.index("grid:") : RECIPE.index("presets:")]
+    write(
+        text=RECIPE.replace(grid, f"grid: {{{axes}}}\n")
+        .replace("  hidden: 100\n", "")
+        .replace("  samples: 60_000_000\n", "")
+    )
+    most = "10,000 are the most"
+    assert message() == f"recipes/toy.yaml:8: grid: has 100,000,000 cells; {most}"
+    write()
+    values = list(range(1, 5001))
+    assert message("paper", f"grid.hidden={values}") == (
+        f"command line: grid: has 20,000 cells; {most}"
+    )
+    with pytest.raises(BadInput, match="4 cells by 5,000 seeds; 10,000 trials are the most"):
+        load("toy", seeds=values)
+
+
+def test_a_label_names_a_folder() -> None:
+    rates = [1 / 3 + i for i in range(20)]
+    expected = message("paper", f"grid.rates=[{rates}]")
+    assert expected.startswith("command line: grid: method=aevb,train_size=1000,rates=[0.3333")
+    assert expected.endswith("...: too long for a folder's name")
+
+
+def test_two_trials_of_one_label() -> None:
+    assert message("paper", "grid.hidden=[10, 1e1]").startswith(
+        "command line: grid: two trials are"
+    )

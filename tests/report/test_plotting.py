@@ -58,10 +58,8 @@ def test_settings_of_this_process_change_no_figure() -> None:
 
 def test_a_users_matplotlibrc_and_a_notebooks_backend_change_no_figure(tmp_path: Path) -> None:
     """A process of its own, for matplotlib reads all this when it is imported."""
-    here, there = ROOT / "results" / R / "embedded", tmp_path / R / "embedded"
-    there.mkdir(parents=True)
-    for name in ("metrics.csv", "depths.csv", "bounds.csv", "run.json"):
-        shutil.copy(here / name, there)
+    there = tmp_path / R / "embedded"
+    shutil.copytree(ROOT / "results" / R / "embedded", there)
     broken = "text.usetex: True\nlines.linewidth: 9\nno.such.key: 3\nfont.size: x\n"
     (tmp_path / "matplotlibrc").write_text(broken)
     env = {**os.environ, "PYTHONPATH": str(ROOT / "dgm-cli")}
@@ -72,7 +70,7 @@ def test_a_users_matplotlibrc_and_a_notebooks_backend_change_no_figure(tmp_path:
     )
     assert (ran.returncode, ran.stderr) == (0, "")
     results, draw = saved(there), experiments.report(R).draw
-    files, _ = render_all(lambda: draw(results))
+    files, _ = render_all(lambda: draw(results, {}))
     assert "exact.svg" in files
     for name, content in files.items():
         assert (there / name).read_bytes() == content

@@ -1,11 +1,9 @@
-"""Tables of a run by the cells of its grid."""
+"""Tables and arrays of a run by the cells of its grid."""
 
-import io
-
+import numpy as np
 import pandas as pd
 
-from dgm.engine.results import rows_of
-from dgm.report.tables import by_cell, own_axes, read_label
+from dgm.report.tables import Results, by_cell, metric_name, own_axes
 
 
 def test_rows_by_cell() -> None:
@@ -33,29 +31,19 @@ def test_rows_by_cell() -> None:
     assert own == [(None, 2), (5, 1), (7, 1)]
 
 
-def test_a_label_is_read_back() -> None:
-    label = "data=mnist,rates=[0.01, 0.02],name=a=b,seed=3"
-    assert read_label(label) == {
-        "data": "mnist",
-        "rates": "[0.01, 0.02]",
-        "name": "a=b",
-        "seed": "3",
-    }
+def test_tables_and_arrays_by_trial() -> None:
+    table = pd.DataFrame({"trial": ["t1", "t1", "t2"], "k": [1, 1, 3], "seed": [0, 0, 0]})
+    cells = {"t1": {"k": 1, "seed": 0}, "t2": {"k": 3, "seed": 0}}
+    results = Results({"a": table.assign(value=[1.0, 2.0, 3.0])}, {"b": {"t2": np.ones(2)}}, cells)
+    rows = [(cell, of["value"].tolist()) for cell, of in results.rows("a")]
+    assert rows == [(cells["t1"], [1.0, 2.0]), (cells["t2"], [3.0])]
+    ((cell, array),) = results.each("b")
+    assert (cell, array.tolist()) == (cells["t2"], [1.0, 1.0])
+    assert list(results.rows("none")) == list(results.each("none")) == []
 
 
-def test_a_trials_part_of_a_runs_table() -> None:
-    """Axes that are blank, or numbers beside words; and columns that are blank in all rows."""
-    table = pd.read_csv(
-        io.StringIO(
-            "std,rate,seed,step,stage\n,0.1,0,1,\n,0.1,0,2,\n0.5,0.1,0,1,\n,auto,0,1,\n,0.1,1,1,\n"
-        )
+def test_a_metrics_name_has_the_axes_of_a_users_grid() -> None:
+    cell = {"method": "cd", "hidden": 20, "seed": 0}
+    assert (
+        metric_name("test_elbo", "", "cd", cell=cell, axes=["method"]) == "test_elbo/cd/hidden=20"
     )
-    for cell, steps in (
-        ({"std": None, "rate": 0.1, "seed": 0}, [1, 2]),
-        ({"std": 0.5, "rate": 0.1, "seed": 0}, [1]),
-        ({"std": None, "rate": "auto", "seed": 0}, [1]),
-        ({"std": None, "rate": 0.1, "seed": 1}, [1]),
-    ):
-        own = rows_of(table, cell)
-        assert own["step"].tolist() == steps
-        assert list(own.columns) == ["step", "stage"]

@@ -6,7 +6,7 @@ from pathlib import Path
 from dgm import experiments
 from dgm.recipe import load as recipes
 from dgm.recipe.load import Recipe
-from dgm.recipe.schema import SettingsType
+from dgm.recipe.union import SettingsType
 
 
 def load(

@@ -77,8 +77,10 @@ def plan(recipe: Recipe, options: Options) -> list[Planned]:
         }
         start = None
         if recipe.uses:
-            start = used[spec.seed].directory
-            code["start"] = folder.models_hash(start) if used[spec.seed].has_models else None
+            its = used[spec.seed]
+            start = its.directory
+            code["uses"] = f"{its.key}, revision {its.keys.code['revision']}"
+            code["start"] = folder.models_hash(start) if its.has_models else None
         keys = Keys(cell_of(spec, experiment.Settings), code, its_machine)
         name = spec.label
         if len(name) > LONGEST:

@@ -57,6 +57,8 @@ class Held:
         self.target = target
         self.run = manifest(target)
         trials = self.run.get("trials", [])
+        if not isinstance(trials, list) or not all(isinstance(t, dict) for t in trials):
+            raise DgmError(f"{target}/run.json: is damaged; it should list trials")
         if not all("trial" in about for about in trials):
             raise DgmError(
                 f"{target}/run.json: an earlier version of dgm wrote it; give another --out DIR, "

@@ -112,7 +112,7 @@ def _run(
     report.reused = len(planned) - len(pending)
     held = sum(store.state(p).name == "held" for p in planned if p not in pending)
     if held:
-        say(f"{counted(held, 'trial')} are taken from the results")
+        say(f"{counted(held, 'trial')} taken from the results")
     if report.reused:
         say(f"{report.reused} of {len(planned)} trials are finished already")
     if options.train and pending:

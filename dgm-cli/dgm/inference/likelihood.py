@@ -1,9 +1,8 @@
 """Estimators of the marginal likelihood log p(x) = log of the integral of p(x|z) N(z; 0, I) dz.
 
-`importance_sampling` draws from a proposal fitted to each image's posterior and is unbiased for
-p(x); `encoder_importance_sampling` does so from a VAE's own encoder. `hmc_estimator` is the one of
-Kingma & Welling (2014), Appendix D. The first and the last share where they start looking: a mode
-far from every start is missed by both. Units: nats, per image.
+`importance_sampling` draws from a proposal fitted to each image's posterior;
+`encoder_importance_sampling` draws from a VAE's own encoder. Both are unbiased for p(x).
+`hmc_estimator` is that of Kingma & Welling (2014), Appendix D. Units: nats, per image.
 """
 
 import math
@@ -15,23 +14,31 @@ from torch import Tensor
 from dgm.inference.hmc import LatentModel, adapt, hmc_start, hmc_step
 from dgm.models.vae import LOG_2PI, VAE
 
-APART = 0.5  # in units of the prior's standard deviation
+APART = 0.5  # least distance between starts, in standard deviations of the prior
 
 
 class Estimate(NamedTuple):
-    """Per image, (n,): log p(x), the Monte Carlo standard error of it, effective sample size."""
+    """Per image, (n,): log p(x), its Monte Carlo standard error s, the effective sample size."""
 
     log_likelihood: Tensor
     stderr: Tensor
     effective_samples: Tensor
 
     def mean(self) -> tuple[float, float]:
-        """The mean over images and its Monte Carlo standard error (not that of the images)."""
-        n = len(self.stderr)
-        return (
-            self.log_likelihood.double().mean().item(),
-            self.stderr.double().square().sum().sqrt().item() / n,
-        )
+        """The mean over images and its Monte Carlo error, the root of variance plus squared bias:
+
+            error^2 = sum_i s_i^2 / n^2 + (mean_i b_i)^2,   b_i = 2 log cosh(s_i / sqrt 2).
+
+        The logarithm of an unbiased estimate is too low on average, by s^2 / 2 where s is small
+        (Jensen). More images average the variance away but not this bias, which at n = 1000 can be
+        the larger part. b is the jackknife's measure of it (Quenouille 1956): take two estimates
+        that differ by sqrt 2 s; the logarithm of their mean exceeds the mean of their logarithms
+        by b / 2, and has half the bias. The error says nothing of the choice of images.
+        """
+        s = self.stderr.double()
+        bias = 2 * torch.logaddexp(s / math.sqrt(2), -s / math.sqrt(2)) - 2 * math.log(2)
+        error = (s.square().sum() / len(s) ** 2 + bias.mean().square()).sqrt()
+        return self.log_likelihood.double().mean().item(), error.item()
 
 
 def _join(parts: list[Estimate]) -> Estimate:
@@ -55,23 +62,43 @@ def importance_sampling(
 ) -> Estimate:
     """log p(x) ~ log mean_l [p(x, z_l) / q(z_l|x)],   z_l ~ q(z|x).
 
-    q is fitted to each posterior: `starts` good points of a bank of random ones, and that of
-    `guess` (n, latent) if there is one, climb to a mode
-    by damped Newton; each mode becomes a multivariate Student-t (tails heavier than the
-    posterior's, so the weights have a variance) with the mode's curvature; the mixture weighs the
-    components by their Laplace evidence, with a tenth shared evenly in case that is off.
+    The proposal q is fitted to each posterior. The best `starts` of a bank of random points, and
+    the image's row of `guess` (n, latent) if given, climb to a mode by damped Newton steps. Each
+    mode becomes a multivariate Student-t with the mode's curvature, whose tails are heavier than
+    the posterior's, so that the weights have a variance. The mixture weighs its components by
+    their Laplace evidence; a tenth of the weight is shared evenly in case that is wrong.
+
+    Which modes the bank finds is chance, and the weights of one fit cannot show a mode that it
+    missed. So each image has a second estimate b from an independent fit with a bank of its own,
+    and the standard error is that of two draws, s = |a - b| / sqrt 2. It has one degree of freedom
+    an image: trust it in the mean over many. b serves the error alone, and its random numbers leave
+    `generator` as one fit would. It doubles the time. A mode that no fit finds stays hidden.
     """
     parts = []
+    again = _fork(generator)
     for first in range(0, len(x), block):
-        part = x[first : first + block]
-        z = _good_starts(model, part, starts, bank, generator)  # (block, starts, latent)
-        if guess is not None:
-            z = torch.cat([z, guess[first : first + block, None]], 1)
-        parts.append(_importance_block(model, part, z, samples, generator, newton_steps, dof))
+        rows = slice(first, first + block)
+        pair = []
+        for source in (generator, again):
+            z = _good_starts(model, x[rows], starts, bank, source)  # (block, starts, latent)
+            if guess is not None:
+                z = torch.cat([z, guess[rows, None]], 1)
+            pair.append(_from_fit(model, x[rows], z, samples, source, newton_steps, dof))
+        difference = pair[0].log_likelihood - pair[1].log_likelihood
+        parts.append(pair[0]._replace(stderr=difference.abs() / math.sqrt(2)))
     return _join(parts)
 
 
-def _importance_block(
+def _fork(generator: torch.Generator) -> torch.Generator:
+    """A new generator, seeded by what this one would draw next. This one does not advance."""
+    device = generator.device
+    copy = torch.Generator(device)
+    copy.set_state(generator.get_state())
+    seed = torch.randint(2**62, (), generator=copy, device=device)
+    return torch.Generator(device).manual_seed(int(seed))
+
+
+def _from_fit(
     model: LatentModel,
     x: Tensor,
     z: Tensor,
@@ -80,6 +107,7 @@ def _importance_block(
     newton_steps: int,
     dof: float,
 ) -> Estimate:
+    """The estimate from one fit that starts at z (n, starts, latent)."""
     n, starts, d = z.shape
     repeated = x.repeat_interleave(starts, 0)  # row n * starts + s
     z = z.flatten(0, 1)
@@ -124,11 +152,11 @@ def _from_log_weights(log_w: Tensor) -> Estimate:
 def _good_starts(
     model: LatentModel, x: Tensor, starts: int, bank: int, generator: torch.Generator
 ) -> Tensor:
-    """(n, starts, latent): the best by log p(x, z) of a bank of random points, `APART` or more.
+    """The best points of a random bank by log p(x, z), `APART` or more, (n, starts, latent).
 
-    The bank is N(0, 4 I), wider than the prior: a model fitted to few images spreads its
-    posteriors over more than the prior. A mode that no start is near is lost, and starts that
-    keep a distance lose fewer of them.
+    The bank is drawn from N(0, 4 I): a model fitted to few images spreads their posteriors wider
+    than the prior. A mode without a start nearby is lost; starts at a distance from each other
+    lose fewer.
     """
     z = 2 * torch.randn(bank, model.latent_dim, generator=generator, device=x.device)
     heights = model.log_likelihood_pairs(x, z) - 0.5 * z.square().sum(1, keepdim=True)  # (bank, n)
@@ -140,7 +168,7 @@ def _good_starts(
 
 
 def _newton_step(model: LatentModel, x: Tensor, z: Tensor) -> Tensor:
-    """z plus the best of 0, 1/10, 1/3 and 1 Newton steps, so that log p(x, z) never falls."""
+    """z plus the best of 0, 1/10, 1/3 and 1 Newton steps: log p(x, z) never falls."""
     gradient = model.d_log_joint(x, z)
     step = torch.linalg.solve(_precision(model, x, z, gradient), gradient)
     scale = torch.tensor([0.0, 0.1, 1 / 3, 1.0], device=z.device)[:, None, None]
@@ -154,8 +182,8 @@ def _precision(
 ) -> Tensor:
     """Minus the Hessian of log p(x, z) in z, (n, d, d), by differences of the gradient.
 
-    Eigenvalues are kept at 1 or above: the prior alone has 1, and below it the likelihood is
-    convex there and says nothing about a mode.
+    Eigenvalues below 1, which is the prior's own, are raised to 1: there the log-likelihood is
+    convex and has no mode.
     """
     if gradient is None:
         gradient = model.d_log_joint(x, z)
@@ -170,7 +198,7 @@ def _precision(
 def _chi_square(
     dof: float, shape: tuple[int, ...], generator: torch.Generator, device: torch.device
 ) -> Tensor:
-    """Sum of `dof` (whole) squared normals."""
+    """Sum of `dof` squared standard normals; `dof` is a whole number."""
     return torch.randn(*shape, int(dof), generator=generator, device=device).square().sum(-1)
 
 
@@ -190,11 +218,10 @@ def encoder_importance_sampling(
 ) -> Estimate:
     """log p(x) ~ log mean_l [p(x, z_l) / q(z_l|x)],   z_l ~ q(z|x), the encoder's own posterior.
 
-    Unbiased for p(x), so that its logarithm is on average too low: with few effective samples it
-    is a lower bound rather than an estimate. A Gaussian q has lighter tails than some posteriors:
-    the weights may have no variance, which neither error nor effective sample size can show. It
-    needs no modes to be found, and so goes to many latent dimensions, where `importance_sampling`
-    does not.
+    With few effective samples the logarithm is far too low on average: a lower bound rather than
+    an estimate. A Gaussian q has lighter tails than some posteriors. Its weights may then have no
+    variance, and neither the error nor the effective sample size shows that. It searches for no
+    modes, so it scales to many latent dimensions, where `importance_sampling` does not.
     """
     parts = []
     for part in x.split(images):
@@ -224,13 +251,13 @@ def hmc_estimator(
 ) -> Estimate:
     """log p(x) ~ -log mean_l [q(z_l) / p(x, z_l)],   z_l ~ p(z|x) by HMC.
 
-    q is a Gaussian fitted to `samples` earlier states of the same chain, of which there must be
-    many more than dimensions, then plugged in at as many fresh ones. The reciprocal has a finite
+    q is a Gaussian fitted to `samples` states of a chain, then evaluated at as many later states
+    of the same chain; `samples` must be many times the dimension. The reciprocal has a finite
     variance only where q is narrower than the posterior: hence its covariance times `shrink`.
     Chains start at the best of 2000 random points, and each adapts its step size towards 90 %
-    acceptance during burn-in (a wide posterior's chains end it with a higher one). A posterior with
-    several modes is seen from one of them only, which makes the estimate too low by up to
-    log(1 / its mass); the standard error tells nothing of that, nor of the chain's autocorrelation.
+    acceptance during burn-in (the chain of a wide posterior ends with a higher acceptance). A chain
+    visits one of several modes, which makes the estimate too low by up to log(1 / its mass). The
+    standard error shows neither that nor the chain's autocorrelation.
     """
     z = _good_starts(model, x, 1, 2000, generator)[:, 0]
     state = hmc_start(model, x, z)
@@ -240,7 +267,7 @@ def hmc_estimator(
         step_size = adapt(step_size, info.acceptance[:, None])
     kept, densities = [], []
     for step in range(2 * samples * thin):
-        # A fixed trajectory length can fall in with a period of the posterior (Neal 2011, 3.2).
+        # A fixed trajectory length can match a period of the posterior (Neal 2011, Section 3.2).
         jitter = 0.8 + 0.4 * torch.rand(len(x), 1, generator=generator, device=x.device)
         state, _ = hmc_step(model, x, state, jitter * step_size, leapfrogs, generator)
         if step % thin == thin - 1:
@@ -252,8 +279,8 @@ def hmc_estimator(
     mean = fit.mean(1, keepdim=True)
     d = model.latent_dim
     covariance = shrink * (fit - mean).mT @ (fit - mean) / (samples - 1)
-    # A chain that never moved has no covariance; the floor keeps its estimate finite, its
-    # standard error tells.
+    # A chain that never moved has no covariance. The floor keeps its estimate finite, though far
+    # too low.
     covariance = covariance + 1e-8 * torch.eye(d, device=x.device)
     cholesky = torch.linalg.cholesky(covariance)
     white = torch.linalg.solve_triangular(cholesky, (fresh - mean).mT, upper=False)

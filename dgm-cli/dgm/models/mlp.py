@@ -86,7 +86,7 @@ class MLP:
         """The derivative at the first hidden layer's input, (n, units), from that at the output."""
         d = d_output
         for layer, below in zip(self.layers[:0:-1], reversed(hidden), strict=True):
-            d = activation_backward(self.units, below, d @ layer.Wt)
+            d = activation_backward(self.units, below, torch.mm(d, layer.Wt))
         return d
 
     def backward(
@@ -103,11 +103,11 @@ class MLP:
             below = hidden[i - 1] if i else x
             if i:
                 db = layers[i - 1].db
-                d = activation_backward(self.units, below, d_above @ layer.Wt, db, scale)
+                d = activation_backward(self.units, below, torch.mm(d_above, layer.Wt), db, scale)
             left, right = (d_above, below) if layer.transposed else (below, d_above)
             torch.addmm(layer.dW, left.t(), right, beta=0, alpha=scale, out=layer.dW)
         return d
 
     def d_input(self, d_first: Tensor) -> Tensor:
         """The derivative at x, from that at the first hidden layer's input."""
-        return d_first @ self.layers[0].Wt
+        return torch.mm(d_first, self.layers[0].Wt)

@@ -8,22 +8,28 @@ differ. Every cell of every block, with every seed, is a trial. With `uses` a tr
 models of another recipe's trial, in the same preset and of the same seed.
 """
 
+import reprlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from dgm import data
 from dgm.errors import BadInput
 from dgm.recipe import grid
+from dgm.recipe.grid import MOST_TRIALS
 from dgm.recipe.grid import TrialSpec as TrialSpec
 from dgm.recipe.located import Map, locate, merge, read
+from dgm.recipe.overrides import override
 from dgm.recipe.schema import Expectation as Expectation
-from dgm.recipe.schema import RecipeFile, SettingsType, members, validate
-from dgm.recipe.schema import TrialSettings as TrialSettings
+from dgm.recipe.schema import RecipeFile, validate
+from dgm.recipe.union import SettingsType, members
 from dgm.shipped import shipped
-from dgm.text import did_you_mean
+from dgm.text import did_you_mean, unprintable
 
 FOLDERS = (Path("recipes"), shipped("recipes"))
+MOST_BYTES = 2**18  # of a recipe
+SettingsOf = Callable[[str], SettingsType]
 
 
 @dataclass(frozen=True)
@@ -56,21 +62,30 @@ class Recipe:
     uses: "Recipe | None" = None  # one trial a seed, whose models these trials start from
 
 
-def find(name_or_path: str | Path) -> Path:
-    """The file that a name (in ./recipes, else beside the package) or a path stands for."""
+def find(name_or_path: str | Path, beside: Path | None = None) -> Path:
+    """The file that a name or a path stands for.
+
+    A name is looked up in the folder `beside`, if given, in ./recipes and beside the package.
+    """
     path = Path(name_or_path)
-    candidates = [folder / f"{path}.yaml" for folder in FOLDERS if path.name == str(path)]
-    found = next((c for c in [*candidates, path] if c.is_file()), None)
+    if unprintable(str(path)):
+        raise BadInput(f"{str(path)!r}: no such recipe")
+    folders = [*([beside] if beside else []), *FOLDERS] if path.name == str(path) else []
+    try:
+        found = [p for p in (*(of / f"{path}.yaml" for of in folders), path) if p.is_file()]
+        is_folder = path.is_dir()
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be read: {error.strerror}") from error
     if found:
-        return found
-    if path.is_dir():
+        return found[0]
+    if is_folder:
         raise BadInput(f"{path}: is a directory; a recipe is a .yaml file")
     hint = did_you_mean(path.stem, [known.stem for known in all_recipes()])
     raise BadInput(f"{path}: no such recipe{hint}")
 
 
 def all_recipes() -> list[Path]:
-    """The recipes in ./recipes, or where there are none, those beside the package, by name."""
+    """The .yaml files in ./recipes, or where there are none, those beside the package, by name."""
     found = (sorted(folder.glob("*.yaml")) for folder in FOLDERS)
     return next(filter(None, found), [])
 
@@ -79,14 +94,14 @@ def header(path: str | Path) -> Header:
     """The head of a recipe, cheaply: neither torch nor the experiment is imported."""
     path = find(path)
     tree, file = _read(path)
-    data = [block.data for block in grid.blocks_of(_layer(tree, "paper"), path)]
+    blocks = grid.blocks_of(_layer(tree, "paper"), f"{path}:1", data.names())
     return Header(
         path.stem,
         path,
         file.title,
         file.source,
         file.experiment,
-        list(dict.fromkeys(data)),
+        list(dict.fromkeys(block.data for block in blocks)),
         _presets(tree),
         file.expect,
     )
@@ -98,16 +113,24 @@ def load(
     overrides: Sequence[str] = (),
     seeds: list[int] | None = None,
     *,
-    settings: Callable[[str], SettingsType],
+    settings: SettingsOf,
 ) -> Recipe:
-    """A recipe with a preset chosen and `key=value` overrides applied; BadInput when invalid.
+    """A recipe with a preset chosen and overrides (`recipe.overrides`) applied; else BadInput.
 
-    `settings.key=value` or `key=value` sets a setting everywhere; `data=name` likewise;
-    `grid.axis=[...]` or `axis=value` replaces an axis's values, or, in a grid of several blocks,
-    keeps the cells that have one of them; `grid.data=[...]` keeps the blocks of these data sets.
     `seeds` stands for the preset's own. `settings` gives the Settings of an experiment by name.
     """
-    path = find(name_or_path)
+    return _load(find(name_or_path), preset, overrides, seeds, settings, "command line", ())
+
+
+def _load(
+    path: Path,
+    preset: str,
+    overrides: Sequence[str],
+    seeds: list[int] | None,
+    settings: SettingsOf,
+    origin: str,  # of the overrides
+    users: tuple[Path, ...],  # recipes that use this one, directly or not
+) -> Recipe:
     tree, file = _read(path)
     if preset not in _presets(tree):
         raise BadInput(f"{path}: no preset {preset}{did_you_mean(preset, _presets(tree))}")
@@ -115,19 +138,20 @@ def load(
         model = settings(file.experiment)
     except BadInput as error:
         raise BadInput(f"{locate(tree, ['experiment'], str(path))}: {error}") from error
-    sets = members(model)[0].sets
+    sets = data.names(*members(model)[0].kinds)
     for each in _presets(tree):  # all, so that none is found broken only when it is needed
         layer = _layer(tree, each)
-        blocks = grid.blocks_of(layer, path, sets)
-        grid.trials_of(blocks, layer.get("seeds", [0]), model, path)
+        where = locate(layer, ["grid"], f"{path}:1")
+        cells = grid.cells_of(grid.blocks_of(layer, where, sets), model, where)
+        grid.trials_of(cells, layer.get("seeds", [0]), where)
 
     layer = _layer(tree, preset)
-    blocks = grid.blocks_of(layer, path, sets)
+    blocks = grid.blocks_of(layer, origin, sets)
     for text in overrides:
-        blocks = grid.override(blocks, text, sets)
-    if seeds is None:
-        seeds = list(layer.get("seeds", [0]))
-    uses = _used(tree, file, path, preset, seeds, settings) if file.uses else None
+        blocks = override(blocks, text, sets, preset, origin)
+    cells = grid.cells_of(blocks, model, origin, overridden=True)
+    grid.refuse_unused(cells, model, origin)
+    seeds = list(layer.get("seeds", [0])) if seeds is None else seeds
     return Recipe(
         name=path.stem,
         path=path,
@@ -135,7 +159,7 @@ def load(
         source=file.source,
         experiment=file.experiment,
         preset=preset,
-        trials=grid.trials_of(blocks, seeds, model, path),
+        trials=grid.trials_of(cells, seeds, origin),
         expect=file.expect,
         resolved={
             "recipe": path.stem,
@@ -144,15 +168,15 @@ def load(
             "experiment": file.experiment,
             "preset": preset,
             "seeds": seeds,
-            "grid": [part for block in blocks for part in grid.plain(block, model, path)],
+            "grid": grid.plain(cells),
             "expect": [
-                entry.model_dump(exclude_none=True)
+                entry.model_dump(exclude_unset=True)
                 for entry in file.expect
                 if entry.applies_to(preset)
             ],
             **({"uses": file.uses} if file.uses else {}),
         },
-        uses=uses,
+        uses=_used(tree, file, path, preset, seeds, settings, users) if file.uses else None,
     )
 
 
@@ -162,39 +186,51 @@ def _used(
     path: Path,
     preset: str,
     seeds: list[int],
-    settings: Callable[[str], SettingsType],
+    settings: SettingsOf,
+    users: tuple[Path, ...],
 ) -> Recipe:
     """What `uses` stands for: a recipe, after overrides one trial for each seed."""
     name, *overrides = file.uses.split()
-    where = locate(tree, ["uses"], str(path))
-    if name == path.stem:
-        raise BadInput(f"{where}: uses: is this recipe itself")
+    origin = f"{locate(tree, ['uses'], str(path))}: uses"
     try:
-        used = load(name, preset, overrides, seeds, settings=settings)
+        other = find(name, beside=path.parent)
     except BadInput as error:
-        raise BadInput(f"{where}: uses: {error}") from error
+        raise BadInput(f"{origin}: {error}") from error
+    users = (*users, path.resolve())
+    if other.resolve() in users:
+        raise BadInput(f"{origin}: {other} starts from this recipe")
+    try:
+        used = _load(other, preset, overrides, seeds, settings, origin, users)
+    except BadInput as error:
+        if str(error).startswith(origin):
+            raise
+        raise BadInput(f"{origin}: {error}") from error
     if [trial.seed for trial in used.trials] != seeds:
-        raise BadInput(f"{where}: uses: {len(used.trials)} trials for {len(seeds)} seeds")
+        raise BadInput(f"{origin}: {len(used.trials)} trials for {len(seeds)} seeds")
     return used
 
 
 def parse_seeds(text: str) -> list[int]:
     """ "0:5" -> 0, 1, 2, 3, 4; "3" -> 3; "0,2" -> 0, 2."""
     try:
-        seeds: list[int] = []
-        for part in text.split(","):
-            first, colon, end = part.partition(":")
-            seeds += range(int(first), int(end) if colon else int(first) + 1)
+        parts = [part.partition(":") for part in text.split(",")]
+        ends = [(int(a), int(b) if colon else int(a) + 1) for a, colon, b in parts]
     except ValueError:
-        seeds = []
+        ends = []
+    count = sum(max(0, end - first) for first, end in ends)
+    if count > MOST_TRIALS:
+        raise BadInput(f"seeds {reprlib.repr(text)}: {count:,} seeds; {MOST_TRIALS:,} are the most")
+    seeds = [seed for first, end in ends for seed in range(first, end)]
     if not seeds or min(seeds) < 0 or max(seeds) >= 2**63 or len(set(seeds)) < len(seeds):
-        raise BadInput(f"seeds {text!r}: should read like 0:5 (0 to 4), 3 or 0,2")
+        raise BadInput(f"seeds {reprlib.repr(text)}: should read like 0:5 (0 to 4), 3 or 0,2")
     return seeds
 
 
 def _read(path: Path) -> tuple[Map, RecipeFile]:
     """A recipe's tree with its origins, and the same as a checked file."""
     try:
+        if path.stat().st_size > MOST_BYTES:
+            raise BadInput(f"{path}: has more than {MOST_BYTES:,} bytes, too many for a recipe")
         text = path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise BadInput(f"{path}: is not text in UTF-8") from error
@@ -203,8 +239,8 @@ def _read(path: Path) -> tuple[Map, RecipeFile]:
     tree = read(text, str(path))
     if tree is None:
         raise BadInput(f"{path}: is empty")
-    if not isinstance(tree, Map):
-        raise BadInput(f"{path}:1: should be a mapping with title, source, experiment, ...")
+    if not isinstance(tree, Map) or not tree.keys() & {"title", "source", "experiment"}:
+        raise BadInput(f"{path}:1: is no recipe, a mapping with title, source, experiment, ...")
     file = validate(RecipeFile, tree, f"{path}:1")
     for i, entry in enumerate(file.expect):
         for preset in set(entry.presets or []) - set(_presets(tree)):

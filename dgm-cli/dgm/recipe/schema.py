@@ -1,26 +1,14 @@
-"""What may stand in a recipe, and how to say in one line, with file and line, what may not."""
+"""What may stand in a recipe, and one-line messages, with file and line, on what may not."""
 
 import fnmatch
-import itertools
 import re
 import reprlib
-import types
-from collections.abc import Callable, Iterable, Sequence
-from typing import (
-    TYPE_CHECKING,
-    Annotated,
-    Any,
-    ClassVar,
-    Literal,
-    TypeAlias,
-    TypeVar,
-    get_args,
-    get_origin,
-)
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeVar, get_args
 
 import pydantic
 from pydantic import BaseModel, BeforeValidator, Field, ValidationInfo
-from pydantic.fields import FieldInfo
 
 from dgm.errors import BadInput
 from dgm.recipe.located import Map, locate
@@ -29,25 +17,17 @@ from dgm.text import did_you_mean
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-PresetName = Literal["paper", "quick", "embedded", "scale"]
-# Data sets, a module of dgm.data each: of images, of documents, and of documents' codes.
-SETS = ("mnist", "frey_faces", "digits", "bars_and_stripes")
-COLLECTIONS = (
-    "newsgroups",
-    "newsgroups_unstripped",
-    "newsgroups_bow",
-    "reuters",
-    "rcv1",
-    "synthetic_documents",
-)
-CODES = ("clustered_codes", "isotropic_codes")
-NAMES = (*SETS, *COLLECTIONS, *CODES)
+PresetName = Literal["paper", "quick", "embedded", "scale", "search"]
 PRESETS: tuple[str, ...] = get_args(PresetName)
+FLOAT32_MAX = (2 - 2**-23) * 2.0**127
+MOST = 10**12  # as a whole number
+MOST_LISTED = 10**6  # the sum of the whole numbers of a list: layers, steps, temperatures
+TEXT = re.compile(r"(?!.*\.\.)[\w.+=-]([\w .+=-]{0,98}[\w.+=-])?", re.ASCII)
 Model = TypeVar("Model", bound=BaseModel)
 
 
 class Schema(BaseModel):
-    """Data whose keys are all known, whose numbers are finite and are not `yes` or `no`."""
+    """Data whose keys are all known, whose numbers are finite and not `true` or `false`."""
 
     model_config = pydantic.ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=()
@@ -56,71 +36,50 @@ class Schema(BaseModel):
     @pydantic.field_validator("*", mode="before")
     @classmethod
     def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
-        annotation = cls.model_fields[str(info.field_name)].annotation
-        types = (annotation, *get_args(annotation))
-        if isinstance(value, bool) and (int in types or float in types) and bool not in types:
-            raise ValueError("should be a number")
+        if bool in map(type, _leaves(value)):
+            types = set(_types(cls.model_fields[str(info.field_name)].annotation))
+            if types & {int, float} and bool not in types:
+                raise ValueError("should be a number")
         return value
 
 
 class TrialSettings(Schema):
-    """What an experiment's Settings derive from: a field a setting, with its unit and meaning."""
+    """What an experiment's Settings derive from: a field for each setting, with its unit and
+    meaning."""
 
-    sets: ClassVar[tuple[str, ...]] = SETS  # the data sets that the experiment can take
+    kinds: ClassVar[tuple[str, ...]] = ("images",)  # of data sets that the experiment can take
 
-
-SettingsType: TypeAlias = type[TrialSettings] | types.UnionType
-"""What an experiment calls its `Settings`: a class, or a union of one class for each learner,
-
-    class KNN(Row): learner: Literal["knn"] = "knn"; most_neighbours: int = 10
-    Settings = DBN | Backprop | KNN  # a cell that names no learner is of the first class
-
-in which one field, here `learner`, is in each class a Literal of values of its own.
-"""
-
-
-def members(settings: SettingsType) -> tuple[type[TrialSettings], ...]:
-    """The classes of a union, or the one class."""
-    return get_args(settings) if isinstance(settings, types.UnionType) else (settings,)
-
-
-def fields(settings: SettingsType) -> dict[str, FieldInfo]:
-    """All settings by name, those of each class of a union."""
-    classes = reversed(members(settings))  # where two have a field, the first says what it means
-    return {name: info for each in classes for name, info in each.model_fields.items()}
+    @pydantic.field_validator("*")
+    @classmethod
+    def _bounded(cls, value: Any) -> Any:
+        """Numbers that a trial can work with, and texts that can be part of a name."""
+        leaves = list(_leaves(value))
+        whole = sum(abs(leaf) for leaf in leaves if isinstance(leaf, int))
+        if isinstance(value, list | tuple) and whole > MOST_LISTED:
+            raise ValueError(f"the whole numbers of a list should sum to at most {MOST_LISTED:,}")
+        if whole > MOST:
+            raise ValueError(f"should be at most {MOST:,}")
+        if any(isinstance(leaf, float) and abs(leaf) > FLOAT32_MAX for leaf in leaves):
+            raise ValueError(f"should be at most {FLOAT32_MAX:.1e}, the largest 32-bit float")
+        if any(isinstance(leaf, str) and not TEXT.fullmatch(leaf) for leaf in leaves):
+            raise ValueError("should be a text of letters, digits, spaces and single . _ - + =")
+        return value
 
 
-def chosen_class(settings: SettingsType, values: Map, where: str) -> type[TrialSettings]:
-    """The class of a union that a cell's values choose; BadInput where they name none."""
-    classes = members(settings)
-    if len(classes) == 1:
-        return classes[0]
-    field = chooser(settings)
-    by_value = {value: each for each in classes for value in _literals(each, field)}
-    for value, chosen in by_value.items():
-        if values.get(field, next(iter(by_value))) == value:
-            return chosen
-    known = ", ".join(map(repr, by_value))
-    raise BadInput(
-        f"{locate(values, [field], where)}: settings.{field}: should be one of {known}, "
-        f"not {reprlib.repr(values[field])}"
-    )
+def _leaves(value: Any) -> Iterator[Any]:
+    """What is in a list and the lists in it; else the value."""
+    if isinstance(value, list | tuple):
+        for each in value:
+            yield from _leaves(each)
+    else:
+        yield value
 
 
-def chooser(settings: SettingsType) -> str:
-    """The field of a union that is in each class a Literal of values of its own."""
-    classes = members(settings)
-    for field in classes[0].model_fields:
-        values = [_literals(each, field) for each in classes]
-        if all(values) and len({*itertools.chain(*values)}) == sum(map(len, values)):
-            return field
-    raise TypeError(f"{settings}: no field tells the classes apart")
-
-
-def _literals(model: type[BaseModel], field: str) -> tuple[Any, ...]:
-    """The values of a field that is a Literal."""
-    annotation = model.model_fields[field].annotation if field in model.model_fields else None
-    return get_args(annotation) if get_origin(annotation) is Literal else ()
+def _types(annotation: Any) -> Iterator[Any]:
+    """The types that an annotation names, e.g. int and float in list[tuple[int, float]]."""
+    yield annotation
+    for each in get_args(annotation):
+        yield from _types(each)
 
 
 class Expectation(Schema):
@@ -134,6 +93,10 @@ class Expectation(Schema):
     unit: str = "nats"
     reported: float | None = None
     source: str | None = None
+    better: Literal["higher", "lower", "closer"] | None = Field(
+        None, description="than the reported value: above it, below it, or near it"
+    )
+    recalled: bool = Field(False, description="the reported value was not read in its source")
     at_most: float | None = None
     at_least: float | None = None
     equals: float | None = None
@@ -141,8 +104,10 @@ class Expectation(Schema):
     presets: list[PresetName] | None = None  # None: every one
 
     @pydantic.model_validator(mode="after")
-    def _one_band(self) -> "Expectation":
+    def _consistent(self) -> "Expectation":
         low, high = self.band
+        if self.reported is None and (self.better or self.recalled):
+            raise ValueError("better and recalled say something of a reported value; there is none")
         if (self.equals is None) != (self.tolerance is None):
             raise ValueError("equals and tolerance belong together")
         if self.equals is not None and (self.at_least, self.at_most) != (None, None):
@@ -173,7 +138,7 @@ class Expectation(Schema):
         return self.presets is None or preset in self.presets
 
 
-Seeds = Annotated[list[Annotated[int, Field(strict=True, ge=0)]], Field(min_length=1)]
+Seeds = Annotated[list[Annotated[int, Field(strict=True, ge=0, lt=2**63)]], Field(min_length=1)]
 
 
 class Block(Schema):
@@ -208,6 +173,7 @@ class Presets(Schema):
     quick: Layer = Layer()
     embedded: Layer = Layer()
     scale: Layer = Layer()
+    search: Layer = Layer()
 
 
 class RecipeFile(Layer):
@@ -220,22 +186,42 @@ class RecipeFile(Layer):
     presets: Presets = Presets()
     expect: list[Expectation] = []
 
+    @pydantic.field_validator("experiment")
+    @classmethod
+    def _a_folder(cls, experiment: str) -> str:
+        if not re.fullmatch("[a-z][a-z0-9_]*", experiment):
+            raise ValueError("should be a name of small letters, digits and _")
+        return experiment
+
+    @pydantic.field_validator("uses")
+    @classmethod
+    def _a_recipe(cls, uses: str) -> str:
+        if not uses.strip():
+            raise ValueError("should read RECIPE KEY=VALUE ...")
+        return uses
+
     @pydantic.model_validator(mode="after")
     def _one_band_a_metric(self) -> "RecipeFile":
         for preset in PRESETS:
-            metrics = [e.metric for e in self.expect if e.applies_to(preset)]
-            for metric in metrics:
-                if metrics.count(metric) > 1:
-                    raise ValueError(f"expect: two entries for {metric} in preset {preset}")
+            counts = Counter(e.metric for e in self.expect if e.applies_to(preset))
+            for metric, count in counts.items():
+                if count > 1:
+                    raise ValueError(f"expect: {count} entries for {metric} in preset {preset}")
         return self
 
 
 def validate(
-    model: type[Model], tree: Map, default: str, display: Callable[[str], str] = str
+    model: type[Model],
+    tree: Map,
+    default: str,
+    display: Callable[[str], str] = str,
+    overridden: bool = False,
 ) -> Model:
-    """`tree` as a `model`; BadInput says the first thing that is wrong, unknown keys first.
+    """`tree` as a `model`; BadInput gives the first mistake, unknown keys before others.
 
     `default` stands for the origin of what is nowhere in the tree; `display` names a top-level key.
+    A complaint about several keys stands at the first of them that it names, or at `default` if
+    some were `overridden`.
     """
     try:
         return model.model_validate(tree)
@@ -244,6 +230,9 @@ def validate(
         keys = [str(key) for key in first["loc"] if not isinstance(key, int)]
         name = ".".join([display(keys[0]), *keys[1:]]) + ": " if keys else ""
         where = locate(tree, first["loc"], default)
+        if not keys and not overridden:
+            words = re.findall(r"\w+", first["msg"])
+            where = next((tree.origins[word] for word in words if word in tree), default)
         raise BadInput(f"{where}: {name}{_complaint(first, model)}") from error
 
 
@@ -252,12 +241,12 @@ def _complaint(error: "ErrorDetails", model: type[BaseModel]) -> str:
         return f"unknown{did_you_mean(str(error['loc'][-1]), _keys(model, error['loc'][:-1]))}"
     if error["type"] == "missing":
         return "missing"
-    said = re.sub(r"^(Value error, |(Input|List|String) )", "", error["msg"])
-    said = re.sub(r" or instance of \w+| after validation.*|, unable to .*", "", said)
-    said = said.replace("dictionary", "mapping")
+    message = re.sub(r"^(Value error, |(Input|List|String) )", "", error["msg"])
+    message = re.sub(r" or instance of \w+| after validation.*|, unable to .*", "", message)
+    message = message.replace("dictionary", "mapping")
     if isinstance(error["input"], dict | BaseModel):  # too long to repeat
-        return said
-    return f"{said}, not {reprlib.repr(error['input'])}"
+        return message
+    return f"{message}, not {reprlib.repr(error['input'])}"
 
 
 def _keys(model: type[BaseModel], loc: Sequence[Any]) -> Iterable[str]:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from dgm.errors import DgmError
 from dgm.recipe.load import Recipe
-from dgm.recipe.schema import SettingsType, TrialSettings, fields, members
+from dgm.recipe.schema import TrialSettings
+from dgm.recipe.union import SettingsType, fields, members
 from dgm.text import columns, counted, number
 
 if TYPE_CHECKING:
@@ -25,10 +26,13 @@ def bands_met(summary: Path) -> str:
     """ "11 of 12" bands of a run's summary.csv; "not run" without one, blank without bands."""
     try:
         with summary.open(encoding="utf-8", newline="") as file:
-            verdicts = Counter(row["verdict"] for row in csv.DictReader(file))
+            rows = csv.DictReader(file)
+            if "verdict" not in (rows.fieldnames or ()):
+                raise ValueError("no verdicts")
+            verdicts = Counter(row["verdict"] for row in rows)
     except FileNotFoundError:
         return "not run"
-    except (OSError, ValueError, KeyError, csv.Error) as error:
+    except (OSError, ValueError, csv.Error) as error:
         raise DgmError(f"{summary}: is not the summary of a run") from error
     bands = sum(verdicts[verdict] for verdict in ("pass", "fail", "missing"))
     return f"{verdicts['pass']} of {bands}" if bands else ""
@@ -56,7 +60,8 @@ def page(
     trials = counted(len(recipe.trials), "trial")
     seeds = counted(len(recipe.resolved["seeds"]), "seed")
     parts = [
-        f"{recipe.name}: {recipe.title}",
+        recipe.name,
+        recipe.title,
         recipe.source,
         f"{recipe.path}",
         f"time: {took}",

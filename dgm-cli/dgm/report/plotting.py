@@ -27,7 +27,7 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY, BLACK = (
     "#000000",
 )
 BROWN = "#8C564B"
-# Ten classes: Okabe & Ito's eight with a brown and a grey between them, told apart by lightness.
+# Ten classes: Okabe & Ito's eight with a brown and a grey, which differ in lightness.
 TEN = ListedColormap(
     [BLACK, BLUE, ORANGE, GREEN, RED, PURPLE, SKY, "#F0E442", BROWN, "#999999"], "ten"
 )
@@ -43,7 +43,7 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "dgm",
 }
 DEFAULTS = {key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"}
-WIDE = 560  # pixels that a picture should have across, about
+WIDE = 560  # a picture's width in pixels, roughly
 
 
 class Film(NamedTuple):
@@ -62,7 +62,7 @@ def panels(columns: int, rows: int = 1, width: float = 9.0, height: float = 3.9)
 
 
 def rows_of(n: int, columns: int, width: float, height: float) -> Figure:
-    """An empty figure of n axes, at most `columns` side by side; inches of each."""
+    """An empty figure of n axes, at most `columns` side by side, each `width` x `height` inches."""
     across, down = max(1, min(columns, n)), max(1, -(-n // columns))
     figure = panels(across, down, width=width * across, height=height)
     for unused in figure.axes[n:]:
@@ -86,7 +86,7 @@ def seeds_line(
 
 
 def legend_below(figure: Figure, columns: int, markers: float = 1.0) -> None:
-    """One legend for all panels, under them; its markers so many times the size of theirs."""
+    """One legend for all panels, below them; `markers` scales its markers."""
     entries: dict[str, Artist] = {}
     for axes in figure.axes:
         for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
@@ -156,7 +156,7 @@ def _in_one_line(error: Exception) -> str:
 
 
 def tile(images: np.ndarray, columns: int) -> np.ndarray:
-    """Images (n, rows, columns of pixels) side by side, `columns` of them a line, without gaps."""
+    """Images (n, rows, columns of pixels) as one, `columns` of them in a line, without gaps."""
     n, height, width = images.shape
     lines = images.reshape(n // columns, columns, height, width).swapaxes(1, 2)
     return lines.reshape(n // columns * height, columns * width)
@@ -170,7 +170,7 @@ def show_images(axes: Axes, images: np.ndarray, columns: int) -> None:
 
 
 def picture(images: np.ndarray, columns: int) -> Figure:
-    """Images as one picture and nothing else, a pixel of theirs being a square of the file's."""
+    """Images as one picture and nothing else; each of their pixels is a square in the file."""
     height, width = tile(images, columns).shape
     dpi = STYLE["savefig.dpi"] / max(1, round(WIDE / width))
     figure = panels(columns=1, width=width / dpi, height=height / dpi)

@@ -34,7 +34,7 @@ class Metric(NamedTuple):
 
 
 def write_metrics(path: Path, metrics: Iterable[Metric]) -> None:
-    """metrics.csv, in the order given; floats such that they are read back as they were.
+    """metrics.csv, in the order given; floats in full, so that reading gives the same values.
 
     DgmError where two cells have one name.
     """
@@ -143,7 +143,7 @@ def check_table(summary_by_recipe: dict[str, pd.DataFrame], every: bool = True) 
 
 
 def diff(a: Path, b: Path) -> str:
-    """What two results folders say differently, by the means of their metrics."""
+    """How the means of two results folders' metrics differ, a line each."""
     means = [
         read_metrics(folder / "metrics.csv").groupby("metric", sort=False)["value"].agg(_mean)
         for folder in (a, b)

@@ -15,11 +15,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from dgm.recipe.schema import chooser, members
+from dgm.recipe.union import chooser, members
 
 if TYPE_CHECKING:
     from dgm.recipe.grid import TrialSpec
-    from dgm.recipe.schema import SettingsType
+    from dgm.recipe.union import SettingsType
 
 Key = dict[str, Any]  # plain data, as JSON gives it back
 

@@ -45,6 +45,7 @@ def summarise(results: Results) -> Iterator[Metric]:
         gaps.setdefault(cell["seed"], []).extend((ends["hmc"] - ends["importance_sampling"]).abs())
     for seed, values in gaps.items():
         yield Metric("estimator_gap", seed, float(np.mean(values)))
+        yield Metric("estimator_gap/worst", seed, max(values))
 
 
 def named(stem: str, cell: Cell) -> str:

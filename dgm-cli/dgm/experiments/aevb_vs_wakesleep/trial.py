@@ -104,7 +104,7 @@ def record(trial: Trial, table: str, estimate: Estimate, **where: Any) -> None:
         table,
         **where,
         log_likelihood=mean,  # nats per image
-        stderr=stderr,  # of the Monte Carlo estimate, not of the choice of images
+        stderr=stderr,  # Monte Carlo error, bias included; not of the choice of images
         mean_effective_samples=estimate.effective_samples.mean().item(),
         least_effective_samples=estimate.effective_samples.min().item(),
     )

@@ -6,7 +6,7 @@ import pydantic
 from pydantic import Field
 
 from dgm.protocols.settings.autoencoder import AutoencoderSettings
-from dgm.recipe.schema import CODES, COLLECTIONS, TrialSettings
+from dgm.recipe.schema import TrialSettings
 
 REVISION = 2
 CUTOFFS = [1, 3, 7, 15, 31, 63, 127, 255, 511, 1023]  # documents retrieved
@@ -16,7 +16,7 @@ CLOUDS = 2  # numbers of a code that is drawn as a point
 class Row(TrialSettings):
     """What every row has."""
 
-    sets: ClassVar[tuple[str, ...]] = (*COLLECTIONS, *CODES)
+    kinds: ClassVar[tuple[str, ...]] = ("documents", "codes")
 
     row: str = Field("autoencoder", description="the row's name")
     code: int = Field(10, ge=0, description="numbers of the code; 0 where it is all words")
