@@ -32,7 +32,7 @@ class TrialSpec:
 
     def value(self, axis: str) -> Any:
         """Of one of the experiment's AXES: a setting, or `data`, the data set's name."""
-        return self.data if axis == "data" else getattr(self.settings, axis)
+        return self.data if axis == "data" else getattr(self.settings, axis, None)
 
 
 @dataclass(frozen=True)
