@@ -9,7 +9,7 @@ import pytest
 from dgm.engine import status
 from dgm.engine.load import load
 from dgm.engine.lock import lock
-from dgm.engine.plan import Options, plan
+from dgm.engine.plan import Options
 from dgm.errors import BadInput, DgmError
 from tests.engine.test_results import content, metrics, run_json
 from tests.engine.toy import FOLDER, experiment, go, write
@@ -140,11 +140,11 @@ def test_status_of_new_held_and_finished_trials() -> None:
         assert status.of(load("toy"), Options()).running
 
 
-def test_long_labels_still_make_folders() -> None:
-    write("{variant: [null, small]}", "{variant: [" + "a" * 210 + ", " + "a" * 209 + "b]}")
-    assert go(seeds=[0]).ran == 2
-    names = {p.directory.name for p in plan(load("toy", seeds=[0]), Options())}
-    assert len(names) == 2 and max(map(len, names)) <= 210
+def test_one_trial_under_two_names_is_refused() -> None:
+    """An axis that has the default's value makes the same trial as none."""
+    write("{variant: [null, small]}", "[{variant: [null]}, {hidden: [5]}]")
+    with pytest.raises(BadInput, match="variant=None,seed=0 and hidden=5,seed=0 are the same"):
+        go()
 
 
 def test_two_runs_do_not_write_to_one_folder() -> None:

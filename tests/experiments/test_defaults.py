@@ -19,7 +19,7 @@ NAMES = sorted(module.name for module in pkgutil.iter_modules(experiments.__path
 
 
 def defaults(name: str) -> dict[str, Any]:
-    """An experiment's REVISION, and of each class of its Settings the fields with their defaults."""
+    """An experiment's REVISION, and the defaults of each class of its Settings."""
     module = experiments.settings(name)
     by_class = {
         each.__name__: {

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from dgm import data, experiments
+from dgm.errors import BadInput
 from dgm.recipe.grid import TrialSpec
 from dgm.recipe.load import Recipe
 from dgm.trial import folder, machine
 from dgm.trial.keys import Keys, cell_of
-
-LONGEST = 200  # characters of a folder's name; file systems allow 255 bytes
 
 
 @dataclass(frozen=True)
@@ -63,12 +62,12 @@ def results_folder(recipe: Recipe, out: Path) -> Path:
 
 
 def plan(recipe: Recipe, options: Options) -> list[Planned]:
-    """The recipe's trials with their folders and keys."""
+    """The recipe's trials with their folders and keys; BadInput where two are the same."""
     used = {p.spec.seed: p for p in plan(recipe.uses, options)} if recipe.uses else {}
     experiment = experiments.settings(recipe.experiment)
     trials = results_folder(recipe, options.out) / "trials"
     its_machine = machine.key(options.device, options.threads)
-    planned = []
+    planned: dict[str, Planned] = {}
     for spec in recipe.trials:
         code: dict[str, Any] = {
             "experiment": recipe.experiment,
@@ -82,11 +81,11 @@ def plan(recipe: Recipe, options: Options) -> list[Planned]:
             code["uses"] = f"{its.key}, revision {its.keys.code['revision']}"
             code["start"] = folder.models_hash(start) if its.has_models else None
         keys = Keys(cell_of(spec, experiment.Settings), code, its_machine)
-        name = spec.label
-        if len(name) > LONGEST:
-            name = f"{name[: LONGEST - len(keys.trial)]}~{keys.trial}"
-        planned.append(Planned(recipe.experiment, spec, trials / name, keys, start))
-    return planned
+        if keys.trial in planned:
+            twin = planned[keys.trial].label
+            raise BadInput(f"{recipe.path}: grid: {twin} and {spec.label} are the same trial")
+        planned[keys.trial] = Planned(recipe.experiment, spec, trials / spec.label, keys, start)
+    return list(planned.values())
 
 
 def names_of_data(recipe: Recipe) -> list[str]:
