@@ -26,7 +26,7 @@ BLOCK = 10_000  # images evaluated at once
 
 
 class ConjugateGradients(State):
-    """Nonlinear conjugate gradients, begun anew on each minibatch."""
+    """Nonlinear conjugate gradients, restarted on each minibatch."""
 
     def __init__(self, net: Autoencoder, line_searches: int, generator: torch.Generator) -> None:
         self.net, self.line_searches = net, line_searches

@@ -21,7 +21,7 @@ from dgm.trial.loop import Trial
 from dgm.trial.snapshots import Best
 
 OPTIMISERS: dict[str, type[Adagrad | Adam]] = {"adagrad": Adagrad, "adam": Adam}
-JUDGED = 10_000  # a bound is of the first so many images, or of so many posterior samples of fewer
+JUDGED = 10_000  # images behind a bound, the first; of fewer images as many posterior samples
 
 
 def images(settings: VAESettings, trial: Trial) -> tuple[Tensor, dict[str, Tensor]]:

@@ -26,7 +26,7 @@ def choose_rate(
     start: Callable[[float], Learning],
     score: Callable[[float, VAE], float],
 ) -> float:
-    """The rate whose `score` on training data is highest after so many steps with each.
+    """The rate whose `score` on training data is highest after `steps` steps with each.
 
     A rate that diverges is not chosen; Diverged where all of them do. A single rate needs no trial.
     """

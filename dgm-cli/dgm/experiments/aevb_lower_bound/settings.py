@@ -12,5 +12,5 @@ class Settings(VAESettings):
 
     variant: str | None = Field(
         None,
-        description="a name for nets that another setting tells apart from those of the figure",
+        description="a name for nets that differ from the figure's in another setting",
     )

@@ -103,7 +103,7 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
 
 
 def watch(trial: Trial, phase: str, chains: TopChains, moments: int, between: int) -> Tensor:
-    """The chains' images each time they have gone so many steps: (moments, n, visible)."""
+    """The chains' images after every `between` steps: (moments, n, visible)."""
     seen = Seen(moments, len(chains.v), chains.net.visible, trial.device)
     for step in trial.steps(moments * between, phase, chains=chains, seen=seen):
         chains.step()

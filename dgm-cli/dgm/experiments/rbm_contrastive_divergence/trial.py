@@ -177,7 +177,7 @@ def noise(like: Tensor, trial: Trial) -> Tensor:
 
 
 def chain(rbm: RBM, v: Tensor, trial: Trial, shape: tuple[int, int]) -> np.ndarray:
-    """Gibbs chains from v, a row each: the start, then p(v|h) after so many steps."""
+    """Gibbs chains from v, a row each: the start, then p(v|h) after each of `STEPS_SHOWN`."""
     shown = [v]
     for done, steps in zip(STEPS_SHOWN, STEPS_SHOWN[1:], strict=False):
         v = gibbs(rbm, v, steps - done - 1, trial.generator)

@@ -14,4 +14,4 @@ class Settings(VAESettings):
     variant: str = Field("paper", description="another name for a model that is not the paper's")
     judged_samples: int = Field(1000, ge=SHOWN, description="samples that the judge labels")
     importance_samples: int = Field(5000, gt=1, description="per test image")
-    evaluated_images: int = Field(10_000, gt=0, description="the first so many test images")
+    evaluated_images: int = Field(10_000, gt=0, description="how many test images, the first")
