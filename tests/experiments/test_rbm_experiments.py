@@ -222,8 +222,8 @@ def test_a_variant_called_none_keeps_its_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("schedule", "said"),
     [
-        ([[1_000_000_000, 0, 1]], "ais_schedule: 1000000000 temperatures, where 1000000 are the"),
-        ([[900_000, 0, 0.5], [900_000, 0.5, 1]], "ais_schedule: 1800000 temperatures"),
+        ([[1_000_000_000, 0, 1]], "should sum to at most 1,000,000"),
+        ([[900_000, 0, 0.5], [900_000, 0.5, 1]], "should sum to at most 1,000,000"),
         ([[10, 0.1, 1]], "must rise from 0 to 1"),
         ([[10, 0, 0.5], [10, 0.3, 1]], "must rise from 0 to 1"),
         ([[10, 0, 2]], "must rise from 0 to 1"),
@@ -241,7 +241,8 @@ def test_chains_need_as_many_images_to_begin_at(tmp_path: Path) -> None:
         infinite_dbn.run_trial(settings, a_trial(tmp_path, "bars_and_stripes"))
 
 
-def test_a_machine_without_a_distribution_has_diverged(tmp_path: Path) -> None:
-    settings = Exact.model_validate({"initial_std": 1e300})
-    with pytest.raises(Diverged, match="the machine's distribution is not finite"):
+@pytest.mark.parametrize("std", [1e20, 3e38])
+def test_a_machine_without_a_distribution_has_diverged(tmp_path: Path, std: float) -> None:
+    settings = Exact.model_validate({"initial_std": std})
+    with pytest.raises(Diverged, match="the machine's distribution gives -?(nan|inf): its weights"):
         infinite_dbn.run_trial(settings, a_trial(tmp_path, "bars_and_stripes"))

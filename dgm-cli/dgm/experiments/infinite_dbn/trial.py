@@ -52,14 +52,12 @@ def exact(settings: Exact, trial: Trial, rbm: RBM, x: Tensor) -> Artifacts:
     fit_exactly(rbm, data, settings.iterations)
     of_rbm = Enumerated(rbm)
     for depth, p_v in enumerate(truncated(rbm, of_rbm, settings.deepest)):
-        distance = 0.5 * (p_v - of_rbm.log_p_v.exp()).abs().sum().item()
-        if not math.isfinite(distance):
-            raise Diverged("the machine's distribution is not finite")
+        distance = finite(0.5 * (p_v - of_rbm.log_p_v.exp()).abs().sum().item())
         trial.record("depths", depth=2 * depth + 1, total_variation=distance)
         if distance < CLOSE:
             break
 
-    bound = (data @ of_rbm.log_p_v).item()
+    bound = finite((data @ of_rbm.log_p_v).item())
     trial.record("bounds", layer=1, iteration=0, bound=bound, log_likelihood=bound)
     layers, below = [of_rbm], rbm
     aggregated = data  # the distribution of the layer that the new machine is to model
@@ -75,12 +73,19 @@ def exact(settings: Exact, trial: Trial, rbm: RBM, x: Tensor) -> Artifacts:
             first = objective if first is None else first
             # Of the bound, all but the mean log p of what the new machine models stays as it was.
             bound = before + objective - first
-            exactly = log_likelihood(data, [*layers, machine])
+            exactly = finite(log_likelihood(data, [*layers, machine]))
             about = {"layer": layer, "iteration": iteration}
             trial.record("bounds", **about, bound=bound, log_likelihood=exactly)
         layers.append(Enumerated(above))
         below = above
     return Artifacts(trial.tables(), models={"rbm": rbm})
+
+
+def finite(value: float) -> float:
+    """The same; Diverged where weights are so large that states have no probability."""
+    if not math.isfinite(value):
+        raise Diverged(f"the machine's distribution gives {value}: its weights are too large")
+    return value
 
 
 def truncated(rbm: RBM, exact: Enumerated, deepest: int) -> Iterator[Tensor]:
