@@ -29,7 +29,7 @@ lint: setup  ## style and types
 	$(BIN)/mypy dgm-cli/dgm scripts tests
 
 test: lint  ## style, types and all tests, a process a core
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 bench: setup  ## time what is fast against a peer: results/benchmarks.csv
 	$(BIN)/pip install -q -c constraints.txt -e '.[bench]'
