@@ -425,9 +425,9 @@ def plot(recipe: str, preset: str, out: Path) -> None:
     from dgm.engine import results
 
     (head,) = _headers([recipe], preset)
-    saved = results.saved(_results(head, preset, out))
-    folder = out / head.name / preset
-    drawn = results.draw(folder, head.experiment, preset, head.expect, saved)
+    source, folder = _results(head, preset, out), out / head.name / preset
+    expect = [] if results.manifest(source).get("overrides") else head.expect
+    drawn = results.draw(folder, head.experiment, preset, expect, results.saved(source))
     for name in drawn.figures:
         click.echo(f"{folder / name}")
     _print_undrawn(drawn.undrawn)

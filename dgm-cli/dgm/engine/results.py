@@ -218,7 +218,7 @@ def write(
     for name, arrays in results.arrays.items():
         write_npz(target / f"{name}.npz", arrays)
         files.append(f"{name}.npz")
-    drawn = draw(target, experiment, preset, expect, results)
+    drawn = draw(target, experiment, preset, [] if overridden else expect, results)
     return drawn._replace(files=[*files, *drawn.files])
 
 

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 WIDTH = 100  # characters of a line
-TITLE = 45  # of a title in the list
 LONGEST = 18  # of a value that stands beside its meaning
 
 
@@ -40,10 +39,15 @@ def bands_met(summary: Path) -> str:
 
 def list_table(rows: Iterable[Sequence[str]]) -> str:
     """Of each recipe a line: name, title, bands met, and the time that paper and quick take."""
-    lines: list[Sequence[str]] = [("recipe", "shows", "bands met", "paper", "quick")]
-    for name, title, *others in rows:
-        lines.append((name, textwrap.shorten(title, TITLE, placeholder=" ..."), *others))
-    return "\n".join(columns(lines))
+    lines: list[Sequence[str]] = [("recipe", "shows", "bands met", "paper", "quick"), *rows]
+    others = columns([(name, "", *rest) for name, _, *rest in lines])
+    room = WIDTH - max(map(len, others))  # what the other columns leave to the titles
+    return "\n".join(
+        columns(
+            (name, textwrap.shorten(title, room, placeholder=" ..."), *rest)
+            for name, title, *rest in lines
+        )
+    )
 
 
 def page(
