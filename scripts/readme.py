@@ -49,11 +49,11 @@ def results_table(root: Path, name: str) -> str:
             rest.append((f"`{name}`", f"{measured} ({seeds}", of[0]["unit"]))
             continue
         for row in of:
-            told = (f"`{row['metric']}`", measured_text(row), row["unit"])
+            cells = (f"`{row['metric']}`", measured_text(row), row["unit"])
             if judged(row):
-                rows.append((*told, number(row["reported"]), band_text(row), row["verdict"]))
+                rows.append((*cells, number(row["reported"]), band_text(row), row["verdict"]))
             else:
-                rest.append(told)
+                rest.append(cells)
     head = ("metric", "measured", "unit", "reported", "band", "verdict")
     return (table(head, rows) if rows else "") + folded(table(head[:3], rest), len(rest))
 
@@ -73,8 +73,8 @@ def folded(content: str, rows: int) -> str:
     """A table that a reader opens; nothing where it has no rows."""
     if not rows:
         return ""
-    said = f"{rows} more line" + ("s" if rows > 1 else "")
-    return f"\n<details>\n<summary>{said}</summary>\n\n{content}\n</details>\n"
+    label = f"{rows} more line" + ("s" if rows > 1 else "")
+    return f"\n<details>\n<summary>{label}</summary>\n\n{content}\n</details>\n"
 
 
 def recipes_table(root: Path) -> str:

@@ -36,10 +36,10 @@ class Estimate:
             return "never timed"
         disk = f", {self.disk_mb:.0f} MB of disk" if self.disk_mb is not None else ""
         took = max(self.seconds / jobs, self.longest)
-        said = f"about {duration(took)} with {jobs} jobs{disk}"
+        text = f"about {duration(took)} with {jobs} jobs{disk}"
         if self.unknown:
-            said += f"; {self.unknown} of {self.trials} trials were never timed"
-        return said
+            text += f"; {self.unknown} of {self.trials} trials were never timed"
+        return text
 
 
 def earlier_run(roots: Sequence[Path], recipe: str, preset: str) -> dict[str, Any]:
