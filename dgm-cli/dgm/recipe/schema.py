@@ -48,6 +48,7 @@ class TrialSettings(Schema):
     meaning."""
 
     kinds: ClassVar[tuple[str, ...]] = ("images",)  # of data sets that the experiment can take
+    not_axes: ClassVar[tuple[str, ...]] = ()  # settings whose names are columns of a trial's tables
 
     @pydantic.field_validator("*")
     @classmethod
