@@ -15,8 +15,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from dgm.errors import BadInput, DgmError, MissingData
 
 GIVE_UP = 6.0  # seconds in which some mirror has to answer
@@ -143,11 +141,14 @@ def _sha256(content: bytes) -> str:
 
 
 def _of_npy(raw: bytes) -> bytes:
+    import numpy as np
+
     return np.load(io.BytesIO(raw), allow_pickle=False).tobytes()
 
 
 def _of_mat(raw: bytes) -> bytes:
     """The one array of a MATLAB file, column after column as it is stored."""
+    import numpy as np
     from scipy.io import loadmat
 
     found = loadmat(io.BytesIO(raw))
