@@ -72,7 +72,7 @@ out_option = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("results"),
     show_default=True,
-    help="The folder that stands for results/.",
+    help="Folder for results.",
 )
 
 

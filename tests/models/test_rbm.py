@@ -56,7 +56,7 @@ def test_a_label_is_one_of_a_group() -> None:
     torch.testing.assert_close(rbm.visible_mean(h.float()).double(), mean, atol=1e-6, rtol=0)
 
     below = all_states(4)
-    by_label = rbm.label_log_odds(below).softmax(1).double()
+    by_label = rbm.label_logits(below).softmax(1).double()
     of = probability.sum(1)
     for row, given in zip(below, by_label, strict=True):
         here = (v[:, :4] == row).all(1)

@@ -72,7 +72,7 @@ def _environment(variable: str) -> Path | None:
 
 
 def find(data: str, file: File) -> Path | None:
-    """The file of a set, under any of its names, where it first is."""
+    """The first copy of a file, under any of its names; None if there is none."""
     for folder in folders():
         for name in file.names:
             path = file.within(folder, data) / name

@@ -37,5 +37,5 @@ def labelled(data: Dataset, device: torch.device) -> Labelled:
     )
 
 
-def percent_wrong(predicted: Tensor, classes: Tensor) -> float:
+def error_percent(predicted: Tensor, classes: Tensor) -> float:
     return 100 * (predicted != classes).double().mean().item()

@@ -132,7 +132,7 @@ class LabelRBM(RBM):
         v[:, -self.labels :] = torch.zeros_like(v[:, -self.labels :]).scatter_(1, chosen, 1.0)
         return v
 
-    def label_log_odds(self, below: Tensor) -> Tensor:
+    def label_logits(self, below: Tensor) -> Tensor:
         """-F(below, label) of every label, (n, labels): log p(label|below) up to a constant."""
         p, n = self.parameters, self.labels
         pre = torch.addmm(p["b"], below, p["W"][:-n])

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, from_numpy
 
-from dgm.data.labelled import Labelled, percent_wrong
+from dgm.data.labelled import Labelled, error_percent
 from dgm.errors import BadInput
 from dgm.models.neighbours import neighbours, vote
 from dgm.protocols.settings.baselines import NeighbourSettings, SVMSettings
@@ -25,7 +25,7 @@ def fit_svm(settings: SVMSettings, trial: Trial, images: Labelled) -> Tensor:
     tried = [(*kernel, cost) for kernel in settings.kernels for cost in settings.costs]
     for i in trial.steps(len(tried), "choice"):
         predicted = support_vectors(*tried[i]).fit(x, classes).predict(validation)
-        error = percent_wrong(from_numpy(predicted), images.classes["validation"].cpu())
+        error = error_percent(from_numpy(predicted), images.classes["validation"].cpu())
         kernel, value, cost = tried[i]
         trial.record("choice", kernel=kernel, value=value, cost=cost, error=error)
     errors = trial.tables()["choice"]["error"]
@@ -67,7 +67,7 @@ def fit_knn(settings: NeighbourSettings, trial: Trial, images: Labelled) -> Tens
         power = settings.powers[i]
         near = neighbours(images.x["train"], images.x["validation"], max(ks), power).cpu()
         for k in ks:
-            error = percent_wrong(vote(classes[near[:, :k]], trial.data.classes), truth)
+            error = error_percent(vote(classes[near[:, :k]], trial.data.classes), truth)
             trial.record("choice", power=power, k=k, error=error)
     choice = trial.tables()["choice"]
     best = choice.loc[choice["error"].idxmin()]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from dgm.data.batches import Minibatches
-from dgm.data.labelled import Labelled, percent_wrong
+from dgm.data.labelled import Labelled, error_percent
 from dgm.errors import BadInput
 from dgm.learning.up_down import UpDown
 from dgm.models.dbn import DBN
@@ -53,7 +53,7 @@ def fit_dbn(settings: DBNSettings, trial: Trial, images: Labelled) -> tuple[DBN,
         done += n
     up_down.return_to_best()
     predicted["selected"] = net.classify(images.x["test"])
-    aim = percent_wrong(net.classify(x), classes)
+    aim = error_percent(net.classify(x), classes)
     trial.choose(chosen_epoch=int(up_down.best.step), training_error=round(aim, 4))
 
     every, k = images.all, settings.gibbs_steps[-1]
@@ -109,7 +109,7 @@ class AveragedUpDown:
 
     def error(self, examples: Examples) -> float:
         """The average's error in percent."""
-        return percent_wrong(self.averaged.classify(examples[0]), examples[1])
+        return error_percent(self.averaged.classify(examples[0]), examples[1])
 
     def judge(self, epoch: int, validation: Examples) -> None:
         """Record the average's error on validation images, and keep it if it is the best yet."""
