@@ -14,7 +14,7 @@ from torch import Tensor
 
 from dgm.data.batches import Minibatches
 from dgm.data.labelled import Labelled, error_percent
-from dgm.errors import BadInput
+from dgm.errors import check_enough
 from dgm.learning.up_down import UpDown
 from dgm.models.dbn import DBN
 from dgm.models.rbm import one_hot
@@ -32,9 +32,8 @@ def fit_dbn(settings: DBNSettings, trial: Trial, images: Labelled) -> tuple[DBN,
 
     Records "greedy" (phase, epoch, error) and "curves" (epoch, split, error in percent).
     """
-    if settings.train_size > len(images.x["train"]):
-        there = len(images.x["train"])
-        raise BadInput(f"train_size {settings.train_size}: there are {there} training images")
+    there = len(images.x["train"])
+    check_enough("train_size", settings.train_size, there, "training images")
     x, classes = (of["train"][: settings.train_size] for of in images)
     validation = images.x["validation"], images.classes["validation"]
     net, averaged = (_untrained(settings, trial, x.shape[1]) for _ in range(2))
