@@ -1,0 +1,127 @@
+"""The loops of `dgm.fast.loops`, each compiled when it is first called."""
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+HALF: Any = np.float32(0.5)
+ONE: Any = np.float32(1.0)
+WORDS: Any = np.float32(65536.0)  # numbers of 16 bits
+MIDDLE: Any = np.float32(32768.5)
+GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+FIRST = np.uint64(0xBF58476D1CE4E5B9)
+SECOND = np.uint64(0x94D049BB133111EB)
+BITS_27, BITS_30, BITS_31 = np.uint64(27), np.uint64(30), np.uint64(31)
+
+compiled = njit(nogil=True, fastmath=True, error_model="numpy")
+
+
+@compiled
+def column_sums(d: Any, sums: Any, scale: float) -> None:
+    rows, columns = d.shape
+    sums[:] = 0
+    whole = rows - rows % 4
+    for i in range(0, whole, 4):  # one pass over the sums for four rows
+        for j in range(columns):
+            sums[j] += (d[i, j] + d[i + 1, j]) + (d[i + 2, j] + d[i + 3, j])
+    for i in range(whole, rows):
+        for j in range(columns):
+            sums[j] += d[i, j]
+    sums *= scale
+
+
+@compiled
+def tanh_backward(hidden: Any, d: Any, sums: Any, scale: float) -> None:
+    rows, columns = d.shape
+    sums[:] = 0
+    for i in range(rows):
+        for j in range(columns):
+            d[i, j] *= ONE - hidden[i, j] * hidden[i, j]
+            sums[j] += d[i, j]
+    sums *= scale
+
+
+@compiled
+def logistic_backward(hidden: Any, d: Any, sums: Any, scale: float) -> None:
+    rows, columns = d.shape
+    sums[:] = 0
+    for i in range(rows):
+        for j in range(columns):
+            d[i, j] *= hidden[i, j] * (ONE - hidden[i, j])
+            sums[j] += d[i, j]
+    sums *= scale
+
+
+@compiled
+def reparameterise(output: Any, noise: Any, z: Any, shift: Any) -> None:
+    rows, n = noise.shape
+    for i in range(rows):
+        for j in range(n):
+            shift[i, j] = np.exp(HALF * output[i, n + j]) * noise[i, j]
+            z[i, j] = output[i, j] + shift[i, j]
+
+
+@compiled
+def d_reparameterised(output: Any, shift: Any, g: Any, d: Any) -> None:
+    rows, n = g.shape
+    for i in range(rows):
+        for j in range(n):
+            d[i, j] = g[i, j] - output[i, j]
+            d[i, n + j] = HALF * (g[i, j] * shift[i, j] + ONE - np.exp(output[i, n + j]))
+
+
+@compiled
+def squared_distance(x: Any, y: Any, mean: Any) -> None:
+    total = np.float32(0)
+    for i in range(x.shape[0]):
+        for j in range(x.shape[1]):
+            total += (x[i, j] - y[i, j]) * (x[i, j] - y[i, j])
+    mean[()] = total / x.shape[0]
+
+
+@compiled
+def add_own(w: Any, g: Any, decay: Any, lasso: Any) -> None:
+    for j in range(len(w)):
+        sign = np.float32(w[j] > 0) - np.float32(w[j] < 0)
+        g[j] -= decay * w[j] + lasso * sign
+
+
+@compiled
+def add_neighbour(w: Any, other: Any, g: Any, smoothness: Any) -> None:
+    for j in range(len(w)):
+        g[j] -= smoothness * (w[j] - other[j])
+
+
+@compiled
+def add_prior_gradient(
+    W: Any, gradient: Any, decay: Any, lasso: Any, smoothness: Any, columns: int
+) -> None:
+    n = len(W)
+    for i in range(n):
+        w, g = W[i], gradient[i]
+        add_own(w, g, decay, lasso)
+        if smoothness > 0:
+            if i >= columns:
+                add_neighbour(w, W[i - columns], g, smoothness)
+            if i + columns < n:
+                add_neighbour(w, W[i + columns], g, smoothness)
+            if i % columns > 0:
+                add_neighbour(w, W[i - 1], g, smoothness)
+            if i % columns < columns - 1:
+                add_neighbour(w, W[i + 1], g, smoothness)
+
+
+@compiled
+def random_words(seed: int, words: Any) -> None:
+    for i in range(len(words)):
+        z = np.uint64(seed) + np.uint64(i + 1) * GOLDEN
+        z = (z ^ (z >> BITS_30)) * FIRST
+        z = (z ^ (z >> BITS_27)) * SECOND
+        words[i] = z ^ (z >> BITS_31)
+
+
+@compiled
+def less_than(words: Any, probability: Any, drawn: Any) -> None:
+    for i in range(len(drawn)):
+        drawn[i] = np.float32(words[i]) < WORDS * probability[i] - MIDDLE
