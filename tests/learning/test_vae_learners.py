@@ -13,7 +13,7 @@ from torch.distributions import Normal
 import dgm.learning.monte_carlo_em
 import dgm.learning.wake_sleep
 from dgm.data.batches import Minibatches
-from dgm.inference.hmc import HMCInfo, HMCState, adapt, hmc_start, hmc_step
+from dgm.inference.hmc import HMCState, adapt, hmc_start, hmc_step
 from dgm.inference.likelihood import Estimate, importance_sampling
 from dgm.learning.adagrad import Adagrad
 from dgm.learning.aevb import AEVB
@@ -254,9 +254,9 @@ def test_an_update_of_monte_carlo_em() -> None:
         learner.update(x[indices], indices)
 
         state = hmc_start(other.decoder, x[indices], chains[indices])
-        state, info = hmc_step(other.decoder, x[indices], state, step_size, 10, same)
+        state, acceptance = hmc_step(other.decoder, x[indices], state, step_size, 10, same)
         chains[indices] = state.z
-        step_size = adapt(step_size, info.acceptance.mean())
+        step_size = adapt(step_size, acceptance.mean())
         for _ in range(5):
             other.decoder.backward(x[indices], state.z)
             adagrad.ascend(other.decoder.parameters.gradient)
@@ -312,10 +312,10 @@ def test_the_step_size_follows_ninety_percent_acceptance(
     learner.step_size.fill_(start)
     accepted: list[float] = []
 
-    def noted(*arguments: Any) -> tuple[HMCState, HMCInfo]:
-        state, info = hmc_step(*arguments)
-        accepted.append(info.acceptance.mean().item())
-        return state, info
+    def noted(*arguments: Any) -> tuple[HMCState, Tensor]:
+        state, acceptance = hmc_step(*arguments)
+        accepted.append(acceptance.mean().item())
+        return state, acceptance
 
     monkeypatch.setattr(dgm.learning.monte_carlo_em, "hmc_step", noted)
     for _ in range(700):
@@ -326,8 +326,8 @@ def test_the_step_size_follows_ninety_percent_acceptance(
     state = hmc_start(model.decoder, x, learner.chains)  # and of all chains, measured apart
     total = 0.0
     for _ in range(20):
-        state, info = hmc_step(model.decoder, x, state, learner.step_size, 10, generator)
-        total += info.acceptance.mean().item() / 20
+        state, acceptance = hmc_step(model.decoder, x, state, learner.step_size, 10, generator)
+        total += acceptance.mean().item() / 20
     assert 0.85 < total < 0.95
 
 

@@ -25,9 +25,9 @@ from dgm.state import State
 class LogPartition(NamedTuple):
     """log Z, an interval for it, and the effective number of chains, (sum w)^2 / sum w^2.
 
-    The interval is the mean of w plus and minus z standard errors, on the log scale: its lower end
-    is -inf where the error is as large as the mean. If all chains miss a region, Z is too low, and
-    nothing here shows it.
+    The interval is the mean of w plus and minus 1.96 standard errors, on the log scale: its lower
+    end is -inf where the error is as large as the mean. If all chains miss a region, Z is too low,
+    and nothing here shows it.
     """
 
     log_partition: float
@@ -94,13 +94,13 @@ class AIS(State):
             mean = torch.addmm(bias, h, p["W"].t(), alpha=beta).sigmoid_()
             self.v = bernoulli(mean, self.generator)
 
-    def result(self, z: float = 1.96) -> LogPartition:
-        """log Z after the last step, by default with a 95 % interval."""
+    def result(self) -> LogPartition:
+        """log Z after the last step, with a 95 % interval."""
         chains = len(self.log_w)
         log_z0 = softplus(self.base.double()).sum().item() + self.rbm.config["hidden"] * math.log(2)
         log_mean = (torch.logsumexp(self.log_w, 0) - math.log(chains)).item()
         ratio = torch.exp(self.log_w - log_mean)  # mean 1
-        error = z * ratio.std().item() / math.sqrt(chains)
+        error = 1.96 * ratio.std().item() / math.sqrt(chains)
         centre = log_z0 + log_mean
         return LogPartition(
             centre,

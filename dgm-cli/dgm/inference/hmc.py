@@ -9,6 +9,9 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
+TARGET = 0.9  # acceptance
+GAIN = 0.1  # change of the log step size for each unit of acceptance above the target
+
 
 class LatentModel(Protocol):
     """What samplers and estimators need of p(x, z) with prior N(0, I) on z."""
@@ -33,13 +36,6 @@ class HMCState(NamedTuple):
     gradient: Tensor  # (batch, latent)
 
 
-class HMCInfo(NamedTuple):
-    """min(1, exp(-energy error)) of each proposal, and whether it was accepted."""
-
-    acceptance: Tensor  # (batch,)
-    accepted: Tensor  # (batch,) bool
-
-
 def hmc_start(model: LatentModel, x: Tensor, z: Tensor) -> HMCState:
     return HMCState(z, model.log_joint(x, z[None])[0], model.d_log_joint(x, z))
 
@@ -51,8 +47,12 @@ def hmc_step(
     step_size: Tensor,
     leapfrogs: int,
     generator: torch.Generator,
-) -> tuple[HMCState, HMCInfo]:
-    """A proposal by `leapfrogs` steps with unit mass, and its Metropolis test."""
+) -> tuple[HMCState, Tensor]:
+    """A proposal by `leapfrogs` steps with unit mass, and its Metropolis test.
+
+    Returns the new state and each proposal's probability of acceptance, min(1, exp(-energy error)),
+    of shape (batch,).
+    """
     z, gradient = state.z, state.gradient
     start = torch.randn(z.shape, generator=generator, device=z.device)
     momentum = start + 0.5 * step_size * gradient
@@ -73,12 +73,12 @@ def hmc_step(
         torch.where(accepted, log_density, state.log_density),
         torch.where(taken, gradient, state.gradient),
     )
-    return new, HMCInfo(acceptance, accepted)
+    return new, acceptance
 
 
-def adapt(step_size: Tensor, acceptance: Tensor, target: float = 0.9, gain: float = 0.1) -> Tensor:
-    """Robbins-Monro on the log step size: it grows while the acceptance is above `target`.
+def adapt(step_size: Tensor, acceptance: Tensor) -> Tensor:
+    """Robbins-Monro on the log step size: it grows while the acceptance is above `TARGET`.
 
     `acceptance` has the step size's shape; the caller averages it if need be.
     """
-    return step_size * torch.exp(gain * (acceptance - target))
+    return step_size * torch.exp(GAIN * (acceptance - TARGET))

@@ -15,6 +15,12 @@ from dgm.inference.hmc import LatentModel, adapt, hmc_start, hmc_step
 from dgm.models.vae import LOG_2PI, VAE
 
 MIN_DISTANCE = 0.5  # least distance between starts, in standard deviations of the prior
+DOF = 5  # degrees of freedom of the proposal's Student-t components
+DIFFERENCE = 1e-2  # by which z is moved to differentiate a gradient
+LEAPFROGS = 4  # of an HMC proposal
+BURN_IN = 200  # HMC steps before the first state is kept
+THIN = 4  # HMC steps from one kept state to the next
+SHRINK = 0.6  # times the covariance of the density fitted to a chain
 
 
 class Estimate(NamedTuple):
@@ -56,7 +62,6 @@ def importance_sampling(
     starts: int = 4,
     bank: int = 6000,
     newton_steps: int = 8,
-    dof: float = 5.0,
     block: int = 250,
     guess: Tensor | None = None,
 ) -> Estimate:
@@ -83,7 +88,7 @@ def importance_sampling(
             z = _good_starts(model, x[rows], starts, bank, source)  # (block, starts, latent)
             if guess is not None:
                 z = torch.cat([z, guess[rows, None]], 1)
-            pair.append(_from_fit(model, x[rows], z, samples, source, newton_steps, dof))
+            pair.append(_from_fit(model, x[rows], z, samples, source, newton_steps))
         difference = pair[0].log_likelihood - pair[1].log_likelihood
         parts.append(pair[0]._replace(stderr=difference.abs() / math.sqrt(2)))
     return _join(parts)
@@ -105,7 +110,6 @@ def _from_fit(
     samples: int,
     generator: torch.Generator,
     newton_steps: int,
-    dof: float,
 ) -> Estimate:
     """The estimate from one fit that starts at z (n, starts, latent)."""
     n, starts, d = z.shape
@@ -127,13 +131,13 @@ def _from_fit(
     noise = torch.randn(n, samples, d, 1, generator=generator, device=x.device)
     # precision = C C^T, so C^-T noise has covariance precision^-1.
     offset = torch.linalg.solve_triangular(factor.mT, noise, upper=True)[..., 0]
-    chi_square = _chi_square(dof, (n, samples, 1), generator, x.device)
-    draws = mode + offset * (dof / chi_square).sqrt()  # (n, samples, d)
+    chi_square = _chi_square((n, samples, 1), generator, x.device)
+    draws = mode + offset * (DOF / chi_square).sqrt()  # (n, samples, d)
 
     log_q = torch.full((n, samples), -math.inf, device=x.device)
     for s in range(starts):
         white = (draws - modes[:, s, None]) @ cholesky[:, s]
-        log_t = half_log_det[:, s, None] + _log_student(white.square().sum(2), dof, d)
+        log_t = half_log_det[:, s, None] + _log_student(white.square().sum(2), d)
         log_q = torch.logaddexp(log_q, share[:, s, None].log() + log_t)
     log_w = model.log_joint(x, draws.transpose(0, 1).contiguous()).t() - log_q
     return _from_log_weights(log_w)
@@ -177,9 +181,7 @@ def _newton_step(model: LatentModel, x: Tensor, z: Tensor) -> Tensor:
     return candidates[best, torch.arange(len(z), device=z.device)]
 
 
-def _precision(
-    model: LatentModel, x: Tensor, z: Tensor, gradient: Tensor | None = None, h: float = 1e-2
-) -> Tensor:
+def _precision(model: LatentModel, x: Tensor, z: Tensor, gradient: Tensor | None = None) -> Tensor:
     """Minus the Hessian of log p(x, z) in z, (n, d, d), by differences of the gradient.
 
     Eigenvalues below 1, which is the prior's own, are raised to 1: there the log-likelihood is
@@ -188,24 +190,22 @@ def _precision(
     if gradient is None:
         gradient = model.d_log_joint(x, z)
     d = z.shape[1]
-    shifts = h * torch.eye(d, device=z.device)
-    columns = [(gradient - model.d_log_joint(x, z + shift)) / h for shift in shifts]
+    shifts = DIFFERENCE * torch.eye(d, device=z.device)
+    columns = [(gradient - model.d_log_joint(x, z + shift)) / DIFFERENCE for shift in shifts]
     hessian = torch.stack(columns, 2)
     values, vectors = torch.linalg.eigh(0.5 * (hessian + hessian.mT))
     return (vectors * values.clamp(min=1.0)[:, None, :]) @ vectors.mT
 
 
-def _chi_square(
-    dof: float, shape: tuple[int, ...], generator: torch.Generator, device: torch.device
-) -> Tensor:
-    """Sum of `dof` squared standard normals; `dof` is a whole number."""
-    return torch.randn(*shape, int(dof), generator=generator, device=device).square().sum(-1)
+def _chi_square(shape: tuple[int, ...], generator: torch.Generator, device: torch.device) -> Tensor:
+    """Sum of `DOF` squared standard normals."""
+    return torch.randn(*shape, DOF, generator=generator, device=device).square().sum(-1)
 
 
-def _log_student(square: Tensor, dof: float, d: int) -> Tensor:
+def _log_student(square: Tensor, d: int) -> Tensor:
     """Log density of the standard multivariate t at points of squared norm `square`."""
-    constant = math.lgamma((dof + d) / 2) - math.lgamma(dof / 2) - 0.5 * d * math.log(dof * math.pi)
-    return constant - 0.5 * (dof + d) * torch.log1p(square / dof)
+    constant = math.lgamma((DOF + d) / 2) - math.lgamma(DOF / 2) - 0.5 * d * math.log(DOF * math.pi)
+    return constant - 0.5 * (DOF + d) * torch.log1p(square / DOF)
 
 
 def encoder_importance_sampling(
@@ -244,16 +244,12 @@ def hmc_estimator(
     x: Tensor,
     generator: torch.Generator,
     samples: int = 50,
-    leapfrogs: int = 4,
-    burn_in: int = 200,
-    thin: int = 4,
-    shrink: float = 0.6,
 ) -> Estimate:
     """log p(x) ~ -log mean_l [q(z_l) / p(x, z_l)],   z_l ~ p(z|x) by HMC.
 
     q is a Gaussian fitted to `samples` states of a chain, then evaluated at as many later states
     of the same chain; `samples` must be many times the dimension. The reciprocal has a finite
-    variance only where q is narrower than the posterior: hence its covariance times `shrink`.
+    variance only where q is narrower than the posterior: hence its covariance times `SHRINK`.
     Chains start at the best of 2000 random points, and each adapts its step size towards 90 %
     acceptance during burn-in (the chain of a wide posterior ends with a higher acceptance). A chain
     visits one of several modes, which makes the estimate too low by up to log(1 / its mass). The
@@ -262,15 +258,15 @@ def hmc_estimator(
     z = _good_starts(model, x, 1, 2000, generator)[:, 0]
     state = hmc_start(model, x, z)
     step_size = torch.full((len(x), 1), 0.05, device=x.device)
-    for _ in range(burn_in):
-        state, info = hmc_step(model, x, state, step_size, leapfrogs, generator)
-        step_size = adapt(step_size, info.acceptance[:, None])
+    for _ in range(BURN_IN):
+        state, acceptance = hmc_step(model, x, state, step_size, LEAPFROGS, generator)
+        step_size = adapt(step_size, acceptance[:, None])
     kept, densities = [], []
-    for step in range(2 * samples * thin):
+    for step in range(2 * samples * THIN):
         # A fixed trajectory length can match a period of the posterior (Neal 2011, Section 3.2).
         jitter = 0.8 + 0.4 * torch.rand(len(x), 1, generator=generator, device=x.device)
-        state, _ = hmc_step(model, x, state, jitter * step_size, leapfrogs, generator)
-        if step % thin == thin - 1:
+        state, _ = hmc_step(model, x, state, jitter * step_size, LEAPFROGS, generator)
+        if step % THIN == THIN - 1:
             kept.append(state.z)
             densities.append(state.log_density)
     fit, fresh = torch.stack(kept, 1).split(samples, 1)  # (n, samples, latent)
@@ -278,7 +274,7 @@ def hmc_estimator(
 
     mean = fit.mean(1, keepdim=True)
     d = model.latent_dim
-    covariance = shrink * (fit - mean).mT @ (fit - mean) / (samples - 1)
+    covariance = SHRINK * (fit - mean).mT @ (fit - mean) / (samples - 1)
     # A chain that never moved has no covariance. The floor keeps its estimate finite, though far
     # too low.
     covariance = covariance + 1e-8 * torch.eye(d, device=x.device)

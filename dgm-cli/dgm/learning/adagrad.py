@@ -5,9 +5,11 @@ from torch import Tensor
 
 from dgm.state import State
 
+EPS = 1e-10
+
 
 class Adagrad(State):
-    """squares += g^2,  theta += rate * g / (sqrt(squares) + eps), elementwise.
+    """squares += g^2,  theta += rate * g / (sqrt(squares) + EPS), elementwise.
 
     g is the uphill gradient minus `decay * theta`. With decay 1/N and a mean over N data points, g
     is the gradient of (log likelihood + log N(theta; 0, I)) / N.
@@ -16,8 +18,8 @@ class Adagrad(State):
 
     saved = ("squares",)
 
-    def __init__(self, theta: Tensor, rate: float, decay: float = 0.0, eps: float = 1e-10) -> None:
-        self.theta, self.rate, self.decay, self.eps = theta, rate, decay, eps
+    def __init__(self, theta: Tensor, rate: float, decay: float = 0.0) -> None:
+        self.theta, self.rate, self.decay = theta, rate, decay
         self.squares = torch.zeros_like(theta)
         self._steps = torch.zeros((), device=theta.device)  # for torch's lr_decay, which is 0
 
@@ -30,6 +32,6 @@ class Adagrad(State):
             lr=self.rate,
             lr_decay=0.0,
             weight_decay=self.decay,
-            eps=self.eps,
+            eps=EPS,
             maximize=True,
         )

@@ -5,17 +5,19 @@ from torch import Tensor
 
 from dgm.state import State
 
+EPS = 1e-8
+
 
 class Adam(State):
-    """m and v: running means of g and g^2;  theta += rate * m' / (sqrt(v') + eps), elementwise.
+    """m and v: running means of g and g^2;  theta += rate * m' / (sqrt(v') + EPS), elementwise.
 
     m' = m / (1 - 0.9^t), v' = v / (1 - 0.999^t); `g` and `decay` as in `dgm.learning.adagrad`.
     """
 
     saved = ("mean", "squares", "steps")
 
-    def __init__(self, theta: Tensor, rate: float, decay: float = 0.0, eps: float = 1e-8) -> None:
-        self.theta, self.rate, self.decay, self.eps = theta, rate, decay, eps
+    def __init__(self, theta: Tensor, rate: float, decay: float = 0.0) -> None:
+        self.theta, self.rate, self.decay = theta, rate, decay
         self.mean, self.squares = torch.zeros_like(theta), torch.zeros_like(theta)
         self.steps = torch.zeros((), device=theta.device)
 
@@ -32,7 +34,7 @@ class Adam(State):
             beta1=0.9,
             beta2=0.999,
             weight_decay=self.decay,
-            eps=self.eps,
+            eps=EPS,
             amsgrad=False,
             maximize=True,
         )

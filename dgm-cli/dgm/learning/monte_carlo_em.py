@@ -32,8 +32,10 @@ class MonteCarloEM(State):
         """One posterior sample for each image x (batch, visible), whose chains are `indices`."""
         # The weights have changed since: density and gradient at the old state are not those kept.
         state = hmc_start(self.decoder, x, self.chains[indices])
-        state, info = hmc_step(self.decoder, x, state, self.step_size, LEAPFROGS, self.generator)
-        self.step_size.copy_(adapt(self.step_size, info.acceptance.mean()))
+        state, acceptance = hmc_step(
+            self.decoder, x, state, self.step_size, LEAPFROGS, self.generator
+        )
+        self.step_size.copy_(adapt(self.step_size, acceptance.mean()))
         self.chains[indices] = state.z
         for _ in range(WEIGHT_UPDATES):
             self.decoder.backward(x, state.z)

@@ -27,6 +27,7 @@ from dgm.state import State
 
 GROUP = 64  # queries that pass over a cluster one after another
 ROUNDING = 1e-6  # of a cosine
+ROUNDS = 4  # of k-means
 
 
 class Index(NamedTuple):
@@ -51,7 +52,7 @@ def unit(codes: Tensor) -> Tensor:
     return codes / codes.norm(dim=1, keepdim=True).clamp_min(1.0)
 
 
-def build(codes: Tensor, size: int = 800, rounds: int = 4, seed: int = 0) -> Index:
+def build(codes: Tensor, size: int = 800, seed: int = 0) -> Index:
     """Sort codes (N, dimensions) into clusters of about `size` by k-means on the sphere.
 
     Equal cosines go by document number: shuffle the documents first where numbers depend on topics.
@@ -64,7 +65,7 @@ def build(codes: Tensor, size: int = 800, rounds: int = 4, seed: int = 0) -> Ind
     generator = torch.Generator().manual_seed(seed)
     clusters = max(1, len(x) // size)
     centres = x[torch.randperm(len(x), generator=generator)[:clusters]].clone()
-    for _ in range(rounds):
+    for _ in range(ROUNDS):
         of = _nearest_centre(x, centres)
         sums = torch.zeros_like(centres).index_add_(0, of, x)
         filled = sums.norm(dim=1) > 0
