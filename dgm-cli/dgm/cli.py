@@ -467,7 +467,7 @@ def data_list(names: tuple[str, ...]) -> None:
     from dgm.data import files
 
     for name in names or sets.names():
-        first = next(iter(sets.about(name).files), None)
+        first = next(iter(sets.files_of(name)), None)
         path = first and files.find(name, first)
         click.echo(sets.missing(name) or f"{name}: {path.parent if path else 'needs no files'}")
 
@@ -494,7 +494,7 @@ def data_verify(names: tuple[str, ...]) -> None:
         if not names and sets.missing(name):
             click.echo(f"{name}: not here")
             continue
-        known = all(file.hashes for file in sets.about(name).files)
+        known = all(file.hashes for file in sets.files_of(name))
         click.echo(f"{name}: {'whole' if known else 'read'}: {sets.load(name).sizes}")
 
 

@@ -33,7 +33,7 @@ def put(places: Path) -> Callable[..., tuple[File, ...]]:
 
     def put(name: str, *contents: bytes) -> tuple[File, ...]:
         made = []
-        for file, content in zip(data.about(name).files, contents, strict=True):
+        for file, content in zip(data.files_of(name), contents, strict=True):
             path = file.within(places, name) / file.name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(gzip.compress(content) if path.suffix == ".gz" else content)

@@ -20,12 +20,11 @@ def test_a_module_is_all_that_a_set_needs(kind: str) -> None:
     modules = sorted(path.stem for path in (SETS / kind).glob("[!_]*.py"))
     assert list(data.names(kind)) == modules != []
     for name in modules:
-        about = data.about(name)
-        assert (about.name, about.kind) == (name, kind)
-        assert about.title == data.title(name) == data.module(name).TITLE != ""
-        assert about.revision >= 1
-        assert all(file.name for file in about.files)
-        assert callable(data.module(name).load)
+        module = data.module(name)
+        assert data.title(name) == module.TITLE != ""
+        assert module.REVISION >= 1
+        assert all(file.name for file in data.files_of(name))
+        assert callable(module.load)
 
 
 def test_kinds() -> None:
@@ -78,7 +77,7 @@ def test_the_code_is_that_of_revision_and_contents(monkeypatch: pytest.MonkeyPat
 def test_sets_by_name() -> None:
     assert data.load("digits") is data.load("digits")
     assert data.fetch("digits") == []
-    for ask in (data.load, data.fetch, data.about, data.title, data.code, data.missing):
+    for ask in (data.load, data.fetch, data.files_of, data.title, data.code, data.missing):
         with pytest.raises(BadInput, match=r"^data: no mnsit; did you mean mnist\?$"):
             ask("mnsit")
         with pytest.raises(BadInput, match=r"^data: no os; choose from bars_and_stripes, .*digits"):
@@ -122,7 +121,7 @@ def test_missing_collections(places: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", FIRST)
 def test_altered_collections(put: Callable[..., object], name: str) -> None:
-    put(name, *[b"other"] * len(data.about(name).files))
+    put(name, *[b"other"] * len(data.files_of(name)))
     with pytest.raises(BadInput, match=rf"/{FIRST[name][1]}: is not {name}'s "):
         data.load(name)
 

@@ -75,7 +75,7 @@ def test_a_set_changes_with_its_revision_only(name: str, real: Callable[[str], A
     if name in ("newsgroups", "newsgroups_unstripped") and not rebuilt():
         pytest.skip("the publisher's own posts, which differ from ours in a few bytes")
     found = real(name)
-    assert digest(found) == DIGESTS[name, data.about(name).revision]
+    assert digest(found) == DIGESTS[name, data.module(name).REVISION]
     assert found.name == name
 
 

@@ -14,7 +14,7 @@ import hashlib
 import importlib
 import pkgutil
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any
 
 from dgm.data import files
 from dgm.data.files import File
@@ -26,17 +26,6 @@ KINDS: dict[str, tuple[str, ...]] = {
     for kind in pkgutil.iter_modules(__path__)
     if kind.ispkg
 }
-
-
-class About(NamedTuple):
-    """What is known of a set without reading it."""
-
-    name: str
-    kind: str
-    title: str
-    revision: int
-    files: tuple[File, ...]
-    mirrors: tuple[str, ...]
 
 
 def names(*kinds: str) -> tuple[str, ...]:
@@ -52,21 +41,16 @@ def module(name: str) -> Any:
     raise BadInput(f"data: no {name}{did_you_mean(name, names())}")
 
 
-def about(name: str) -> About:
-    found = module(name)
-    return About(
-        name,
-        found.__name__.split(".")[-2],
-        found.TITLE,
-        found.REVISION,
-        getattr(found, "FILES", ()),
-        getattr(found, "MIRRORS", ()),
-    )
+def files_of(name: str) -> tuple[File, ...]:
+    """The files that a set is read from; none for a set that is generated or in a package."""
+    found: tuple[File, ...] = getattr(module(name), "FILES", ())
+    return found
 
 
 def title(name: str) -> str:
     """A set's name in captions."""
-    return about(name).title
+    found: str = module(name).TITLE
+    return found
 
 
 def code(name: str) -> str:
@@ -76,9 +60,9 @@ def code(name: str) -> str:
     contents of RCV1-v2's files are not known, so that only their names count; and 20 Newsgroups is
     read from either of two archives, which differ in 43 posts.
     """
-    found = about(name)
-    contents = [file.content_sha256 or file.name for file in found.files]
-    return hashlib.sha256("\n".join([name, str(found.revision), *contents]).encode()).hexdigest()
+    contents = [file.content_sha256 or file.name for file in files_of(name)]
+    revision = str(module(name).REVISION)
+    return hashlib.sha256("\n".join([name, revision, *contents]).encode()).hexdigest()
 
 
 def missing(name: str) -> str | None:
@@ -86,7 +70,7 @@ def missing(name: str) -> str | None:
 
     Looks for files and does not read them: a damaged one counts as present.
     """
-    return files.why_missing(name, about(name).files)
+    return files.why_missing(name, files_of(name))
 
 
 @cache
@@ -104,5 +88,5 @@ def fetch(name: str) -> list[str]:
 
     MissingData when no mirror answers within a few seconds.
     """
-    found = about(name)
-    return [str(path) for path in files.fetch(name, found.files, found.mirrors)]
+    mirrors = getattr(module(name), "MIRRORS", ())
+    return [str(path) for path in files.fetch(name, files_of(name), mirrors)]

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from dgm.data import about, title
+from dgm.data import names, title
 from dgm.experiments.document_retrieval.settings import CLOUDS, CUTOFFS
 from dgm.recipe.schema import Expectation
 from dgm.report import plotting
@@ -138,7 +138,7 @@ def curves_figure(precision: pd.DataFrame) -> Figure:
             rows = rows.assign(place=rows["retrieved"].map(CUTOFFS.index))
             color = COLORS.get(name, "grey")
             plotting.seeds_line(axes, rows, "place", "value", look(cell), color, "train")
-        if data != "synthetic_documents" and about(data).kind == "documents":
+        if data != "synthetic_documents" and data in names("documents"):
             for name, values in PAPER.items():
                 color = COLORS[name.lower().replace(", ", "")]
                 label = f"paper, RCV1: {name}"
