@@ -58,7 +58,7 @@ threads_option = click.option(
     callback=lambda context, option, threads: machine.check_threads(threads),
     default=1,
     show_default=True,
-    help="Threads a trial; results depend on it in their last digits.",
+    help="Threads per trial; results depend on it in their last digits.",
 )
 device_option = click.option(
     "--device",
@@ -109,7 +109,7 @@ def cli() -> None:
     "--jobs",
     type=click.IntRange(1, MOST),
     default=lambda: min(machine.cores(), MOST),
-    help="Trials at once, a process each.  [default: the cores]",
+    help="Trials at once, each in its own process.  [default: the cores]",
 )
 @threads_option
 @device_option
@@ -269,7 +269,7 @@ def _yaml(recipe: "Recipe") -> str:
 def list_(out: Path) -> None:
     """List the recipes: how many bands they met when they were run, and how long that took.
 
-    "> 2 h" is the time of those trials that were timed.  `dgm show RECIPE` says more of one.
+    "> 2 h" is the time of those trials that were timed.  `dgm show RECIPE` says more about one.
     """
     from dgm.engine.estimate import duration_text
     from dgm.report.overview import bands_met, list_table
@@ -399,7 +399,7 @@ def check(names: tuple[str, ...], preset: str, every: bool, out: Path) -> None:
 def status(
     names: tuple[str, ...], preset: str, out: Path, threads: int, device: str, verbose: bool
 ) -> None:
-    """Say of each recipe how many trials are finished, running, failed, or stale and why."""
+    """Show how many trials of each recipe are finished, running, failed, or stale and why."""
     from dgm.engine import status as standing
     from dgm.engine.load import load
     from dgm.engine.plan import Options
@@ -462,7 +462,7 @@ names_argument = click.argument(
 @data.command(name="list")
 @names_argument
 def data_list(names: tuple[str, ...]) -> None:
-    """Say of each data set where it lies or what is missing."""
+    """Show where each data set lies, or what of it is missing."""
     from dgm import data as sets
     from dgm.data import files
 

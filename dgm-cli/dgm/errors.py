@@ -8,7 +8,7 @@ class DgmError(Exception):
 
 
 class BadInput(DgmError):
-    """What was asked for makes no sense: a wrong key, value, name or file."""
+    """The request makes no sense: a wrong key, value, name or file."""
 
     exit_code = 2
 

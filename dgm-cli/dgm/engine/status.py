@@ -1,4 +1,4 @@
-"""Where the trials of a recipe stand."""
+"""The states of a recipe's trials."""
 
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""The grid of a recipe: its blocks, their cells, and the trials that these stand for."""
+"""The grid of a recipe: its blocks, their cells, and the resulting trials."""
 
 import itertools
 import math
@@ -31,7 +31,7 @@ class TrialSpec:
         return ",".join(f"{key}={value}" for key, value in {**self.axes, "seed": self.seed}.items())
 
     def value(self, axis: str) -> Any:
-        """Of one of the experiment's AXES: a setting, or `data`, the data set's name."""
+        """The value of one of the experiment's AXES: a setting, or for `data` the set's name."""
         return self.data if axis == "data" else getattr(self.settings, axis, None)
 
 

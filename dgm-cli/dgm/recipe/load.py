@@ -41,7 +41,6 @@ class Header:
     title: str
     source: str
     experiment: str
-    data: list[str]  # of the paper preset
     presets: list[str]
     expect: list[Expectation]
 
@@ -94,14 +93,12 @@ def header(path: str | Path) -> Header:
     """The head of a recipe, cheaply: neither torch nor the experiment is imported."""
     path = find(path)
     tree, file = _read(path)
-    blocks = grid.blocks_of(_layer(tree, "paper"), f"{path}:1", data.names())
     return Header(
         path.stem,
         path,
         file.title,
         file.source,
         file.experiment,
-        list(dict.fromkeys(block.data for block in blocks)),
         _presets(tree),
         file.expect,
     )

@@ -1,4 +1,4 @@
-"""What may stand in a recipe, and one-line messages, with file and line, on what may not."""
+"""The schema of a recipe, and one-line error messages with file and line."""
 
 import fnmatch
 import re
@@ -44,8 +44,7 @@ class Schema(BaseModel):
 
 
 class TrialSettings(Schema):
-    """What an experiment's Settings derive from: a field for each setting, with its unit and
-    meaning."""
+    """Base of an experiment's Settings: a field for each setting, with its unit and meaning."""
 
     kinds: ClassVar[tuple[str, ...]] = ("images",)  # of data sets that the experiment can take
     not_axes: ClassVar[tuple[str, ...]] = ()  # settings whose names are columns of a trial's tables
@@ -68,7 +67,7 @@ class TrialSettings(Schema):
 
 
 def _leaves(value: Any) -> Iterator[Any]:
-    """What is in a list and the lists in it; else the value."""
+    """The values in nested lists; a value that is no list is its only leaf."""
     if isinstance(value, list | tuple):
         for each in value:
             yield from _leaves(each)
@@ -143,9 +142,9 @@ Seeds = Annotated[list[Annotated[int, Field(strict=True, ge=0, lt=2**63)]], Fiel
 
 
 class Block(Schema):
-    """A part of the grid: its axes, and the data, seeds and settings it has of its own.
+    """A block of the grid: its axes, and its own data, seeds and settings.
 
-    With a list as its data it is a part for each of these sets.
+    A list as `data` stands for one block per data set.
     """
 
     model_config = pydantic.ConfigDict(extra="allow")
@@ -157,7 +156,7 @@ class Block(Schema):
 
 
 class Layer(Schema):
-    """What a preset may hold, and the top level too."""
+    """What a preset and the top level may hold."""
 
     data: str = ""
     seeds: Seeds = [0]
@@ -168,7 +167,7 @@ class Layer(Schema):
 
 
 class Presets(Schema):
-    """The closed list of names."""
+    """All presets that a recipe may have."""
 
     paper: Layer = Layer()
     quick: Layer = Layer()

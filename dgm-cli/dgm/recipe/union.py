@@ -1,4 +1,4 @@
-"""The settings of an experiment that trains several learners: a union of one class for each.
+"""The settings of an experiment with several learners: a union with one class for each.
 
     class KNN(Row): learner: Literal["knn"] = "knn"; most_neighbours: int = 10
     Settings = DBN | Backprop | KNN  # a cell that names no learner is of the first class

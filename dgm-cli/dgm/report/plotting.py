@@ -125,7 +125,7 @@ def render_all(
 
 
 def _render(figure: Figure | Film) -> dict[str, bytes]:
-    """By kind of file, its content."""
+    """The content of each kind of file."""
     if isinstance(figure, Film):
         return {"gif": _gif(figure)}
     return {

@@ -1,7 +1,8 @@
 """Tables and arrays: what a trial leaves, and what all trials of a run left, by their cells.
 
-In front of each table of a run stand the trial's key (`trial`), the axes and the seed: the trial's
-cell. The rows of all trials lie one below the other; an array is kept under its trial's key.
+The first columns of a run's table are the trial's key (`trial`), its axes and its seed; axes and
+seed are its cell. The rows of all trials follow one another. An array is kept under its trial's
+key.
 """
 
 from collections.abc import Iterator, Sequence
@@ -44,9 +45,9 @@ class Results:
 def by_cell(
     table: pd.DataFrame, without: Sequence[str] = ()
 ) -> Iterator[tuple[Cell, pd.DataFrame]]:
-    """The rows of a run's table that share all axes and the seed, but those in `without`.
+    """The rows of a run's table that share all axes and the seed, except those in `without`.
 
-    First comes what they share, by name; axes that only a user's grid has come after the others.
+    Yields what they share, by name, and the rows; axes that only a user's grid has come last.
     An axis is None where the trial's setting is.
     """
     head = table.columns[: table.columns.get_loc("seed") + 1]

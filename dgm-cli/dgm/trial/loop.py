@@ -39,7 +39,7 @@ class Trial:
 
     Draw from `generator` wherever a function takes one. Dropout, the initialisation of
     `torch.nn` modules and `torch.randn` without a generator draw from torch's global one; it is
-    seeded here from the trial's seed, with a stream of its own, and saved along.
+    seeded here from the trial's seed, with a stream of its own, and saved too.
 
     `seconds` is the wall-clock time spent in the current phase and `total_seconds` that in all
     the phases so far; both are saved, and neither counts the saving.

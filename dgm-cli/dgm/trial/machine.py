@@ -1,4 +1,4 @@
-"""What a run was made on: cores, device, versions, commit, speed; torch only where it computes."""
+"""What a run was made on: cores, device, versions, commit, speed. Imports torch only to compute."""
 
 import importlib.util
 import math

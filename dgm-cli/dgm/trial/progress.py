@@ -16,7 +16,7 @@ class Display:
         self._phase: dict[str, str] = {}
 
     def update(self, label: str, phase: str, step: int, n: int) -> None:
-        """A running trial stands at `step` of the `n` of a phase."""
+        """Show that a running trial is at `step` of `n` in a phase."""
         if self._phase.get(label) != phase:
             if label in self._running:
                 self._running[label].close()

@@ -1,4 +1,4 @@
-"""Copies of a parameter vector that a loop keeps and saves along."""
+"""Copies of a parameter vector that a loop keeps and saves in its checkpoints."""
 
 import torch
 from torch import Tensor

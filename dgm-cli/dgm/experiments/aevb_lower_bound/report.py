@@ -27,7 +27,7 @@ PAPER_RANGE = {"mnist": (-150.0, -90.0), "frey_faces": (0.0, 1600.0)}  # nats, t
 
 
 def summarise(results: Results) -> Iterator[Metric]:
-    """Bounds, active latents, the share of dimensions AEVB wins, what the most cost and overfit."""
+    """Bounds, active latents, how often AEVB wins, and what superfluous dimensions cost."""
     for cell, rows in results.rows("bounds"):
         by_split = rows.set_index("split")["elbo"]
         for split in ("test", "train"):
@@ -44,7 +44,7 @@ def summarise(results: Results) -> Iterator[Metric]:
 
 
 def claims(bounds: pd.DataFrame, enough: int, too_many: int) -> Iterator[tuple[str, float]]:
-    """What the paper says of the bounds of one kind of pixels, where everything it takes is there.
+    """The paper's claims about the bounds on one kind of pixels, where all they need was measured.
 
     The share of dimensions at which AEVB is above wake-sleep; how much the test bound gains by
     `too_many` latent dimensions in place of `enough`; and how much more the training bound gains.

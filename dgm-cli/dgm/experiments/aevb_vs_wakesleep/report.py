@@ -58,7 +58,7 @@ def named(stem: str, cell: Cell) -> str:
 def draw(results: Results, expect: Mapping[str, Expectation]) -> dict[str, Figure]:
     """The paper's figure, the same for binary images, and both against seconds.
 
-    A user's own axes of the grid have a figure a value.
+    Each value of an axis that only a user's grid has gets figures of its own.
     """
     curves = with_seconds(results)
     curves = curves.assign(millions=curves["samples"] / 1e6)

@@ -14,7 +14,7 @@ class Row(TrialSettings):
     """What every row has."""
 
     row: str = Field("autoencoder", description="the row's name")
-    code: int = Field(30, gt=0, description="numbers that an image is put into")
+    code: int = Field(30, gt=0, description="numbers that encode an image")
     judged: Literal["test", "validation"] = Field(
         "test", description="images to judge by; with validation, these are not learned from"
     )

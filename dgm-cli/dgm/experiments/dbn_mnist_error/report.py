@@ -1,4 +1,4 @@
-"""Table 1 of Hinton, Osindero & Teh (2006): errors, how sure differences are, what is confused."""
+"""Table 1 of Hinton, Osindero & Teh (2006): errors, tests of their differences, confusions."""
 
 from collections.abc import Iterator, Mapping
 
@@ -87,7 +87,7 @@ def comparisons(wrong: dict[str, dict[int, np.ndarray]]) -> Iterator[Metric]:
 
 
 def mcnemar(a_wrong: np.ndarray, b_wrong: np.ndarray) -> float:
-    """The exact p-value that two learners err alike, from the images on which only one errs."""
+    """Exact p-value of "both err equally often", from the images on which only one errs."""
     from scipy.stats import binomtest
 
     only_a, only_b = int((a_wrong & ~b_wrong).sum()), int((b_wrong & ~a_wrong).sum())
@@ -160,7 +160,7 @@ def table_figure(
 
 
 def confusion_figure(confusion: pd.DataFrame, names: list[str]) -> Figure:
-    """Of the first seed, how many test images of each class were taken for which other."""
+    """For the first seed, how many test images of each class were taken for each other class."""
     figure = plotting.rows_of(len(names), columns=4, width=2.6, height=3.1)
     for axes, name in zip(figure.axes, names, strict=True):
         of_name = confusion[confusion["name"] == name]

@@ -4,10 +4,9 @@ Hinton, Osindero & Teh (2006), Table 1 as the lecture quotes it. The generative 
 protocol: `dgm.protocols.fit_dbn`; nets of softmax outputs: `dgm.protocols.fit_classifier`; support
 vectors and nearest neighbours: `dgm.protocols.baselines`.
 
-All that a run chooses it chooses on the validation images. Then every learner sees training and
-validation images (the generative net goes on, the others are trained anew), and classifies the test
-images once. Some rows and settings were changed after others had missed their bands; the README
-says which.
+Every choice is made on validation images. Then every learner sees training and validation images
+(the generative net goes on, the others are trained anew), and classifies the test images once. Some
+rows and settings were changed after others had missed their bands; the README says which.
 """
 
 from typing import Any

@@ -106,7 +106,7 @@ def named(stem: str, cell: Cell) -> str:
 
 
 def with_size(cell: Cell) -> str:
-    """A row and the size of its code, which 0 stands for all words of: "lsa50", "tfidf"."""
+    """A row and the size of its code, without a size of 0 (all words): "lsa50", "tfidf"."""
     return f"{cell['row']}{cell['code'] or ''}"
 
 

@@ -106,7 +106,7 @@ def singular_vectors(seen: csr_array, of_judged: csr_array, n: int) -> np.ndarra
 
 
 def weighted(words: str, *counts: csr_array) -> list[csr_array]:
-    """Counts of words (documents, words) as `words` says, by inverse frequencies in the first."""
+    """Word counts (documents, words) weighted as `words` says; the first give the frequencies."""
     if words == "counts":
         return list(counts)
     logs = [csr_array(of.astype(float).log1p()) for of in counts]
@@ -119,7 +119,7 @@ def weighted(words: str, *counts: csr_array) -> list[csr_array]:
 
 
 def score(trial: Trial, codes: np.ndarray | csr_array, topics: Tensor, cosine: bool) -> None:
-    """Record "precision" (measure, retrieved, value) of the ranking that each document asks for.
+    """Record "precision" (measure, retrieved, value) of the ranking for each document as query.
 
     Precision at k is the share of the first k documents that share a topic with the query, mean
     over queries; where documents have several topics, "jaccard" is the overlap of their topics with

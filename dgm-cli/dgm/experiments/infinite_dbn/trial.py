@@ -29,7 +29,7 @@ CLOSE = 1e-4  # total variation to the RBM below which no deeper net is made
 
 
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:
-    """Either part: they share the claim and nothing else."""
+    """Run one of the two parts, which share the claim and nothing else."""
     data = trial.data
     _, whole = binarise(data.name, "static", data.train, {"train": data.train})
     train = whole["train"].to(trial.device)
@@ -71,7 +71,7 @@ def exact(settings: Exact, trial: Trial, rbm: RBM, x: Tensor) -> Artifacts:
             machine = Enumerated(above)
             objective = (aggregated @ machine.log_p_v).item()
             first = objective if first is None else first
-            # Of the bound, all but the mean log p of what the new machine models stays as it was.
+            # Only one term of the bound changes: the mean log p of what the new machine models.
             bound = before + objective - first
             exactly = finite(log_likelihood(data, [*layers, machine]))
             about = {"layer": layer, "iteration": iteration}
@@ -82,7 +82,7 @@ def exact(settings: Exact, trial: Trial, rbm: RBM, x: Tensor) -> Artifacts:
 
 
 def finite(value: float) -> float:
-    """The same; Diverged where weights are so large that states have no probability."""
+    """The value itself; Diverged where weights are so large that states have no probability."""
     if not math.isfinite(value):
         raise Diverged(f"the machine's distribution gives {value}: its weights are too large")
     return value

@@ -15,7 +15,7 @@ from dgm.report.summary import Metric
 from dgm.report.tables import Cell, Results, metric_name
 
 AXES = ["data", "decoder"]
-FOUND = 0.01  # of the grid's images, from which on a digit counts as found there
+FOUND = 0.01  # least share of the grid's images for a digit to count as found
 
 
 def summarise(results: Results) -> Iterator[Metric]:

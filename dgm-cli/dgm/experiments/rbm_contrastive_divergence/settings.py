@@ -20,7 +20,7 @@ class Settings(TrialSettings):
 
     variant: str = Field(PAPER, description="another name for machines that are not the paper's")
     method: Literal["cd", "pcd"] = Field(
-        "cd", description="negative phase from the data, or from chains that go on"
+        "cd", description="negative phase from the data (cd) or from persistent chains (pcd)"
     )
     k: int = Field(1, ge=1, description="Gibbs steps of an update's negative phase")
     hidden: int = Field(500, gt=0, description="hidden units")
@@ -34,12 +34,12 @@ class Settings(TrialSettings):
         0.0, ge=0, description="decay of differences between neighbouring pixels' weights"
     )
     averaged: float = Field(
-        0.0, ge=0, lt=1, description="share of the epochs, the last ones, whose mean is the end"
+        0.0, ge=0, lt=1, description="share of the epochs (the last ones) whose mean is the result"
     )
     refit: bool = Field(
         False,
-        description="whether the machine is learned anew in the end, from validation images too, "
-        "in as many epochs as were best",
+        description="whether a machine is finally trained anew, on validation images too, for "
+        "the best number of epochs",
     )
     centred: bool = Field(
         False, description="whether weights learn from the units' differences from their means"

@@ -13,7 +13,7 @@ class AutoencoderSettings(GreedySettings):
     layers: list[Annotated[int, Field(gt=0)]] = Field(
         [1000, 500, 250], description="logistic units between pixels and code; none: logistic PCA"
     )
-    code: int = Field(30, gt=0, description="numbers that an image is put into")
+    code: int = Field(30, gt=0, description="numbers that encode an image")
     pretrained: bool = Field(True, description="whether the layers begin as RBMs")
     greedy_epochs: int = Field(50, gt=0, description="CD-1 of each layer")
     greedy_decay: float = Field(2e-4, ge=0, description="of the RBMs' weights, times the rate")

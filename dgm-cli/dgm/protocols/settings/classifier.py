@@ -14,7 +14,7 @@ class ClassifierSettings(DrawnGreedySettings):
         [1000], min_length=1, description="units of the hidden layers, the lowest first"
     )
     units: Literal["tanh", "logistic"] = Field(
-        "logistic", description="what the hidden units do to their input"
+        "logistic", description="activation of the hidden units"
     )
     pretrained: bool = Field(False, description="whether the hidden layers begin as RBMs")
     outputs_alone: int = Field(

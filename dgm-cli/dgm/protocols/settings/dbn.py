@@ -25,9 +25,9 @@ class DBNSettings(DrawnGreedySettings):
     up_down_top_rate: float = Field(0.4, gt=0, description="of the top; does not fall")
     up_down_decay: float = Field(0.0, ge=0, description="of the weights, times the rate")
     up_down_persistent: bool = Field(
-        False, description="whether Gibbs chains at the top go on from update to update"
+        False, description="whether the Gibbs chains at the top persist from update to update"
     )
     fresh: float = Field(
-        0.1, gt=0, le=1, description="share that each epoch's end has in the averaged net"
+        0.1, gt=0, le=1, description="weight of the net at each epoch's end in the averaged net"
     )
     last_epochs: int = Field(100, gt=0, description="on all images, at most")

@@ -10,7 +10,7 @@ from dgm.recipe.schema import TrialSettings
 
 
 class LearningSettings(TrialSettings):
-    """What any algorithm needs that learns a VAE's decoder."""
+    """What every algorithm that learns a VAE's decoder needs."""
 
     not_axes: ClassVar[tuple[str, ...]] = ("samples",)
 
