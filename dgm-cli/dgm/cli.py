@@ -222,11 +222,11 @@ def _print_report(report: Any, recipe: "Recipe") -> None:
     _print_undrawn(report.undrawn)
     if report.kept:
         click.echo(
-            f"error: {report.kept}: they stay as they are; finish these trials, or keep them by "
-            f"--extend",
+            f"error: {report.kept}: the results stay as they are; finish these trials, or keep "
+            f"them by --extend",
             err=True,
         )
-    if not (report.figures or report.undrawn):
+    if not report.written:
         return
     click.echo(check_table({recipe.name: read_csv(report.folder / "summary.csv")}))
     click.echo(f"results: {report.folder}")

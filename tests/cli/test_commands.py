@@ -41,7 +41,7 @@ def test_results_that_would_be_lost_stay(here: Here) -> None:
     assert f"{FOLDER}: holds 4 trials" in here(*RUN, "hidden=6", code=2)
     shutil.rmtree(FOLDER / "trials" / TRIALS[0])
     line = here(*RUN, "--no-train", code=3)
-    assert "they stay as they are; finish these trials, or keep them by --extend" in line
+    assert "the results stay as they are; finish these trials, or keep them by --extend" in line
     assert (FOLDER / "run.json").read_bytes() == before
     assert "1 trial taken from the results" in here(*RUN, "--no-train", "--extend")
     assert len(read_metrics(FOLDER / "metrics.csv")) == 8
