@@ -152,7 +152,7 @@ def _decide(recipe: Recipe, planned: list[Planned], options: Options) -> list[Pl
     pending = [p for p in planned if store.state(p).name not in DONE]
     lost = _lost(target, planned)
     if lost:
-        raise BadInput(f"{lost}; include them, {REPLACE}")
+        raise BadInput(f"{lost}; run them too (--extend keeps them as they are), {REPLACE}")
     if options.train:
         _refuse_stale(target, pending)
     return pending
