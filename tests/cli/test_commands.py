@@ -286,7 +286,7 @@ def test_results_beside_the_recipe_are_found_from_any_folder(
     assert "1 pass" in here("check")
     assert here("plot", "toy") == "results/toy/paper/scores.png\n"
     assert (elsewhere / FOLDER / "scores.svg").exists()
-    assert "no such results" in here("plot", "toy", "--out", "nowhere", code=2)
+    assert here("plot", "toy", "--out", "there") == "there/toy/paper/scores.png\n"
     assert "not run" in here("list", "--out", "nowhere")
 
 
