@@ -18,7 +18,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from dgm.engine.estimate import timed
+from dgm.engine.estimate import cpu_trials
 from dgm.engine.official import is_official
 from dgm.errors import DgmError
 from dgm.files import atomic_write, read_csv
@@ -119,7 +119,7 @@ def minutes(run: Path) -> str:
     if not run.exists():
         return ""
     about = json.loads(run.read_text(encoding="utf-8"))
-    trials, of = timed(about), len(about["trials"]) + len(about.get("unfinished", []))
+    trials, of = cpu_trials(about), len(about["trials"]) + len(about.get("unfinished", []))
     took = sum(trial.get("seconds") or 0 for trial in trials) / 60
     part = f" ({len(trials)} of {of} trials)" if len(trials) < of else ""
     return (f"{took:.0f}" if took >= 10 else f"{took:.2g}") + part

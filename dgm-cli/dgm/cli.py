@@ -72,7 +72,7 @@ out_option = click.option(
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("results"),
     show_default=True,
-    help="The folder that stands for results/.",
+    help="Folder for results.",
 )
 
 
@@ -271,7 +271,7 @@ def list_(out: Path) -> None:
 
     "> 2 h" is the time of those trials that were timed.  `dgm show RECIPE` says more of one.
     """
-    from dgm.engine.estimate import took
+    from dgm.engine.estimate import duration_text
     from dgm.report.overview import bands_met, list_table
 
     rows = []
@@ -279,7 +279,8 @@ def list_(out: Path) -> None:
         with _named(head.name):
             met = bands_met(_results(head, "paper", _roots(head.path, out)) / "summary.csv")
             times = [
-                took(_roots(head.path, out), head.name, preset) for preset in ("paper", "quick")
+                duration_text(_roots(head.path, out), head.name, preset)
+                for preset in ("paper", "quick")
             ]
             rows.append((head.name, head.title, met, *times))
     click.echo(list_table(rows))
@@ -350,7 +351,7 @@ def _summary(head: "Header", preset: str, out: Path) -> "pd.DataFrame | None":
 @click.option("--yaml", "as_yaml", is_flag=True, help="As it resolves, every setting spelled out.")
 def show(recipe: str, preset: str, out: Path, as_yaml: bool) -> None:
     """Show what a recipe runs, what its settings mean, and the numbers that are expected of it."""
-    from dgm.engine.estimate import took
+    from dgm.engine.estimate import duration_text
     from dgm.engine.load import load, settings
     from dgm.report.overview import page
 
@@ -359,7 +360,7 @@ def show(recipe: str, preset: str, out: Path, as_yaml: bool) -> None:
     if as_yaml:
         click.echo(_yaml(loaded))
         return
-    times = {each: took(_roots(head.path, out), head.name, each) for each in head.presets}
+    times = {each: duration_text(_roots(head.path, out), head.name, each) for each in head.presets}
     frame = _summary(head, preset, out)
     click.echo(page(loaded, settings(loaded.experiment), times, frame))
 

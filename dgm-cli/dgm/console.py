@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-CUT = 141  # the exit code of what SIGPIPE would have ended, as shells give it: 128 + 13
+CUT = 141  # 128 + SIGPIPE, what a shell reports for a closed pipe
 
 
 class Stream:

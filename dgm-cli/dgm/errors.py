@@ -19,3 +19,9 @@ class MissingData(DgmError):
 
 class Diverged(DgmError):
     """A trial's parameters are no longer finite; its last good checkpoint is kept."""
+
+
+def check_enough(setting: str, wanted: int, there: int, what: str) -> None:
+    """BadInput where a setting asks for more `what`, such as "test images", than there are."""
+    if wanted > there:
+        raise BadInput(f"{setting} {wanted}: there are {there} {what}")

@@ -8,13 +8,13 @@ MOST_NAMES = 20  # that a message lists
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:
-    """ "; did you mean X?" when a name is near, else what there is."""
+    """ "; did you mean X?" when a name is near, else all names."""
     names = sorted(names)
     near = difflib.get_close_matches(word, names, 1)
     if near:
         return f"; did you mean {near[0]}?"
     more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
-    return f"; there is {', '.join(names[:MOST_NAMES]) or 'none'}{more}"
+    return f"; choose from {', '.join(names[:MOST_NAMES])}{more}" if names else "; there is none"
 
 
 def unprintable(text: str) -> str:

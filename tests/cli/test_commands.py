@@ -74,7 +74,7 @@ def test_a_dry_run_writes_nothing(here: Here) -> None:
     here(*RUN, "--out", "elsewhere")
     shutil.rmtree("elsewhere/toy/paper/trials")
     said = here(*RUN, "--dry-run", "--out", "elsewhere", "--seeds", "0:3")
-    assert re.search(r"# about \d+ s with 1 jobs, ", said)
+    assert re.search(r"# about \d+ s with 1 job, ", said)
     assert not Path("results").exists()
 
 

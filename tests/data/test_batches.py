@@ -66,7 +66,7 @@ def test_binarise(how: Binarization) -> None:
 def test_pixels_that_are_no_probabilities(bad: float, split: str) -> None:
     parts = {"train": torch.rand(9, 5), "test": torch.rand(4, 5)}
     parts[split][3, 2] = bad
-    complaint = rf"^toy/{split}: pixels from .* needs them in \[0, 1\]$"
+    complaint = rf"^toy/{split}: pixels from .* not in \[0, 1\]$"
     with pytest.raises(BadInput, match=complaint):
         binarise("toy", "none", parts["train"], {"test": parts["test"]})
 

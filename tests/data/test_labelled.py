@@ -5,12 +5,12 @@ import torch
 from torch import Tensor
 
 from dgm.data.dataset import Dataset
-from dgm.data.labelled import labelled, percent_wrong
+from dgm.data.labelled import error_percent, labelled
 from dgm.errors import BadInput
 
 
-def test_percent_wrong() -> None:
-    assert percent_wrong(torch.tensor([1, 2, 3, 4]), torch.tensor([1, 2, 3, 0])) == 25
+def test_error_percent() -> None:
+    assert error_percent(torch.tensor([1, 2, 3, 4]), torch.tensor([1, 2, 3, 0])) == 25
 
 
 def test_bad_images_are_refused() -> None:

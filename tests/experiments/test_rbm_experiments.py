@@ -85,7 +85,7 @@ def test_the_bound_is_the_bound(tmp_path: Path) -> None:
         artifacts = infinite_dbn.run_trial(settings, trial)
     rbm, (second, third) = artifacts.models["rbm"], kept
     one, two, three = Enumerated(rbm), Enumerated(second), Enumerated(third)
-    p = one.of(trial.data.train)
+    p = one.empirical(trial.data.train)
     terms = (
         one.log_down.t()[:, :, None]  # log p(v|h_1)
         + two.log_down.t()[None]  # log p(h_1|h_2)

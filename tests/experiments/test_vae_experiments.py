@@ -71,7 +71,7 @@ def test_pixels_that_are_no_probabilities_are_refused(
     whole = data.load("digits")
     low, high = low_high
     scaled = {s: getattr(whole, s) * (high - low) + low for s in ("train", "validation", "test")}
-    with pytest.raises(BadInput, match=r"digits/\w+: pixels from .* needs them in \[0, 1\]"):
+    with pytest.raises(BadInput, match=r"digits/\w+: pixels from .* not in \[0, 1\]"):
         run(name, new_trial(tmp_path, replace(whole, **scaled)))
 
 

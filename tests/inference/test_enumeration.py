@@ -42,15 +42,15 @@ def test_distributions_are_those_of_the_energy() -> None:
     p = exact.log_p_v.exp()
     torch.testing.assert_close(exact.gibbs(p, 5), p)  # which it leaves as it is
     rows = v[[3, 3, 9, 0]].float()
-    assert exact.of(rows).nonzero()[:, 0].tolist() == [0, 3, 9]
-    assert exact.of(rows)[3] == 0.5
+    assert exact.empirical(rows).nonzero()[:, 0].tolist() == [0, 3, 9]
+    assert exact.empirical(rows)[3] == 0.5
 
 
 def test_the_exact_gradient_is_the_derivative() -> None:
     """Oracle: central differences of the log-likelihood."""
     rbm = random_rbm()
     exact = Enumerated(rbm)
-    p = exact.of(all_states(4)[[1, 5, 6, 6]].float())
+    p = exact.empirical(all_states(4)[[1, 5, 6, 6]].float())
     gradient = exact.gradient(p)
     for i in range(0, len(rbm.flat), 3):
         values = []
@@ -67,18 +67,18 @@ def test_the_expectation_of_cd() -> None:
     rbm = random_rbm(std=0.7)
     exact = Enumerated(rbm)
     x = all_states(4)[[1, 5, 6, 6]].float()
-    expected = exact.contrastive_divergence(exact.of(x), 2)
+    expected = exact.contrastive_divergence(exact.empirical(x), 2)
     before = rbm.flat.clone()
     learner = ContrastiveDivergence(rbm, 2, 1.0, torch.Generator().manual_seed(0))
     learner.update(x.repeat(20_000, 1), torch.empty(0))
     torch.testing.assert_close((rbm.flat - before).double(), expected, atol=0.01, rtol=0)
-    p = exact.of(x)
+    p = exact.empirical(x)
     torch.testing.assert_close(exact.contrastive_divergence(p, 500), exact.gradient(p))
 
 
 def test_fitting_exactly_never_falls() -> None:
     rbm = random_rbm(4, 3, std=0.1)
-    p = Enumerated(rbm).of(all_states(4)[[0, 15]].float())
+    p = Enumerated(rbm).empirical(all_states(4)[[0, 15]].float())
     path = fit_exactly(rbm, p, 30)
     values = []
     for parameters in path:

@@ -19,8 +19,8 @@ def test_a_stack_of_rbms_goes_up_as_they_do() -> None:
     h_2 = second.hidden_mean(h_1)
     for ours, theirs in zip(dbn.up(x), [h_1, h_2], strict=True):
         torch.testing.assert_close(ours, theirs)
-    torch.testing.assert_close(dbn.label_log_odds(x), top.label_log_odds(h_2))
-    assert torch.equal(dbn.classify(x, block=3), top.label_log_odds(h_2).argmax(1))
+    torch.testing.assert_close(dbn.label_logits(x), top.label_logits(h_2))
+    assert torch.equal(dbn.classify(x, block=3), top.label_logits(h_2).argmax(1))
     twin = torch.Generator().manual_seed(1)
     ends = dbn.down(h_2.round(), torch.Generator().manual_seed(1))
     below = second.sample_visible(h_2.round(), twin)

@@ -9,7 +9,7 @@ from torch import Tensor
 from dgm.learning.contrastive_divergence import (
     gibbs,
 )
-from dgm.models.rbm import RBM, GaussianRBM, LabelRBM, LinearRBM, SoftmaxRBM, log_odds
+from dgm.models.rbm import RBM, LabelRBM, LinearRBM, SoftmaxRBM, log_odds
 from tests.small import all_states, joint, small_rbm
 
 
@@ -56,7 +56,7 @@ def test_a_label_is_one_of_a_group() -> None:
     torch.testing.assert_close(rbm.visible_mean(h.float()).double(), mean, atol=1e-6, rtol=0)
 
     below = all_states(4)
-    by_label = rbm.label_log_odds(below).softmax(1).double()
+    by_label = rbm.label_logits(below).softmax(1).double()
     of = probability.sum(1)
     for row, given in zip(below, by_label, strict=True):
         here = (v[:, :4] == row).all(1)
@@ -79,29 +79,6 @@ def plane() -> tuple[Tensor, float]:
     """Points of a grid over two real units, and the area that each stands for."""
     axis = torch.linspace(-12, 12, 601)
     return torch.cartesian_prod(axis, axis), (axis[1] - axis[0]).item() ** 2
-
-
-def test_gaussian_visible_units() -> None:
-    """Oracle: quadrature over two visible units, at every hidden state."""
-    rbm = GaussianRBM(2, 3)
-    generator = torch.Generator().manual_seed(3)
-    rbm.flat.normal_(0.0, 0.7, generator=generator)
-    v, area = plane()
-    weight = torch.exp(-rbm.free_energy(v).double())
-    assert rbm.log_partition(3) == pytest.approx(math.log(weight.sum().item() * area), abs=1e-4)
-    p, h = rbm.parameters, all_states(3)
-    energy = -(v @ p["W"] @ h.T) + 0.5 * (v - p["a"]).square().sum(1)[:, None] - h @ p["b"]
-    joint_weight = torch.exp(-energy.double())
-    torch.testing.assert_close(joint_weight.sum(1), weight, rtol=1e-4, atol=1e-8)
-    mean = joint_weight.T @ v.double() / joint_weight.sum(0)[:, None]
-    torch.testing.assert_close(rbm.visible_mean(h).double(), mean, atol=1e-4, rtol=0)
-    hidden = joint_weight @ h.double() / weight[:, None]
-    torch.testing.assert_close(rbm.hidden_mean(v).double(), hidden, atol=1e-4, rtol=0)
-    drawn = rbm.sample_visible(h[5].expand(40_000, 3), generator)
-    torch.testing.assert_close(drawn.mean(0), rbm.visible_mean(h[5:6])[0], atol=0.03, rtol=0)
-    torch.testing.assert_close(drawn.T.cov(), torch.eye(2), atol=0.03, rtol=0)
-    rbm.initialise(0.0, generator, drawn)
-    torch.testing.assert_close(rbm.parameters["a"], drawn.mean(0))
 
 
 def test_counts_of_words() -> None:

@@ -22,7 +22,7 @@ def test_rate_and_decay_are_chosen_by_the_last_epoch(
     """By validation errors; and a stack's layers see what `greedy_drawn` says."""
     by_choice = [[9.0, 4.0], [1.0, 3.0], [2.0, 2.5], [8.0, 5.0]]  # of two epochs each
     made_up = iter([e for first, end in by_choice for e in (first, end, end)] + [0.5, 0.4])
-    monkeypatch.setattr(fit_classifier, "percent_wrong", lambda *_: next(made_up))
+    monkeypatch.setattr(fit_classifier, "error_percent", lambda *_: next(made_up))
     drawn = []
     greedy = fit_rbm.greedy
 

@@ -51,7 +51,7 @@ def test_the_generative_nets_protocol(
 
     monkeypatch.setattr(DBN, "classify", classified)
     monkeypatch.setattr(UpDown, "update", updated)
-    monkeypatch.setattr(fit_dbn, "percent_wrong", lambda *_: next(made_up))
+    monkeypatch.setattr(fit_dbn, "error_percent", lambda *_: next(made_up))
     images = labelled(data.load("digits"), torch.device("cpu"))
     size, everything = 300, len(images.all[0])
     settings = DBNSettings.model_validate(LITTLE | {"fresh": fresh})

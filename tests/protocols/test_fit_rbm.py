@@ -129,7 +129,7 @@ def test_greedy_layers_see_the_layer_below_and_the_labels(tmp_path: Path) -> Non
     assert table["phase"].tolist() == ["layer1"] * 8 + ["layer2"] * 8
     for _, rows in table.groupby("phase"):
         assert rows["error"].iloc[-1] < rows["error"].iloc[0]
-    right = top.label_log_odds(first.hidden_mean(trial.data.train)).argmax(1) == classes
+    right = top.label_logits(first.hidden_mean(trial.data.train)).argmax(1) == classes
     assert right.float().mean() > 0.6  # chance is 0.1
     with pytest.raises(ValueError, match="needs the classes"):
         greedy(settings, trial, trial.data.train, [LabelRBM(64, 10, 5)])

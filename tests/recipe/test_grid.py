@@ -151,3 +151,11 @@ def test_two_trials_of_one_label() -> None:
     assert message("paper", "grid.hidden=[10, 1e1]").startswith(
         "command line: grid: two trials are"
     )
+
+
+def test_a_column_of_tables_is_no_axis(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Settings, "not_axes", ("rate",))
+    why = "grid.rate: cannot be an axis; tables have a column of that name"
+    assert message("paper", "grid.rate=[0.1, 0.2]") == f"command line: {why}"
+    write("  method: [aevb, mcem]", "  rate: [0.1]", RECIPE.replace("  rate: 1e-3\n", ""))
+    assert message("embedded") == f"recipes/toy.yaml:10: {why}"

@@ -17,7 +17,9 @@ from .toy import RECIPE, Settings, message, with_blocks, write
 
 def test_preset_names() -> None:
     assert message("quik") == "recipes/toy.yaml: no preset quik; did you mean quick?"
-    assert message("scale") == "recipes/toy.yaml: no preset scale; there is embedded, paper, quick"
+    assert (
+        message("scale") == "recipes/toy.yaml: no preset scale; choose from embedded, paper, quick"
+    )
 
 
 def test_files_that_are_no_recipe(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -111,5 +111,5 @@ def test_an_override_that_a_preset_has_no_cells_for_names_the_preset() -> None:
     )
     assert load("toy", "paper", ["grid.data=[frey_faces]"]).trials
     assert message("embedded", "grid.data=[frey_faces]") == (
-        "command line: grid.data: no block of preset embedded has frey_faces; there is digits"
+        "command line: grid.data: no block of preset embedded has frey_faces; choose from digits"
     )

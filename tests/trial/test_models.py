@@ -18,7 +18,7 @@ from dgm.models.autoencoder import Autoencoder
 from dgm.models.classifier import Classifier
 from dgm.models.dbn import DBN
 from dgm.models.pca import PCA
-from dgm.models.rbm import RBM, GaussianRBM, LabelRBM, LinearRBM, SoftmaxRBM
+from dgm.models.rbm import RBM, LabelRBM, LinearRBM, SoftmaxRBM
 from dgm.models.vae import VAE
 from dgm.trial.models import save
 
@@ -98,7 +98,6 @@ MODELS = [
     Autoencoder([6, 4, 2], outputs="softmax"),
     Classifier([6, 5, 3], units="tanh"),
     DBN(6, [5, 4], 7, 3),
-    GaussianRBM(6, 4),
     LabelRBM(4, 3, 7),
     LinearRBM(6, 4),
     PCA(6, 2),

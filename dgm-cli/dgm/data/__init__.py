@@ -72,8 +72,9 @@ def title(name: str) -> str:
 def code(name: str) -> str:
     """SHA-256 over a set's name and REVISION and the contents of its files, without reading them.
 
-    Read files are verified, so equal codes mean equal data. Files of unknown content, which only
-    RCV1-v2 has, count by their names.
+    Files are verified when they are read, so equal codes mean equal data, with two exceptions: the
+    contents of RCV1-v2's files are not known, so that only their names count; and 20 Newsgroups is
+    read from either of two archives, which differ in 43 posts.
     """
     found = about(name)
     contents = [file.content_sha256 or file.name for file in found.files]

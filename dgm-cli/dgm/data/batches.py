@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from dgm.errors import BadInput
+from dgm.errors import check_enough
 from dgm.fast.draws import bernoulli
 
 
@@ -24,8 +24,7 @@ class Minibatches:
         dynamic: bool = False,
         classes: Tensor | None = None,
     ) -> None:
-        if batch > len(x):
-            raise BadInput(f"batch {batch}: there are {len(x)} images")
+        check_enough("batch", batch, len(x), "images")
         self.x, self.batch, self.generator, self.dynamic = x, batch, generator, dynamic
         self.order = torch.arange(len(x), device=x.device)
         self.position = len(x)

@@ -34,14 +34,16 @@ def binarise(
     training images stay grey and `Minibatches` draws them at each visit. `name` is the data set's.
     BadInput when a pixel is not a probability.
     """
-    for split, x in {"train": train, **evaluated}.items():
-        low, high = x.min().item(), x.max().item()
-        if not (low >= 0 and high <= 1):
-            raise BadInput(
-                f"{name}/{split}: pixels from {low:g} to {high:g}; "
-                f"a Bernoulli decoder needs them in [0, 1]"
-            )
+    check_pixels(name, {"train": train, **evaluated})
     if how == "none":
         return train, dict(evaluated)
     drawn = {split: static_binarise(x, f"{name}/{split}") for split, x in evaluated.items()}
     return static_binarise(train, f"{name}/train") if how == "static" else train, drawn
+
+
+def check_pixels(name: str, images: "Mapping[str, Tensor]") -> None:
+    """BadInput where a split of a data set has a pixel outside [0, 1]."""
+    for split, x in images.items():
+        low, high = x.min().item(), x.max().item()
+        if not (low >= 0 and high <= 1):
+            raise BadInput(f"{name}/{split}: pixels from {low:g} to {high:g}, not in [0, 1]")

@@ -15,8 +15,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
-
 from dgm.errors import BadInput, DgmError, MissingData
 
 GIVE_UP = 6.0  # seconds in which some mirror has to answer
@@ -74,7 +72,7 @@ def _environment(variable: str) -> Path | None:
 
 
 def find(data: str, file: File) -> Path | None:
-    """The file of a set, under any of its names, where it first is."""
+    """The first copy of a file, under any of its names; None if there is none."""
     for folder in folders():
         for name in file.names:
             path = file.within(folder, data) / name
@@ -143,11 +141,14 @@ def _sha256(content: bytes) -> str:
 
 
 def _of_npy(raw: bytes) -> bytes:
+    import numpy as np
+
     return np.load(io.BytesIO(raw), allow_pickle=False).tobytes()
 
 
 def _of_mat(raw: bytes) -> bytes:
     """The one array of a MATLAB file, column after column as it is stored."""
+    import numpy as np
     from scipy.io import loadmat
 
     found = loadmat(io.BytesIO(raw))

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from dgm.data.binarise import check_pixels
 from dgm.data.dataset import Dataset
 from dgm.errors import BadInput
 
@@ -27,15 +28,12 @@ def labelled(data: Dataset, device: torch.device) -> Labelled:
     if not data.classes:
         raise BadInput(f"{data.name}: has no classes to learn")
     x = {"train": data.train, "validation": data.validation, "test": data.test}
-    for name, pixels in x.items():
-        low, high = pixels.min().item(), pixels.max().item()
-        if not (low >= 0 and high <= 1):
-            raise BadInput(f"{data.name}/{name}: pixels from {low:g} to {high:g}, not in [0, 1]")
+    check_pixels(data.name, x)
     return Labelled(
         {name: pixels.to(device) for name, pixels in x.items()},
         {name: classes.to(device) for name, classes in data.labels.items()},
     )
 
 
-def percent_wrong(predicted: Tensor, classes: Tensor) -> float:
+def error_percent(predicted: Tensor, classes: Tensor) -> float:
     return 100 * (predicted != classes).double().mean().item()

@@ -7,13 +7,9 @@ cuts the others to their stems. The vocabulary is the 2000 most frequent stems i
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import NamedTuple
-
-# Not snowballstemmer.stemmer("english"), which uses PyStemmer where that is installed: the stems,
-# and with them the collections, would depend on it.
-from snowballstemmer.english_stemmer import EnglishStemmer
 
 from dgm.data.bags import Bags, Documents, bags
 from dgm.errors import BadInput
@@ -21,7 +17,14 @@ from dgm.errors import BadInput
 WORDS = 2000
 WORD = re.compile(r"[^\W\d_]{2,}")
 
-_stem = cache(EnglishStemmer().stemWord)  # slow, and a word occurs 18 times on average
+
+@cache
+def _stemmer() -> Callable[[str], str]:
+    # Not snowballstemmer.stemmer("english"), which uses PyStemmer where that is installed: the
+    # stems, and with them the collections, would depend on it.
+    from snowballstemmer.english_stemmer import EnglishStemmer
+
+    return cache(EnglishStemmer().stemWord)  # slow, and a word occurs 18 times on average
 
 
 @cache
@@ -40,8 +43,8 @@ class Text(NamedTuple):
 
 def stems(text: str) -> Counter[str]:
     """How often each stem is in a text."""
-    found, without = WORD.findall(text.lower()), _stop_words()
-    return Counter(_stem(word) for word in found if word not in without)
+    found, without, stem = WORD.findall(text.lower()), _stop_words(), _stemmer()
+    return Counter(stem(word) for word in found if word not in without)
 
 
 def frequent(counts: Sequence[Counter[str]], n: int) -> tuple[str, ...]:

@@ -1,8 +1,8 @@
 """How long a recipe takes here and what disk it needs, from the manifests of earlier runs.
 
 A trial is expected to take as long as one of the same cell with any seed did, times the ratio of
-this machine's `reference_seconds` to that machine's. Nothing is guessed for what was never run, and
-what a GPU took tells nothing of a CPU.
+this machine's `reference_seconds` to that machine's. Trials never run are not estimated; GPU times
+are ignored.
 """
 
 import json
@@ -15,7 +15,7 @@ from dgm import experiments
 from dgm.errors import DgmError
 from dgm.files import read_json
 from dgm.recipe.load import Recipe
-from dgm.text import duration
+from dgm.text import counted, duration
 from dgm.trial import machine
 from dgm.trial.keys import cell_of
 
@@ -35,8 +35,8 @@ class Estimate:
         if self.unknown == self.trials:
             return "never timed"
         disk = f", {self.disk_mb:.0f} MB of disk" if self.disk_mb is not None else ""
-        took = max(self.seconds / jobs, self.longest)
-        text = f"about {duration(took)} with {jobs} jobs{disk}"
+        seconds = max(self.seconds / jobs, self.longest)
+        text = f"about {duration(seconds)} with {counted(jobs, 'job')}{disk}"
         if self.unknown:
             text += f"; {self.unknown} of {self.trials} trials were never timed"
         return text
@@ -64,16 +64,16 @@ def _is_whole(run: dict[str, Any]) -> bool:
         return False
 
 
-def timed(run: dict[str, Any]) -> list[dict[str, Any]]:
-    """A run's trials that a CPU ran."""
+def cpu_trials(run: dict[str, Any]) -> list[dict[str, Any]]:
+    """The trials of a run that a CPU ran."""
     trials = run.get("trials", [])
     return [t for t in trials if "cell" in t and t["device"].startswith("cpu")]
 
 
-def took(roots: Sequence[Path], recipe: str, preset: str) -> str:
+def duration_text(roots: Sequence[Path], recipe: str, preset: str) -> str:
     """How long an earlier run took: "3.2 h", or "> 3.2 h" if not all of its trials were timed."""
     run = earlier_run(roots, recipe, preset)
-    seconds = [trial["seconds"] for trial in timed(run)]
+    seconds = [trial["seconds"] for trial in cpu_trials(run)]
     if not seconds:
         return ""
     lacking = len(run["trials"]) + len(run.get("unfinished", [])) - len(seconds)
@@ -86,17 +86,17 @@ def estimate(recipe: Recipe, roots: Sequence[Path]) -> Estimate:
     run = earlier_run(roots, recipe.name, recipe.preset)
     here = machine.reference_seconds()
     by_cell: dict[str, list[float]] = {}
-    for trial in timed(run):
+    for trial in cpu_trials(run):
         scaled = trial["seconds"] * here / trial["reference_seconds"]
-        by_cell.setdefault(_whatever_seed(trial["cell"]), []).append(scaled)
+        by_cell.setdefault(_without_seed(trial["cell"]), []).append(scaled)
     settings = experiments.settings(recipe.experiment).Settings
     cells = [cell_of(spec, settings) for spec in recipe.trials]
-    known = [by_cell.get(_whatever_seed(cell)) for cell in cells]
+    known = [by_cell.get(_without_seed(cell)) for cell in cells]
     seconds = [sum(each) / len(each) for each in known if each]
     disk = run["disk_mb"] / len(run["trials"]) * len(recipe.trials) if run else None
     unknown = len(known) - len(seconds)
     return Estimate(sum(seconds), max(seconds, default=0.0), unknown, len(recipe.trials), disk)
 
 
-def _whatever_seed(cell: dict[str, Any]) -> str:
+def _without_seed(cell: dict[str, Any]) -> str:
     return json.dumps({key: value for key, value in cell.items() if key != "seed"}, sort_keys=True)

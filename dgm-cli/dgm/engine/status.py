@@ -41,7 +41,7 @@ class Status:
 
 
 def of(recipe: Recipe, options: Options) -> Status:
-    """Of each trial, where its folder says that it stands, or that the results hold it."""
+    """Each trial's state, from its folder or from the results that hold it."""
     target = results_folder(recipe, options.out)
     store = Store(target, extend=True)
     running = is_locked(target)

@@ -35,7 +35,7 @@ class Enumerated:
         log_joint = minus_energy - torch.logsumexp(minus_energy.flatten(), 0)
         self.log_p_v, self.log_p_h = torch.logsumexp(log_joint, 1), torch.logsumexp(log_joint, 0)
 
-    def of(self, x: Tensor) -> Tensor:
+    def empirical(self, x: Tensor) -> Tensor:
         """The distribution over the numbered visible states of the rows of x, (2^visible,)."""
         digits = 2 ** torch.arange(x.shape[1])
         codes = (x.cpu().long() * digits).sum(1)
@@ -58,7 +58,7 @@ class Enumerated:
         return self.statistics(data) - self.statistics(self.log_p_v.exp())
 
     def contrastive_divergence(self, data: Tensor, k: int) -> Tensor:
-        """What CD-k follows in place of the gradient, in expectation over its samples."""
+        """The expected update direction of CD-k."""
         return self.statistics(data) - self.statistics(self.gibbs(data, k))
 
 

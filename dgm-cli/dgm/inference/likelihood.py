@@ -14,7 +14,7 @@ from torch import Tensor
 from dgm.inference.hmc import LatentModel, adapt, hmc_start, hmc_step
 from dgm.models.vae import LOG_2PI, VAE
 
-APART = 0.5  # least distance between starts, in standard deviations of the prior
+MIN_DISTANCE = 0.5  # least distance between starts, in standard deviations of the prior
 
 
 class Estimate(NamedTuple):
@@ -152,7 +152,7 @@ def _from_log_weights(log_w: Tensor) -> Estimate:
 def _good_starts(
     model: LatentModel, x: Tensor, starts: int, bank: int, generator: torch.Generator
 ) -> Tensor:
-    """The best points of a random bank by log p(x, z), `APART` or more, (n, starts, latent).
+    """The best points of a random bank by log p(x, z), `MIN_DISTANCE` or more, (n, starts, latent).
 
     The bank is drawn from N(0, 4 I): a model fitted to few images spreads their posteriors wider
     than the prior. A mode without a start nearby is lost; starts at a distance from each other
@@ -163,7 +163,7 @@ def _good_starts(
     chosen = []
     for _ in range(starts):
         chosen.append(z[heights.argmax(0)])
-        heights = heights.masked_fill(torch.cdist(z, chosen[-1]) < APART, -math.inf)
+        heights = heights.masked_fill(torch.cdist(z, chosen[-1]) < MIN_DISTANCE, -math.inf)
     return torch.stack(chosen, 1)
 
 

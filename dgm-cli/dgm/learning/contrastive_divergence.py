@@ -28,7 +28,7 @@ from dgm.models.parameters import Parameters
 from dgm.models.rbm import RBM
 from dgm.state import State
 
-SLIDE = 0.01  # weight of a minibatch in the running means m and l
+EMA_WEIGHT = 0.01  # weight of a minibatch in the running means m and l
 
 
 class ContrastiveDivergence(State):
@@ -99,7 +99,7 @@ class ContrastiveDivergence(State):
         statistics(p, *data, *model)
         if self.means:
             for name, units in zip(("of_v", "of_h"), data, strict=True):
-                self.means[name].lerp_(units.mean(0), SLIDE)
+                self.means[name].lerp_(units.mean(0), EMA_WEIGHT)
             centre(p, **self.means)
         self.prior.add_gradient(p["W"], p.grad["W"])
         if self.momentum:

@@ -39,10 +39,9 @@ class Autoencoder(FlatModel):
         self.parameters = concatenate(self.encoder.parameters, self.decoder.parameters)
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Every W ~ N(0, 1 / its inputs), every b = 0."""
-        self.flat.zero_()
-        for layer in (*self.encoder.layers, *self.decoder.layers):
-            layer.W.normal_(0.0, len(layer.W) ** -0.5, generator=generator)
+        """As `MLP.initialise`, the encoder and then the decoder."""
+        self.encoder.initialise(generator)
+        self.decoder.initialise(generator)
 
     def unroll(self, rbms: Sequence[RBM]) -> None:
         """Copy the weights of a stack of RBMs, the lowest first, into encoder and decoder."""

@@ -28,10 +28,8 @@ class Classifier(FlatModel):
         return last.W.numel() + last.b.numel()
 
     def initialise(self, generator: torch.Generator) -> None:
-        """Every W ~ N(0, 1 / its inputs), every b = 0."""
-        self.flat.zero_()
-        for layer in self.mlp.layers:
-            layer.W.normal_(0.0, len(layer.W) ** -0.5, generator=generator)
+        """As `MLP.initialise`."""
+        self.mlp.initialise(generator)
 
     def stack(self, rbms: Sequence[RBM]) -> None:
         """Copy the hidden layers' weights from greedily trained RBMs, the lowest first."""

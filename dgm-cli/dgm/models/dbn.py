@@ -68,13 +68,13 @@ class DBN(FlatModel):
             states.append(bernoulli(conditional(layer, states[-1]), generator))
         return [*states[1:], conditional(self.generative[0], states[-1])]
 
-    def label_log_odds(self, v: Tensor) -> Tensor:
+    def label_logits(self, v: Tensor) -> Tensor:
         """Minus the top's free energy of each label after a deterministic pass up, (n, labels)."""
-        return self.top.label_log_odds(self.up(v)[-1])
+        return self.top.label_logits(self.up(v)[-1])
 
     def classify(self, v: Tensor, block: int = 1000) -> Tensor:
         """The label with the lowest free energy, (n,)."""
-        return torch.cat([self.label_log_odds(part).argmax(1) for part in v.split(block)])
+        return torch.cat([self.label_logits(part).argmax(1) for part in v.split(block)])
 
 
 def conditional(layer: Parameters, given: Tensor) -> Tensor:

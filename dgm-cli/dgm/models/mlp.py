@@ -69,6 +69,12 @@ class MLP:
             self._flat = p.flat
         return self._layers
 
+    def initialise(self, generator: torch.Generator) -> None:
+        """Every W ~ N(0, 1 / its inputs), every b = 0."""
+        self.parameters.flat.zero_()
+        for layer in self.layers:
+            layer.W.normal_(0.0, len(layer.W) ** -0.5, generator=generator)
+
     def hidden(self, x: Tensor) -> list[Tensor]:
         """Every hidden layer's states, the lowest first, for x (n, inputs)."""
         states: list[Tensor] = []

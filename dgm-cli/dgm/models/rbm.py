@@ -5,8 +5,7 @@
     p(v) = exp(-F(v)) / Z,   -F(v) = a v + sum_j log(1 + exp(b + v W)_j)
 
 The visible units are binary (`RBM`), binary with a group of label units of which exactly one is on
-(`LabelRBM`), counts of words (`SoftmaxRBM`), or real (`GaussianRBM`). In a `LinearRBM` the hidden
-units are real.
+(`LabelRBM`), or counts of words (`SoftmaxRBM`). In a `LinearRBM` the hidden units are real.
 Shapes: v (n, visible), h (n, hidden). Units: nats.
 """
 
@@ -132,7 +131,7 @@ class LabelRBM(RBM):
         v[:, -self.labels :] = torch.zeros_like(v[:, -self.labels :]).scatter_(1, chosen, 1.0)
         return v
 
-    def label_log_odds(self, below: Tensor) -> Tensor:
+    def label_logits(self, below: Tensor) -> Tensor:
         """-F(below, label) of every label, (n, labels): log p(label|below) up to a constant."""
         p, n = self.parameters, self.labels
         pre = torch.addmm(p["b"], below, p["W"][:-n])
@@ -150,38 +149,6 @@ class LabelRBM(RBM):
         return _over_hidden(lambda h: of_visible(h @ W.t() + a), b, block)
 
 
-class GaussianRBM(RBM):
-    """Real visible units of variance 1: -E(v, h) = v W h - |v - a|^2 / 2 + b h.
-
-    p(v|h) = N(a + h W^T, I),   -F(v) = -|v - a|^2 / 2 + sum_j log(1 + exp(b + v W)_j)
-    """
-
-    def biases_of(self, data: Tensor) -> Tensor:
-        return data.mean(0)
-
-    def visible_mean(self, h: Tensor) -> Tensor:
-        p = self.parameters
-        return torch.addmm(p["a"], h, p["W"].t())
-
-    def draw_visible(self, mean: Tensor, generator: torch.Generator) -> Tensor:
-        return _normal(mean, generator)
-
-    def free_energy(self, v: Tensor) -> Tensor:
-        p = self.parameters
-        hidden = softplus(torch.addmm(p["b"], v, p["W"])).sum(1)
-        return 0.5 * (v - p["a"]).square().sum(1) - hidden
-
-    def log_partition(self, block: int = 2**14) -> float:
-        """log Z exactly, by enumerating the hidden units (25 at most).
-
-        The integral over v of exp(v w - |v - a|^2 / 2) is (2 pi)^(n/2) exp(a w + |w|^2 / 2).
-        """
-        p = self.parameters
-        W, a, b = (p[name].double() for name in ("W", "a", "b"))
-
-        return _over_hidden(lambda h: _of_linear(h @ W.t(), a), b, block)
-
-
 class LinearRBM(RBM):
     """Binary visible units below real hidden ones of variance 1: a code layer.
 
@@ -196,7 +163,7 @@ class LinearRBM(RBM):
         return torch.addmm(p["b"], v, p["W"])
 
     def draw_hidden(self, mean: Tensor, generator: torch.Generator) -> Tensor:
-        return _normal(mean, generator)
+        return mean + torch.randn(mean.shape, generator=generator, device=mean.device)
 
     def free_energy(self, v: Tensor) -> Tensor:
         p = self.parameters
@@ -255,10 +222,6 @@ class SoftmaxRBM(RBM):
 def _of_linear(pre: Tensor, b: Tensor) -> Tensor:
     """log of the integral over h of exp(pre h - |h - b|^2 / 2), (n,)."""
     return pre @ b + 0.5 * pre.square().sum(1) + 0.5 * len(b) * math.log(2 * math.pi)
-
-
-def _normal(mean: Tensor, generator: torch.Generator) -> Tensor:
-    return mean + torch.randn(mean.shape, generator=generator, device=mean.device)
 
 
 def _over_hidden(of_visible: Callable[[Tensor], Tensor], b: Tensor, block: int) -> float:

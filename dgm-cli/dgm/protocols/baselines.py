@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor, from_numpy
 
-from dgm.data.labelled import Labelled, percent_wrong
-from dgm.errors import BadInput
+from dgm.data.labelled import Labelled, error_percent
+from dgm.errors import check_enough
 from dgm.models.neighbours import neighbours, vote
 from dgm.protocols.settings.baselines import NeighbourSettings, SVMSettings
 from dgm.trial.loop import Trial
@@ -18,14 +18,13 @@ if TYPE_CHECKING:
 def fit_svm(settings: SVMSettings, trial: Trial, images: Labelled) -> Tensor:
     """Test predictions of the best kernel and C. Records "choice" (kernel, value, cost, error)."""
     there = len(images.x["train"])
-    if settings.choice_size > there:
-        raise BadInput(f"choice_size {settings.choice_size}: there are {there} training images")
+    check_enough("choice_size", settings.choice_size, there, "training images")
     x, classes = (of["train"][: settings.choice_size].cpu().numpy() for of in images)
     validation = images.x["validation"].cpu().numpy()
     tried = [(*kernel, cost) for kernel in settings.kernels for cost in settings.costs]
     for i in trial.steps(len(tried), "choice"):
         predicted = support_vectors(*tried[i]).fit(x, classes).predict(validation)
-        error = percent_wrong(from_numpy(predicted), images.classes["validation"].cpu())
+        error = error_percent(from_numpy(predicted), images.classes["validation"].cpu())
         kernel, value, cost = tried[i]
         trial.record("choice", kernel=kernel, value=value, cost=cost, error=error)
     errors = trial.tables()["choice"]["error"]
@@ -57,17 +56,14 @@ def support_vectors(kernel: str, value: float, cost: float) -> "SVC | Pipeline":
 def fit_knn(settings: NeighbourSettings, trial: Trial, images: Labelled) -> Tensor:
     """Test predictions of the best k and distance. Records "choice" (power, k, error)."""
     there = len(images.x["train"])
-    if settings.most_neighbours > there:
-        raise BadInput(
-            f"most_neighbours {settings.most_neighbours}: there are {there} training images"
-        )
+    check_enough("most_neighbours", settings.most_neighbours, there, "training images")
     ks = range(1, settings.most_neighbours + 1)
     classes, truth = images.classes["train"].cpu(), images.classes["validation"].cpu()
     for i in trial.steps(len(settings.powers), "choice"):
         power = settings.powers[i]
         near = neighbours(images.x["train"], images.x["validation"], max(ks), power).cpu()
         for k in ks:
-            error = percent_wrong(vote(classes[near[:, :k]], trial.data.classes), truth)
+            error = error_percent(vote(classes[near[:, :k]], trial.data.classes), truth)
             trial.record("choice", power=power, k=k, error=error)
     choice = trial.tables()["choice"]
     best = choice.loc[choice["error"].idxmin()]

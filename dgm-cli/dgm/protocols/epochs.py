@@ -12,7 +12,7 @@ from dgm.fast.replay import replayed
 from dgm.state import State
 from dgm.trial.loop import Trial
 
-SLOW = 5  # epochs in which momentum is 0.5 at most (Hinton 2010, section 9)
+LOW_MOMENTUM_EPOCHS = 5  # epochs in which momentum is 0.5 at most (Hinton 2010, section 9)
 
 
 class Learner(Protocol):
@@ -56,7 +56,7 @@ def epochs(
     for step in trial.steps(n * batches.per_epoch, phase, **state):
         epoch, inside = divmod(step, batches.per_epoch)
         learner.rate = rate * (1 - step / (n * batches.per_epoch)) if falling else rate
-        learner.momentum = min(momentum, 0.5) if epoch < SLOW else momentum
+        learner.momentum = min(momentum, 0.5) if epoch < LOW_MOMENTUM_EPOCHS else momentum
         try:
             total.value += update(*batches.draw())
         except Diverged as error:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from torch import Tensor
 
 from dgm.data.batches import Minibatches
-from dgm.data.labelled import Labelled, percent_wrong
+from dgm.data.labelled import Labelled, error_percent
 from dgm.learning.backprop import Backprop
 from dgm.learning.weight_prior import WeightPrior
 from dgm.models.classifier import Classifier
@@ -41,13 +41,13 @@ def fit_classifier(settings: ClassifierSettings, trial: Trial, images: Labelled)
     net = _start(settings, trial, x, "all")
     for epoch, loss in _train(settings, trial, "all_images", net, x, classes, *chosen):
         about = {"rate": chosen[0], "decay": chosen[1], "split": "all"}
-        error = percent_wrong(net.classify(x), classes)
+        error = error_percent(net.classify(x), classes)
         trial.record("curves", **about, epoch=epoch, error=error, loss=loss)
     return net
 
 
 def _error(net: Classifier, images: Labelled) -> float:
-    return percent_wrong(net.classify(images.x["validation"]), images.classes["validation"])
+    return error_percent(net.classify(images.x["validation"]), images.classes["validation"])
 
 
 def _untrained(settings: ClassifierSettings, trial: Trial, x: Tensor) -> Classifier:

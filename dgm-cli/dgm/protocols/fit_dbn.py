@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 
 from dgm.data.batches import Minibatches
-from dgm.data.labelled import Labelled, percent_wrong
-from dgm.errors import BadInput
+from dgm.data.labelled import Labelled, error_percent
+from dgm.errors import check_enough
 from dgm.learning.up_down import UpDown
 from dgm.models.dbn import DBN
 from dgm.models.rbm import one_hot
@@ -32,9 +32,8 @@ def fit_dbn(settings: DBNSettings, trial: Trial, images: Labelled) -> tuple[DBN,
 
     Records "greedy" (phase, epoch, error) and "curves" (epoch, split, error in percent).
     """
-    if settings.train_size > len(images.x["train"]):
-        there = len(images.x["train"])
-        raise BadInput(f"train_size {settings.train_size}: there are {there} training images")
+    there = len(images.x["train"])
+    check_enough("train_size", settings.train_size, there, "training images")
     x, classes = (of["train"][: settings.train_size] for of in images)
     validation = images.x["validation"], images.classes["validation"]
     net, averaged = (_untrained(settings, trial, x.shape[1]) for _ in range(2))
@@ -53,7 +52,7 @@ def fit_dbn(settings: DBNSettings, trial: Trial, images: Labelled) -> tuple[DBN,
         done += n
     up_down.return_to_best()
     predicted["selected"] = net.classify(images.x["test"])
-    aim = percent_wrong(net.classify(x), classes)
+    aim = error_percent(net.classify(x), classes)
     trial.choose(chosen_epoch=int(up_down.best.step), training_error=round(aim, 4))
 
     every, k = images.all, settings.gibbs_steps[-1]
@@ -109,7 +108,7 @@ class AveragedUpDown:
 
     def error(self, examples: Examples) -> float:
         """The average's error in percent."""
-        return percent_wrong(self.averaged.classify(examples[0]), examples[1])
+        return error_percent(self.averaged.classify(examples[0]), examples[1])
 
     def judge(self, epoch: int, validation: Examples) -> None:
         """Record the average's error on validation images, and keep it if it is the best yet."""

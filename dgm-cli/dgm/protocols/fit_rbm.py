@@ -16,8 +16,10 @@ from dgm.protocols.epochs import epochs
 from dgm.protocols.settings.rbm import GreedySettings
 from dgm.trial.loop import Trial
 
-LOOKED_AT = 1000  # rows on which the error of the untrained machine is taken
-SLACK = 1.5  # times that error: the noise of real hidden units may raise it before it falls
+N_CHECKED = 1000  # rows on which the error of the untrained machine is taken
+DIVERGENCE_FACTOR = (
+    1.5  # times that error: the noise of real hidden units may raise it before it falls
+)
 
 
 def fit_rbm(
@@ -34,7 +36,7 @@ def fit_rbm(
     untrained machine.
     """
     rbm, rate = learner.rbm, learner.rate
-    x = batches.x[:LOOKED_AT]
+    x = batches.x[:N_CHECKED]
     # Grey pixels that are drawn at each visit add their own variance to any error.
     drawn = (x * (1 - x)).sum(1).mean().item() if batches.dynamic else 0.0
     h = rbm.sample_hidden(x, torch.Generator(x.device).manual_seed(0))  # leaving the trial's alone
@@ -42,7 +44,7 @@ def fit_rbm(
     if not math.isfinite(start):
         raise Diverged(f"{phase}: the reconstruction error is {start} before learning")
     for epoch, error in epochs(trial, phase, learner, batches, n, rbm=rbm, **state):
-        if not error <= SLACK * start:
+        if not error <= DIVERGENCE_FACTOR * start:
             raise Diverged(
                 f"{phase}, epoch {epoch}, rate={rate:g}: the reconstruction error is "
                 f"{error:.4g}, risen from {start:.4g} before learning"

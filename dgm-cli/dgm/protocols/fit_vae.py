@@ -21,7 +21,9 @@ from dgm.trial.loop import Trial
 from dgm.trial.snapshots import Best
 
 OPTIMISERS: dict[str, type[Adagrad | Adam]] = {"adagrad": Adagrad, "adam": Adam}
-JUDGED = 10_000  # images behind a bound, the first; of fewer images as many posterior samples
+# Posterior samples per bound: one for each of the first 10,000 images, more per image if there are
+# fewer.
+JUDGED = 10_000
 
 
 def images(settings: VAESettings, trial: Trial) -> tuple[Tensor, dict[str, Tensor]]:

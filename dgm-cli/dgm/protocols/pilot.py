@@ -28,7 +28,8 @@ def choose_rate(
 ) -> float:
     """The rate whose `score` on training data is highest after `steps` steps with each.
 
-    A rate that diverges is not chosen; Diverged where all of them do. A single rate needs no trial.
+    A rate that diverges is not chosen. Raises Diverged if all do. A single rate is returned
+    untested.
     """
     scores: dict[float, float] = {}
     message = "no step size has a finite score after its pilot"

@@ -46,7 +46,7 @@ class Block:
     seeds: list[int] | None = None  # of the run's seeds, those that the block is for; None: all
 
     def values(self, axis: str) -> list[Any]:
-        """Of an axis or, for `data`, the one data set's name, whether that is an axis or not."""
+        """The values of an axis; for `data`, the block's data set, even if it is not an axis."""
         return [self.data] if axis == "data" else self.axes.get(axis, [])
 
 
@@ -63,8 +63,8 @@ def blocks_of(layer: Map, default: str, sets: Sequence[str]) -> list[Block]:
     """The blocks of a recipe's top level, or of that with a preset merged into it.
 
     `sets` are the data sets that the experiment can take. A block whose `data` is a list stands for
-    one block for each set, and `data` is an axis of theirs. `default` is the origin of what stands
-    nowhere.
+    one block for each set, and `data` is an axis of theirs. `default` is the origin reported for a
+    missing key.
     """
     grid = layer.get("grid", Map())
     blocks = [
@@ -131,6 +131,10 @@ def _cell(
 
     values = merge(block.settings, given)
     chosen, values = choose(model, values, block.own | given.keys(), default, display)
+    for axis in given:
+        if axis in chosen.not_axes:
+            where = f"{given.origins[axis]}: {display(axis)}"
+            raise BadInput(f"{where}: cannot be an axis; tables have a column of that name")
     settings = validate(chosen, values, default, display, overridden)
     typed = {axis: block.data if axis == "data" else getattr(settings, axis) for axis in axes}
     return Cell(block, typed, settings)

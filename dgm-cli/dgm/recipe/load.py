@@ -189,7 +189,7 @@ def _used(
     settings: SettingsOf,
     users: tuple[Path, ...],
 ) -> Recipe:
-    """What `uses` stands for: a recipe, after overrides one trial for each seed."""
+    """The recipe that `uses` names, with its overrides: exactly one trial per seed."""
     name, *overrides = file.uses.split()
     origin = f"{locate(tree, ['uses'], str(path))}: uses"
     try:

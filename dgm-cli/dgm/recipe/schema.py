@@ -48,6 +48,7 @@ class TrialSettings(Schema):
     meaning."""
 
     kinds: ClassVar[tuple[str, ...]] = ("images",)  # of data sets that the experiment can take
+    not_axes: ClassVar[tuple[str, ...]] = ()  # settings whose names are columns of a trial's tables
 
     @pydantic.field_validator("*")
     @classmethod
@@ -219,9 +220,9 @@ def validate(
 ) -> Model:
     """`tree` as a `model`; BadInput gives the first mistake, unknown keys before others.
 
-    `default` stands for the origin of what is nowhere in the tree; `display` names a top-level key.
-    A complaint about several keys stands at the first of them that it names, or at `default` if
-    some were `overridden`.
+    `default` is the origin reported for a missing key; `display` names a top-level key.
+    An error about several keys is located at the first one it names, or at `default` if the command
+    line set any (`overridden`).
     """
     try:
         return model.model_validate(tree)

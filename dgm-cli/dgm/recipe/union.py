@@ -3,7 +3,8 @@
     class KNN(Row): learner: Literal["knn"] = "knn"; most_neighbours: int = 10
     Settings = DBN | Backprop | KNN  # a cell that names no learner is of the first class
 
-One field, here `learner`, is in each class a Literal of values of its own: it chooses the class.
+One field (here `learner`) is a Literal with different values in each class; its value selects the
+class.
 """
 
 import itertools
@@ -52,8 +53,8 @@ def choose(
 ) -> tuple[type[TrialSettings], Map]:
     """The class that a cell's values choose, and the values without those of other classes.
 
-    BadInput where no class has a key, or another one has a key of the cell's `own`, which are
-    those that it does not inherit. `default` and `display` as in `schema.validate`.
+    BadInput for a key that no class has, or for a key that the cell itself gives (`own`) and only
+    another class has. `default` and `display` as in `schema.validate`.
     """
     classes = members(settings)
     chosen = classes[0] if len(classes) == 1 else _chosen(settings, values, default)

@@ -1,4 +1,4 @@
-"""Recipes for the eye: the table of `dgm list`, and what `dgm show` says of one."""
+"""The text of `dgm list` and `dgm show`."""
 
 import csv
 import json
@@ -38,7 +38,7 @@ def bands_met(summary: Path) -> str:
 
 
 def list_table(rows: Iterable[Sequence[str]]) -> str:
-    """Of each recipe a line: name, title, bands met, and the time that paper and quick take."""
+    """A line for each recipe: name, title, bands met, and the time that paper and quick take."""
     lines: list[Sequence[str]] = [("recipe", "shows", "bands met", "paper", "quick"), *rows]
     others = columns([(name, "", *rest) for name, _, *rest in lines])
     room = WIDTH - max(map(len, others))  # what the other columns leave to the titles
@@ -56,9 +56,9 @@ def page(
     times: Mapping[str, str],
     summary: "pd.DataFrame | None" = None,
 ) -> str:
-    """What a recipe shows, its trials, its settings and what they mean, and the expected numbers.
+    """A recipe's title and source, its trials, its settings with their meanings, expected numbers.
 
-    `times` are by preset; `summary` is that of a run of this preset, if there was one.
+    `times` are by preset; `summary` is that of this preset's run, if there was one.
     """
     took = ", ".join(f"{preset} {time or 'not timed'}" for preset, time in times.items())
     trials = counted(len(recipe.trials), "trial")
@@ -108,7 +108,7 @@ def _blocks(blocks: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _settings(blocks: Sequence[Mapping[str, Any]], settings: SettingsType) -> Iterator[str]:
-    """The fields of each class, below the first line of what it says of itself."""
+    """Each settings class: the first line of its docstring, then its fields."""
     usual, done = _usual(blocks), set(TrialSettings.model_fields)
     names = fields(settings)
     values = {name: _text(usual[name]) if name in usual else "as above" for name in names}

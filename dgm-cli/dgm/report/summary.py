@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from scipy.special import stdtrit
 
 from dgm.errors import DgmError
 from dgm.files import read_csv, write_csv
@@ -88,6 +87,8 @@ def summary(
 
 
 def _statistics(values: np.ndarray) -> dict[str, Any]:
+    from scipy.special import stdtrit  # slow to import
+
     n = len(values)
     row: dict[str, Any] = {"n": n, "mean": float(values.mean()) if n else None}
     if n > 1:

@@ -201,7 +201,7 @@ def _fits(saved: dict[str, Tensor], fresh: dict[str, Tensor]) -> bool:
 
 @contextmanager
 def _interrupts_deferred() -> Iterator[Any]:
-    """Inside, a first SIGINT or SIGTERM only sets a flag; a second one takes its usual course.
+    """Inside, a first SIGINT or SIGTERM only sets a flag; a second one is handled as usual.
 
     The first raises KeyboardInterrupt at the end, or when an error ends the block. It is lost where
     the caller leaves the loop early.

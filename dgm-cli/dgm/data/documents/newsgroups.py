@@ -7,7 +7,6 @@ a regular's name), so they are stripped as scikit-learn does; `newsgroups_unstri
 
 import io
 import re
-import tarfile
 
 from dgm.data import files
 from dgm.data.bags import Documents
@@ -46,6 +45,8 @@ def load(strip: bool = True) -> Documents:
 
 def posts(tar: bytes) -> dict[str, list[Text]]:
     """The posts of a tar of 20news-bydate-{train,test}/GROUP/NUMBER, by split, in order of name."""
+    import tarfile
+
     found: dict[str, list[Text]] = {"train": [], "test": []}
     with tarfile.open(fileobj=io.BytesIO(tar)) as members:
         for member in sorted(members, key=lambda member: member.name):

@@ -16,12 +16,12 @@ class Settings(LearningSettings):
     method: Literal["aevb", "wake_sleep", "mcem"] = Field(
         "aevb", description="how the decoder is learned"
     )
-    train_size: int = Field(50_000, gt=0, description="how many training images, the first")
+    train_size: int = Field(50_000, gt=0, description="training images (the first ones)")
     hidden: int = Field(100, gt=0, description="tanh units in each half's one hidden layer")
     latent_dim: int = Field(3, gt=0, description="dimensions of z")
     samples: int = Field(60_000_000, gt=0, description="training samples evaluated in all")
     evaluated_images: int = Field(
-        1000, gt=0, description="how many images of train and of test, the first"
+        1000, gt=0, description="images of each split to evaluate (the first ones)"
     )
     importance_samples: int = Field(300, gt=1, description="per image, of the canonical estimate")
     hmc_samples: int = Field(50, gt=4, description="posterior samples of the paper's estimator")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dgm.data.batches import Minibatches
 from dgm.data.binarise import binarise
-from dgm.errors import BadInput
+from dgm.errors import check_enough
 from dgm.experiments.aevb_vs_wakesleep.settings import Settings
 from dgm.fast.replay import replayed
 from dgm.inference.likelihood import Estimate, hmc_estimator, importance_sampling
@@ -83,16 +83,12 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
 def images(settings: Settings, trial: Trial) -> tuple[Tensor, dict[str, Tensor]]:
     """The images to train on, and those of either split whose likelihood is estimated."""
     data = trial.data
-    if settings.train_size > len(data.train):
-        raise BadInput(
-            f"train_size {settings.train_size}: {data.name} has {len(data.train)} training images"
-        )
+    check_enough("train_size", settings.train_size, len(data.train), "training images")
     train = data.train[: settings.train_size]
     n, evaluated = settings.evaluated_images, {"train": train, "test": data.test}
     for split, x in evaluated.items():
-        if n > len(x):
-            name = {"train": "training"}.get(split, split)
-            raise BadInput(f"evaluated_images {n}: there are {len(x)} {name} images")
+        name = {"train": "training"}.get(split, split)
+        check_enough("evaluated_images", n, len(x), f"{name} images")
     evaluated = {split: x[:n] for split, x in evaluated.items()}
     train, evaluated = binarise(data.name, settings.binarization, train, evaluated)
     return train.to(trial.device), {s: x.to(trial.device) for s, x in evaluated.items()}

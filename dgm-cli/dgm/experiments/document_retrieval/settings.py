@@ -81,7 +81,7 @@ class CodesRow(Row):
     """Codes that were generated."""
 
     method: Literal["codes"]
-    documents: int = Field(400_000, gt=1, description="how many of them, the first")
+    documents: int = Field(400_000, gt=1, description="how many of them to use (the first ones)")
     parts: int = Field(1, gt=0, description="parts of the queries, a trial each")
     part: int = Field(0, ge=0, description="which of the parts, counted from 0")
 

@@ -48,7 +48,7 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
 
 def exact(settings: Exact, trial: Trial, rbm: RBM, x: Tensor) -> Artifacts:
     """Train by the exact gradient, truncate at every depth, then untie two layers in turn."""
-    data = Enumerated(rbm).of(x)
+    data = Enumerated(rbm).empirical(x)
     fit_exactly(rbm, data, settings.iterations)
     of_rbm = Enumerated(rbm)
     for depth, p_v in enumerate(truncated(rbm, of_rbm, settings.deepest)):

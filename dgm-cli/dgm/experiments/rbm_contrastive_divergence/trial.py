@@ -150,7 +150,7 @@ def compare(trial: Trial, rbm: RBM, epoch: int, x: Tensor) -> None:
     exact, log_partition = Enumerated(rbm), rbm.log_partition()
     log_likelihood = -rbm.free_energy(x).mean().item() - log_partition
     trial.record("exact", epoch=epoch, log_partition=log_partition, log_likelihood=log_likelihood)
-    data = exact.of(x)
+    data = exact.empirical(x)
     gradient = exact.gradient(data)
     for k in KS:
         followed = exact.contrastive_divergence(data, k)

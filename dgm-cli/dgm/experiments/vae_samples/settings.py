@@ -14,4 +14,6 @@ class Settings(VAESettings):
     variant: str = Field("paper", description="another name for a model that is not the paper's")
     judged_samples: int = Field(1000, ge=SHOWN, description="samples that the judge labels")
     importance_samples: int = Field(5000, gt=1, description="per test image")
-    evaluated_images: int = Field(10_000, gt=0, description="how many test images, the first")
+    evaluated_images: int = Field(
+        10_000, gt=0, description="test images to evaluate (the first ones)"
+    )

@@ -8,7 +8,7 @@ fitted to each posterior and has many times the effective samples of the encoder
 import torch
 from torch import Tensor
 
-from dgm.errors import BadInput
+from dgm.errors import check_enough
 from dgm.experiments.vae_samples.settings import SHOWN, Settings
 from dgm.inference.likelihood import (
     Estimate,
@@ -29,10 +29,7 @@ BLOCK = 100  # test images whose likelihood is estimated between two looks at th
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     """Train, estimate bound and likelihood, and have a judge label samples."""
     there = len(trial.data.test)
-    if settings.evaluated_images > there:
-        raise BadInput(
-            f"evaluated_images {settings.evaluated_images}: there are {there} test images"
-        )
+    check_enough("evaluated_images", settings.evaluated_images, there, "test images")
     train, evaluated = images(settings, trial)
     model = fit(settings, trial, train, evaluated)
     estimate_likelihood(settings, trial, model, evaluated["test"])

@@ -20,7 +20,7 @@ class SVMSettings(TrialSettings):
         [3.0, 10.0, 30.0], min_length=1, description="C"
     )
     choice_size: int = Field(
-        10_000, gt=0, description="how many training images, the first, to choose by"
+        10_000, gt=0, description="training images (the first ones) used to choose kernel and C"
     )
 
     @pydantic.model_validator(mode="after")

@@ -18,7 +18,7 @@ class ClassifierSettings(DrawnGreedySettings):
     )
     pretrained: bool = Field(False, description="whether the hidden layers begin as RBMs")
     outputs_alone: int = Field(
-        0, ge=0, description="epochs at first in which the hidden layers stay as they are"
+        0, ge=0, description="epochs at first in which only the output layer learns"
     )
     rates: list[Annotated[float, Field(gt=0)]] = Field(
         [0.1], min_length=1, description="at the start, to choose from; they fall to 0"

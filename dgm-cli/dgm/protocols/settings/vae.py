@@ -1,6 +1,6 @@
 """Settings of learning a VAE; the values of Kingma & Welling (2014), section 5 and appendix C."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import pydantic
 from pydantic import Field
@@ -11,6 +11,8 @@ from dgm.recipe.schema import TrialSettings
 
 class LearningSettings(TrialSettings):
     """What any algorithm needs that learns a VAE's decoder."""
+
+    not_axes: ClassVar[tuple[str, ...]] = ("samples",)
 
     binarization: Literal["none", "static", "dynamic"] = Field(
         "none",
