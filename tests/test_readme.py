@@ -116,11 +116,14 @@ def root(tmp_path: Path) -> Path:
         folder = tmp_path / "results" / "toy" / preset
         folder.mkdir(parents=True, exist_ok=True)
         run: dict[str, list[object]] = {
-            "trials": [{"cell": {}, "seconds": s, "device": "cpu: any"} for s in seconds],
+            "trials": [
+                {"cell": {}, "seconds": s, "reference_seconds": 1.0, "device": "cpu: any"}
+                for s in seconds
+            ],
             "unfinished": [],
         }
         if preset == "quick":
-            run["trials"].append({"seconds": 9.0, "device": "cuda: any"})
+            run["trials"].append({"cell": {}, "seconds": 9.0, "device": "cuda: any"})
             run["unfinished"].append("seed=2")
         run_json = {**run, "files": [path.name for path in folder.glob("*.csv")]}
         (folder / "run.json").write_text(json.dumps(run_json))

@@ -222,11 +222,11 @@ def _print_report(report: Any, recipe: "Recipe") -> None:
     _print_undrawn(report.undrawn)
     if report.kept:
         click.echo(
-            f"error: {report.kept}: they stay as they are; finish these trials, or keep them by "
-            f"--extend",
+            f"error: {report.kept}: the results stay as they are; finish these trials, or keep "
+            f"them by --extend",
             err=True,
         )
-    if not (report.figures or report.undrawn):
+    if not report.written:
         return
     click.echo(check_table({recipe.name: read_csv(report.folder / "summary.csv")}))
     click.echo(f"results: {report.folder}")
@@ -277,7 +277,7 @@ def list_(out: Path) -> None:
     rows = []
     for head in _headers():
         with _named(head.name):
-            met = bands_met(_results(head, "paper", out) / "summary.csv")
+            met = bands_met(_results(head, "paper", _roots(head.path, out)) / "summary.csv")
             times = [
                 duration_text(_roots(head.path, out), head.name, preset)
                 for preset in ("paper", "quick")
@@ -316,12 +316,17 @@ def _roots(recipe: Path, out: Path) -> list[Path]:
     source = click.get_current_context().get_parameter_source("out")
     if source is click.core.ParameterSource.COMMANDLINE:
         return [out]
-    return [out, recipe.resolve().parents[1] / "results"]
+    return [out, _beside(recipe)]
 
 
-def _results(head: "Header", preset: str, out: Path) -> Path:
+def _beside(recipe: Path) -> Path:
+    """The results that come with a recipe."""
+    return recipe.resolve().parents[1] / "results"
+
+
+def _results(head: "Header", preset: str, roots: Sequence[Path]) -> Path:
     """The first folder that holds results of a recipe, else where they would be written."""
-    folders = [root / head.name / preset for root in _roots(head.path, out)]
+    folders = [root / head.name / preset for root in roots]
     return next((folder for folder in folders if (folder / "metrics.csv").exists()), folders[0])
 
 
@@ -330,7 +335,7 @@ def _summary(head: "Header", preset: str, out: Path) -> "pd.DataFrame | None":
     from dgm.files import read_json
     from dgm.report.summary import read_metrics, summary
 
-    folder = _results(head, preset, out)
+    folder = _results(head, preset, _roots(head.path, out))
     if not (folder / "metrics.csv").exists():
         return None
     overridden = bool(read_json(folder / "run.json").get("overrides"))
@@ -426,7 +431,8 @@ def plot(recipe: str, preset: str, out: Path) -> None:
     from dgm.engine import results
 
     (head,) = _headers([recipe], preset)
-    source, folder = _results(head, preset, out), out / head.name / preset
+    source = _results(head, preset, [out, _beside(head.path)])
+    folder = out / head.name / preset
     expect = [] if results.manifest(source).get("overrides") else head.expect
     drawn = results.draw(folder, head.experiment, preset, expect, results.saved(source))
     for name in drawn.figures:

@@ -41,7 +41,7 @@ def test_results_that_would_be_lost_stay(here: Here) -> None:
     assert f"{FOLDER}: holds 4 trials" in here(*RUN, "hidden=6", code=2)
     shutil.rmtree(FOLDER / "trials" / TRIALS[0])
     line = here(*RUN, "--no-train", code=3)
-    assert "they stay as they are; finish these trials, or keep them by --extend" in line
+    assert "the results stay as they are; finish these trials, or keep them by --extend" in line
     assert (FOLDER / "run.json").read_bytes() == before
     assert "1 trial taken from the results" in here(*RUN, "--no-train", "--extend")
     assert len(read_metrics(FOLDER / "metrics.csv")) == 8
@@ -286,7 +286,7 @@ def test_results_beside_the_recipe_are_found_from_any_folder(
     assert "1 pass" in here("check")
     assert here("plot", "toy") == "results/toy/paper/scores.png\n"
     assert (elsewhere / FOLDER / "scores.svg").exists()
-    assert "no such results" in here("plot", "toy", "--out", "nowhere", code=2)
+    assert here("plot", "toy", "--out", "there") == "there/toy/paper/scores.png\n"
     assert "not run" in here("list", "--out", "nowhere")
 
 

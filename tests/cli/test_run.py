@@ -85,7 +85,7 @@ def test_trained_models_load(done: Path) -> None:
     assert (model.config["visible"], model.config["hidden"]) == (64, 10)
     assert model.encoder(torch.zeros(2, 64)).mean.shape == (2, 3)
     assert model.about["settings"]["method"] == "aevb"
-    assert model.about["rate"] in (0.01, 0.02, 0.1)
+    assert model.about["chosen"]["rate"] in (0.01, 0.02, 0.1)
 
 
 def test_jobs_give_the_same_tables(done: Path, tmp_path: Path) -> None:

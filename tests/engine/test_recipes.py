@@ -82,7 +82,7 @@ def test_committed_trials_still_count(name: str, preset: str, head: Path) -> Non
     """Their cells are those of the recipe, their code today's: --extend takes all, trains none."""
     run = json.loads((head / name / preset / "run.json").read_text())
     recipe = load(ROOT / "recipes" / f"{name}.yaml", preset, seeds=run["seeds"])
-    store = Store(head / name / preset, extend=True, axes=[])
+    store = Store(head / name / preset, extend=True)
     planned = plan(recipe, Options(out=head))
     held = [p.label for p in planned if store.state(p).name == "held"]
     assert sorted(held) == sorted(trial["label"] for trial in run["trials"])

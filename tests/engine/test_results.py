@@ -198,6 +198,34 @@ def test_results_are_official_as_long_as_they_are_the_published_ones() -> None:
     assert not official.is_official(FOLDER)
 
 
+def test_what_is_gone_shows_before_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    go(seeds=[0])
+    shutil.rmtree(FOLDER / "trials")
+    (FOLDER / "words.csv").unlink()
+    with pytest.raises(DgmError, match=r"words\.csv: is gone"):
+        go(seeds=[0, 1], extend=True)
+    assert not list(FOLDER.glob("trials/*"))
+
+
+@pytest.mark.parametrize("key", ["label", "code", "tables", "arrays", "axes"])
+def test_an_entry_of_run_json_that_lacks_something(key: str) -> None:
+    go()
+    run = run_json()
+    del run["trials"][0][key]
+    (FOLDER / "run.json").write_text(json.dumps(run))
+    for refused in (lambda: go(seeds=[0]), lambda: go(extend=True), lambda: saved(FOLDER)):
+        with pytest.raises(DgmError, match=r"run\.json: is damaged; a trial lacks"):
+            refused()
+
+
+def test_only_the_recipes_own_settings_can_be_official() -> None:
+    go("hidden=6")
+    with pytest.raises(BadInput, match="is not a run of the recipe's own settings"):
+        official.publish(FOLDER)
+    with pytest.raises(BadInput, match="no such results"):
+        official.publish(Path("results"))
+
+
 def test_no_results() -> None:
     with pytest.raises(BadInput, match="no such results"):
         saved(FOLDER)

@@ -41,9 +41,7 @@ def test_results_do_not_give_way_to_others(
     with pytest.raises(BadInput) as caught:
         go(*overrides, seeds=seeds, extend=extend)
     assert f"{FOLDER}: holds {lost}" in str(caught.value)
-    assert "that are not among those of this run; give another --out DIR, or --fresh" in str(
-        caught.value
-    )
+    assert "that this run would drop; run them too (--extend keeps them" in str(caught.value)
     assert content() == before and run_json() == run
     go(*overrides, seeds=seeds, fresh=True)
     assert run_json() != run

@@ -193,7 +193,7 @@ def test_a_net_that_was_trained_otherwise_is_another() -> None:
     assert go("shown")[0].reused == 2
 
     write("trained", TRAINED.replace("size: 3", "size: 4"))
-    with pytest.raises(BadInput, match=r"uses was t\w+, revision 1, is t\w+, revision 1"):
+    with pytest.raises(BadInput, match=r"uses was t\w+, revision 1, data \w+, is t\w+, revision 1"):
         go("shown")
     with pytest.raises(BadInput, match=r"size was the default, is 4\); remove their folders"):
         go("shown", fresh=True)
@@ -219,11 +219,43 @@ def test_a_trial_knows_the_net_that_it_started_from() -> None:
     assert about["code"]["start"] == second
 
 
-def test_a_failure_there_ends_it() -> None:
+def test_a_failure_there_costs_only_its_seed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails_once(settings: Maker, trial: Any) -> Artifacts:
+        if trial.seed == 1:
+            raise RuntimeError("broken")
+        return make(settings, trial)
+
+    module = sys.modules["dgm.experiments.maker.trial"]
+    monkeypatch.setitem(vars(module), "run_trial", fails_once)
+    report, _ = go("shown")
+    assert report.errors == {"trained row=net,seed=1": "broken"}
+    assert (report.ran, report.unfinished, sums()) == (1, ["seed=1"], [9.0])
+
+
+def test_fresh_is_not_forgotten_where_the_nets_are_trained_first() -> None:
+    """What an interrupted --fresh has given up stays given up when it goes on without."""
+    go("shown")
+    shutil.rmtree(results("trained") / "trials")
     write("trained", TRAINED.replace("size: 3", "breaks: true"))
-    report, _ = go("shown", seeds=[0])
-    assert report.errors == {"row=net,seed=0": "broken"}
-    assert report.ran == 0 and not report.figures
+    report, _ = go("shown", fresh=True)
+    assert len(report.errors) == 2 and not list((results("shown") / "trials").iterdir())
+    write("trained", TRAINED)
+    shutil.rmtree(results("trained") / "trials")
+    assert go("shown")[0].ran == 2
+
+
+def test_nets_that_start_from_nets() -> None:
+    """`uses` of `uses`: the first in the chain is trained first."""
+    write("again", SHOWN.replace("uses: trained row=net", "uses: shown"))
+
+    def pass_on(settings: Shower, trial: Any) -> Artifacts:
+        return Artifacts(show(settings, trial).tables, models={"net": trial.model("net")})
+
+    vars(sys.modules["dgm.experiments.shower.trial"])["run_trial"] = pass_on
+    report, said = go("again")
+    assert report.errors == {}
+    assert said.index("first 2 trials of trained") < said.index("first 2 trials of shown")
+    assert read_csv(results("again") / "metrics.csv")["value"].tolist() == [9.0, 18.0]
 
 
 def test_without_uses_there_is_no_model() -> None:

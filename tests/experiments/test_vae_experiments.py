@@ -142,7 +142,7 @@ def test_without_the_faces_the_digits_are_run(
     about["trials"].append(entry)
     (folder / "run.json").write_text(json.dumps(about))
     said = here(*command, "--out", tmp_path / "out", code=2)
-    assert f"holds 1 trial ({faces.label}) that are not among those of this run" in said
+    assert f"holds 1 trial ({faces.label}) that this run would drop" in said
     shutil.rmtree(tmp_path / "out")
     data.load.cache_clear()
 

@@ -94,13 +94,12 @@ def test_what_a_trial_left_is_read_back(tmp_path: Path) -> None:
     ]
     model = load(tmp_path / "a" / "vae.safetensors")
     assert model.about == {
-        **KEYS.cell,
+        "data": "toy",
+        "seed": 3,
         "settings": {"hidden": 100, "batch": 10},
-        "experiment": "toy",
-        "revision": 1,
-        "data": "abc",
-        **KEYS.machine,
-        "rate": 0.02,
+        "chosen": {"rate": 0.02},
+        "code": KEYS.code,
+        "machine": KEYS.machine,
     }
 
 
@@ -109,13 +108,13 @@ def test_trial_json_says_how_the_trial_stands(tmp_path: Path) -> None:
     keys = {"cell": KEYS.cell, "code": KEYS.code, "machine": KEYS.machine}
     started = {**keys, "state": "started", "error": None, "commit": machine.commit()}
     assert store.about(tmp_path) == started
-    store.fail_trial(tmp_path, "no memory")
+    store.fail_trial(tmp_path, KEYS, "no memory")
     assert store.state(tmp_path, KEYS) == ("failed", "no memory")
     finished(tmp_path)
     about = store.about(tmp_path)
     assert (about["state"], about["error"], about["chosen"]) == ("finished", None, {"rate": 0.02})
     assert (about["restored_steps"], about["device"]) == (0, machine.device_name("cpu"))
-    assert about["seconds"] >= 0
+    assert about["seconds"] >= 0 and about["reference_seconds"] > 0
     assert 1 < about["peak_memory_mb"] < 100_000
 
 
@@ -177,7 +176,7 @@ def test_checkpoints_are_kept_for_the_same_unfinished_trial_only(
     list(new_trial(tmp_path).steps(3))
     (checkpoint,) = store.checkpoints(tmp_path).iterdir()
     if failed:
-        store.fail_trial(tmp_path, "no memory")
+        store.fail_trial(tmp_path, KEYS, "no memory")
     store.open_trial(tmp_path, KEYS)
     trial = new_trial(tmp_path)
     assert list(trial.steps(3)) == []
@@ -232,6 +231,12 @@ def test_a_folder_that_cannot_be_removed(tmp_path: Path, monkeypatch: pytest.Mon
     assert store.about(tmp_path)["cell"]["hidden"] == 100
 
 
+def test_a_trial_that_failed_before_it_was_opened_may_go_on(tmp_path: Path) -> None:
+    """A worker that is killed while it imports torch, say."""
+    store.fail_trial(tmp_path, KEYS, "its process was killed by signal 9")
+    assert store.state(tmp_path, KEYS) == ("failed", "its process was killed by signal 9")
+
+
 def test_a_full_disk_does_not_hide_why_a_trial_failed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -240,7 +245,7 @@ def test_a_full_disk_does_not_hide_why_a_trial_failed(
 
     store.open_trial(tmp_path, KEYS)
     monkeypatch.setattr(os, "fsync", fail)
-    store.fail_trial(tmp_path, "no space")
+    store.fail_trial(tmp_path, KEYS, "no space")
     with pytest.raises(DgmError, match=r"trial\.json: cannot be written: No space left on device"):
         store.open_trial(tmp_path, KEYS)
     assert store.about(tmp_path)["state"] == "started"

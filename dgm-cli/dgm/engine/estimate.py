@@ -84,18 +84,18 @@ def duration_text(roots: Sequence[Path], recipe: str, preset: str) -> str:
 def estimate(recipe: Recipe, roots: Sequence[Path]) -> Estimate:
     """For all trials of the recipe, from the first root that knows of an earlier run."""
     run = earlier_run(roots, recipe.name, recipe.preset)
+    here = machine.reference_seconds()
     by_cell: dict[str, list[float]] = {}
     for trial in cpu_trials(run):
-        by_cell.setdefault(_without_seed(trial["cell"]), []).append(trial["seconds"])
+        scaled = trial["seconds"] * here / trial["reference_seconds"]
+        by_cell.setdefault(_without_seed(trial["cell"]), []).append(scaled)
     settings = experiments.settings(recipe.experiment).Settings
     cells = [cell_of(spec, settings) for spec in recipe.trials]
     known = [by_cell.get(_without_seed(cell)) for cell in cells]
     seconds = [sum(each) / len(each) for each in known if each]
-    pace = machine.reference_seconds() / run["reference_seconds"] if run else 1.0
     disk = run["disk_mb"] / len(run["trials"]) * len(recipe.trials) if run else None
     unknown = len(known) - len(seconds)
-    longest = pace * max(seconds, default=0.0)
-    return Estimate(pace * sum(seconds), longest, unknown, len(recipe.trials), disk)
+    return Estimate(sum(seconds), max(seconds, default=0.0), unknown, len(recipe.trials), disk)
 
 
 def _without_seed(cell: dict[str, Any]) -> str:

@@ -78,7 +78,8 @@ def plan(recipe: Recipe, options: Options) -> list[Planned]:
         if recipe.uses:
             its = used[spec.seed]
             start = its.directory
-            code["uses"] = f"{its.key}, revision {its.keys.code['revision']}"
+            revision, hashed = its.keys.code["revision"], its.keys.code["data"][:12]
+            code["uses"] = f"{its.key}, revision {revision}, data {hashed}"
             code["start"] = folder.models_hash(start) if its.has_models else None
         keys = Keys(cell_of(spec, experiment.Settings), code, its_machine)
         if keys.trial in planned:

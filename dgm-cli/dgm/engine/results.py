@@ -7,7 +7,6 @@ read back by a filter, and a grid or a list of seeds can grow on another day or 
 
 import json
 from collections.abc import Iterable, Mapping
-from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +25,11 @@ from dgm.trial import folder
 from dgm.trial.folder import Arrays, State, Tables
 from dgm.trial.keys import changes
 
-PROVENANCE = ("seconds", "device", "commit", "chosen", "peak_memory_mb", "restored_steps")
+PROVENANCE = (
+    *("seconds", "reference_seconds", "device", "commit", "chosen"),
+    *("peak_memory_mb", "restored_steps"),
+)
+NEEDED = {"trial", "label", "axes", "seed", "cell", "code", "tables", "arrays"}  # of an entry
 
 
 class Finished(NamedTuple):
@@ -59,6 +62,8 @@ class Held:
         trials = self.run.get("trials", [])
         if not isinstance(trials, list) or not all(isinstance(t, dict) for t in trials):
             raise DgmError(f"{target}/run.json: is damaged; it should list trials")
+        if any("trial" in about and not about.keys() >= NEEDED for about in trials):
+            raise DgmError(f"{target}/run.json: is damaged; a trial lacks what it depends on")
         if not all("trial" in about for about in trials):
             raise DgmError(
                 f"{target}/run.json: an earlier version of dgm wrote it; give another --out DIR, "
@@ -66,6 +71,7 @@ class Held:
             )
         self.trials: dict[str, dict[str, Any]] = {about["trial"]: about for about in trials}
         self._tables: dict[str, Mapping[str, pd.DataFrame]] = {}
+        self._npz: dict[str, Arrays] = {}
 
     def read(self, key: str) -> Finished:
         """A trial read back; DgmError where something that it left is no longer there."""
@@ -89,25 +95,20 @@ class Held:
 
     def _by_trial(self, name: str) -> Mapping[str, pd.DataFrame]:
         if name not in self._tables:
-            path = self.target / f"{name}.csv"
-            if not path.exists():
-                raise DgmError(f"{path}: is gone, but run.json lists it")
-            table = read_csv(path)
+            table = read_csv(self._there(f"{name}.csv"))
             grouped = table.groupby("trial", sort=False) if "trial" in table else []
             self._tables[name] = {str(key): rows for key, rows in grouped}
         return self._tables[name]
 
-    @cached_property
-    def _npz(self) -> dict[str, Arrays]:
-        return {}
-
     def _arrays(self, name: str) -> Arrays:
         if name not in self._npz:
-            path = self.target / f"{name}.npz"
-            if not path.exists():
-                raise DgmError(f"{path}: is gone, but run.json lists it")
-            self._npz[name] = read_npz(path)
+            self._npz[name] = read_npz(self._there(f"{name}.npz"))
         return self._npz[name]
+
+    def _there(self, name: str) -> Path:
+        if not (self.target / name).exists():
+            raise DgmError(f"{self.target / name}: is gone, but run.json lists it")
+        return self.target / name
 
 
 def saved(target: Path) -> Results:
@@ -121,9 +122,8 @@ def saved(target: Path) -> Results:
 class Store:
     """Finished trials: in their folders and, to extend results, in these."""
 
-    def __init__(self, target: Path, extend: bool, axes: list[str]) -> None:
+    def __init__(self, target: Path, extend: bool) -> None:
         self.held = Held(target) if extend else None
-        self.axes = axes  # the experiment's
 
     def state(self, p: Planned) -> State:
         """Where the trial stands: as its folder says, or `held` by the results."""
@@ -235,26 +235,27 @@ def draw(
     return Written(list(drawn), [name for name in drawn if not name.endswith(".svg")], undrawn)
 
 
-def give_up(target: Path) -> None:
-    """Hold no trial any longer: a run that goes on without --fresh is not refused for these."""
+def forget_trials(target: Path) -> None:
+    """Let run.json hold no trial, so that an interrupted --fresh can go on without --fresh."""
     if (target / "run.json").exists():
-        about = {"files": _earlier(target)}
+        about = {key: _earlier(target, key) for key in ("files", "overrides")}
         atomic_write(target / "run.json", json.dumps(about, indent=1) + "\n")
 
 
-def _earlier(target: Path) -> list[str]:
-    """The files that the run before wrote, as far as its run.json can be read."""
+def _earlier(target: Path, key: str) -> list[str]:
+    """A list of texts in the run.json of the run before, as far as it can be read."""
     try:
-        files = manifest(target).get("files", [])
+        found = manifest(target).get(key, [])
     except DgmError:
         return []
-    return [name for name in files if isinstance(name, str) and Path(name).name == name]
+    return [text for text in found if isinstance(text, str)] if isinstance(found, list) else []
 
 
 def remove_earlier(target: Path, files: list[str]) -> None:
     """Remove what an earlier run wrote and this one did not; a user's own files stay."""
-    for name in set(_earlier(target)) - set(files):
-        (target / name).unlink(missing_ok=True)
+    for name in set(_earlier(target, "files")) - set(files):
+        if Path(name).name == name:  # a file in this folder, whatever run.json says
+            (target / name).unlink(missing_ok=True)
 
 
 def named(trials: Iterable[str], n: int) -> str:

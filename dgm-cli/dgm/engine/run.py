@@ -27,7 +27,7 @@ from dgm.text import counted, duration
 from dgm.trial import folder, machine
 from dgm.trial.progress import Display
 
-REMEDY = "give another --out DIR, or --fresh to replace them"
+REPLACE = "give another --out DIR, or --fresh to replace them"
 DONE = ("finished", "held")  # states of trials that need not run
 Say = Callable[[str], Any]
 
@@ -37,7 +37,6 @@ class Report:
     """What became of a run."""
 
     folder: Path
-    preset: str
     reused: int = 0
     ran: int = 0
     errors: dict[str, str] = field(default_factory=dict)  # by trial
@@ -46,6 +45,7 @@ class Report:
     unfinished: list[str] = field(default_factory=list)
     fell_back: str = ""  # why the embedded preset was run instead
     kept: str = ""  # why earlier results stay
+    written: bool = False
     figures: list[str] = field(default_factory=list)
     undrawn: dict[str, str] = field(default_factory=dict)  # by figure
 
@@ -56,7 +56,7 @@ class Interrupted(KeyboardInterrupt):
     def __init__(self, finished: int, trials: int, error: str = "") -> None:
         super().__init__()
         self.finished, self.trials = finished, trials
-        self.error = error  # why one could not
+        self.error = error  # why one of them could not save its state
 
 
 def run(recipe: Recipe, options: Options, say: Say = print) -> Report:
@@ -65,31 +65,25 @@ def run(recipe: Recipe, options: Options, say: Say = print) -> Report:
     Interrupted (a KeyboardInterrupt) when stopped: finished trials stay and running ones are saved.
     """
     machine.check_device(options.device)
-    target = results_folder(recipe, options.out)
     planned = plan(recipe, options)
-    pending = _pending(planned, _store(recipe, options), options)
-    _refuse_to_lose(target, planned, pending, options)
-    not_run = _get_data(recipe, pending)
-    if not_run and (options.extend or not options.fallback):
-        raise MissingData(next(iter(not_run.values())))
-    report = Report(target, recipe.preset, not_run=not_run)
-    if _nothing_can_run(recipe, planned, pending, not_run):
-        reason = next(iter(not_run.values()))
+    pending = _decide(recipe, planned, options)
+    missing = _get_data(recipe, pending)
+    if missing and (options.extend or not options.fallback):
+        raise MissingData(next(iter(missing.values())))
+    report = Report(results_folder(recipe, options.out), not_run=missing)
+    used = names_of_data(recipe.uses) if recipe.uses else []
+    without = {p.key for p in pending if {p.spec.data, *used} & missing.keys()}
+    if without and len(without) == len(planned):
+        reason = next(iter(missing.values()))
         recipe = _embedded(recipe, reason, options, say)
-        planned = plan(recipe, options)
-        report = Report(results_folder(recipe, options.out), recipe.preset, fell_back=reason)
-    elif not_run:
-        for reason in not_run.values():
-            say(f"NOTE: not run: {reason}")
-        without = [p for p in pending if p.spec.data in not_run]
-        planned = [p for p in planned if p not in without]
+        planned, without = plan(recipe, options), set()
+        report = Report(results_folder(recipe, options.out), fell_back=reason)
+    for reason in report.not_run.values():
+        say(f"NOTE: not run: {reason}")
     with lock(report.folder):
-        return _run(recipe, planned, options, report, say)
-
-
-def _store(recipe: Recipe, options: Options) -> Store:
-    axes = list(experiments.report(recipe.experiment).AXES)
-    return Store(results_folder(recipe, options.out), options.extend, axes)
+        _run(recipe, [p for p in planned if p.key not in without], options, report, say)
+    report.unfinished += [p.label for p in planned if p.key in without]
+    return report
 
 
 def _embedded(recipe: Recipe, reason: str, options: Options, say: Say) -> Recipe:
@@ -97,79 +91,84 @@ def _embedded(recipe: Recipe, reason: str, options: Options, say: Say) -> Recipe
     say(f"NOTE: {reason}")
     say("NOTE: running the embedded preset instead; its numbers are not the paper's")
     try:
-        return load(recipe.path, "embedded", options.overrides, options.seeds)
+        embedded = load(recipe.path, "embedded", options.overrides, options.seeds)
     except BadInput as error:
         raise BadInput(f"{reason}; nor can the embedded preset run in its place: {error}") from None
+    if _get_data(embedded, plan(embedded, options)):
+        raise MissingData(f"{reason}; with these overrides the embedded preset needs it too")
+    return embedded
 
 
 def _run(
     recipe: Recipe, planned: list[Planned], options: Options, report: Report, say: Say
-) -> Report:
+) -> None:
     """Run the pending ones of the planned trials, and write the results of all."""
-    store = _store(recipe, options)
-    pending = _pending(planned, store, options)
-    _refuse_to_lose(report.folder, planned, pending, options)
+    pending = _decide(recipe, planned, options)
+    store = Store(report.folder, options.extend)
     report.reused = len(planned) - len(pending)
-    held = sum(store.state(p).name == "held" for p in planned if p not in pending)
+    held = [p for p in planned if store.state(p).name == "held"] if not options.fresh else []
+    for p in held:  # what is lacking there shows before hours of training
+        store.read(p, [])
     if held:
-        say(f"{counted(held, 'trial')} taken from the results")
+        say(f"{counted(len(held), 'trial')} taken from the results")
     if report.reused:
         say(f"{report.reused} of {len(planned)} trials are finished already")
+    if options.train and options.fresh:
+        results.forget_trials(report.folder)
+        for p in pending:
+            folder.discard(p.directory)
     if options.train and pending:
         if recipe.uses:
-            _run_used(recipe, pending, options, report, say)
-            if report.errors:
-                return report
-            keys = {
-                p.key for p in pending
-            }  # planned anew: the models that they start from are there
-            pending = [p for p in plan(recipe, options) if p.key in keys]
-            own = {p.key: p for p in pending}
-            planned = [own.get(p.key, p) for p in planned]
+            failed = _run_used(recipe.uses, {p.spec.seed for p in pending}, options, report, say)
+            keys = {p.key for p in planned}
+            # The models exist now, so that their hashes are known.
+            planned = [p for p in plan(recipe, options) if p.key in keys]
+            pending = _decide(recipe, planned, replace(options, fresh=False))
+            pending = [p for p in pending if p.spec.seed not in failed]
         _run_trials(pending, len(planned), options, report)
     done = [p for p in planned if store.state(p).name in DONE]
-    report.unfinished = [p.label for p in planned if p not in done]
+    keys = {p.key for p in done}
+    report.unfinished = [p.label for p in planned if p.key not in keys]
     if not options.fresh:
         report.kept = _lost(report.folder, done)
     if done and not report.kept:
         _write_results(recipe, done, store, options, report)
     elif not (report.errors or report.kept):
         raise DgmError(f"{report.folder}: no trial is finished")
-    return report
 
 
 # --- deciding --------------------------------------------------------------------------------
 
 
-def _pending(planned: list[Planned], store: Store, options: Options) -> list[Planned]:
-    """The trials that are to run."""
-    return [p for p in planned if options.fresh or store.state(p).name not in DONE]
+def _decide(recipe: Recipe, planned: list[Planned], options: Options) -> list[Planned]:
+    """The trials that have to run.
 
-
-def _refuse_to_lose(
-    target: Path, planned: list[Planned], pending: list[Planned], options: Options
-) -> None:
-    """BadInput where results, or trials' folders that took their time, would give way to others."""
+    BadInput if the run would replace results or trials' folders that it cannot reuse.
+    """
     if options.fresh:
-        return
+        return planned
+    target = results_folder(recipe, options.out)
+    store = Store(target, options.extend)
+    pending = [p for p in planned if store.state(p).name not in DONE]
     lost = _lost(target, planned)
     if lost:
-        raise BadInput(f"{lost}; {REMEDY}")
+        raise BadInput(f"{lost}; run them too (--extend keeps them as they are), {REPLACE}")
     if options.train:
         _refuse_stale(target, pending)
+    return pending
 
 
 def _lost(target: Path, planned: list[Planned]) -> str:
-    """Which trials these results hold that are not planned; nothing where there are none."""
+    """The trials that these results hold and this run would drop, in words; "" if none."""
     held, keys = Held(target).trials, {p.key for p in planned}
     lost = [about for key, about in held.items() if key not in keys]
     if not lost:
         return ""
     more = named((about["label"] for about in lost), len(lost))
-    return f"{target}: holds {more} that are not among those of this run"
+    return f"{target}: holds {more} that this run would drop"
 
 
-def _refuse_stale(target: Path, pending: list[Planned], remedy: str = REMEDY) -> None:
+def _refuse_stale(target: Path, pending: list[Planned], remedy: str = REPLACE) -> None:
     states = [(p, p.state()) for p in pending]
     stale = [(p, found) for p, found in states if found.name in ("stale", "unreadable")]
     if stale:
@@ -181,7 +180,7 @@ def _refuse_stale(target: Path, pending: list[Planned], remedy: str = REMEDY) ->
 
 
 def _get_data(recipe: Recipe, pending: list[Planned]) -> dict[str, str]:
-    """Have each data set that is needed at hand; those that cannot be had, with the reason."""
+    """Load or download the data that the pending trials need; why others cannot be had."""
     names = [p.spec.data for p in pending]
     if recipe.uses and pending:
         names += names_of_data(recipe.uses)
@@ -200,43 +199,33 @@ def _get_data(recipe: Recipe, pending: list[Planned]) -> dict[str, str]:
     return missing
 
 
-def _nothing_can_run(
-    recipe: Recipe, planned: list[Planned], pending: list[Planned], missing: dict[str, str]
-) -> bool:
-    """Whether every trial waits for data that cannot be had."""
-    if not missing:
-        return False
-    used = names_of_data(recipe.uses) if recipe.uses else []
-    if set(used) & missing.keys():
-        return True
-    return len(pending) == len(planned) and all(p.spec.data in missing for p in pending)
-
-
 # --- running ---------------------------------------------------------------------------------
 
 
 def _run_used(
-    recipe: Recipe, pending: list[Planned], options: Options, report: Report, say: Say
-) -> None:
-    """The trials that the pending ones start from, where their models are not there yet."""
-    used = recipe.uses
-    assert used is not None
-    place, seeds = results_folder(used, options.out), {p.spec.seed for p in pending}
+    used: Recipe, seeds: set[int], options: Options, report: Report, say: Say
+) -> set[int]:
+    """Train the models of these seeds that are not there yet; the seeds whose models failed."""
+    place = results_folder(used, options.out)
+    failed: set[int] = set()
     with lock(place):
         wanted = [p for p in plan(used, options) if p.spec.seed in seeds and not p.has_models]
+        if wanted and used.uses:
+            failed = _run_used(used.uses, {p.spec.seed for p in wanted}, options, report, say)
+            keys = {p.key for p in wanted if p.spec.seed not in failed}
+            wanted = [p for p in plan(used, options) if p.key in keys]
         _refuse_stale(place, wanted, "remove their folders, or give another --out DIR")
         if wanted:
             many = counted(len(wanted), "trial")
             say(f"first {many} of {used.name}, which this recipe starts from")
-        counted_apart = replace(report, reused=0, ran=0)
-        _run_trials(wanted, len(wanted), replace(options, fresh=False), counted_apart)
+        its = Report(place)
+        _run_trials(wanted, len(wanted), options, its)
+    for mine, theirs in ((report.errors, its.errors), (report.details, its.details)):
+        mine |= {f"{used.name} {label}": text for label, text in theirs.items()}
+    return failed | {p.spec.seed for p in wanted if p.label in its.errors}
 
 
 def _run_trials(pending: list[Planned], trials: int, options: Options, report: Report) -> None:
-    if options.fresh:
-        results.give_up(report.folder)
-        for p in pending:
-            folder.discard(p.directory)
     if not pending:
         return
     display = Display(trials, report.reused)
@@ -248,7 +237,7 @@ def _run_trials(pending: list[Planned], trials: int, options: Options, report: R
             endings = local.in_processes(pending, how, options.jobs, display)
         else:
             endings = local.in_process(pending, how, display)
-        with contextlib.closing(endings):  # workers are gone before the lock is
+        with contextlib.closing(endings):  # stop the workers before the lock is released
             for ended in endings:
                 if ended.interrupted:
                     raise KeyboardInterrupt(ended.error)
@@ -273,14 +262,14 @@ def _write_results(
     recipe: Recipe, done: list[Planned], store: Store, options: Options, report: Report
 ) -> None:
     """Tables, arrays, metrics, summary, figures and run.json, from finished trials."""
-    names = results.axes_of(done, store.axes)
+    names = results.axes_of(done, list(experiments.report(recipe.experiment).AXES))
     trials = [store.read(p, names) for p in done]
     gathered = results.gather(trials)
     target, preset = report.folder, recipe.preset
     overridden = bool(options.overrides)
     written = results.write(target, recipe.experiment, preset, recipe.expect, gathered, overridden)
     results.remove_earlier(target, written.files)
-    report.figures, report.undrawn = written.figures, written.undrawn
+    report.figures, report.undrawn, report.written = written.figures, written.undrawn, True
     size = sum((target / name).stat().st_size for name in written.files)
     about = {
         **recipe.resolved,
@@ -291,7 +280,6 @@ def _write_results(
         "device": machine.device_name(options.device),
         "jobs": options.jobs,
         "threads": options.threads,
-        "reference_seconds": machine.reference_seconds(),
         "disk_mb": round(size / 2**20, 1),
         "fell_back": report.fell_back,
         "not_run": report.not_run,

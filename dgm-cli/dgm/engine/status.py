@@ -43,7 +43,7 @@ class Status:
 def of(recipe: Recipe, options: Options) -> Status:
     """Each trial's state, from its folder or from the results that hold it."""
     target = results_folder(recipe, options.out)
-    store = Store(target, extend=True, axes=[])
+    store = Store(target, extend=True)
     running = is_locked(target)
     return Status([_standing(p, store, running) for p in plan(recipe, options)], running)
 

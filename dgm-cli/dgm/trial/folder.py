@@ -10,6 +10,7 @@ import contextlib
 import hashlib
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -101,7 +102,7 @@ def open_trial(directory: Path, keys: Keys) -> None:
     """Make the folder ready; only checkpoints of an unfinished trial with these keys stay."""
     if state(directory, keys).name not in ("started", "failed"):
         discard(directory)
-    _write(directory, **vars_of(keys), state="started", error=None, commit=machine.commit())
+    _write(directory, **asdict(keys), state="started", error=None, commit=machine.commit())
 
 
 def discard(directory: Path) -> None:
@@ -127,14 +128,16 @@ def finish_trial(
         write_csv(table, directory / f"{name}.csv")
     for name, array in artifacts.arrays.items():
         write_npz(directory / f"{name}.npz", {name: array})
-    made_by = {**keys.cell, "settings": settings, **keys.code, **keys.machine, **trial.chosen}
+    which = {"data": keys.cell["data"], "seed": keys.cell["seed"], "settings": settings}
+    made_by = {**which, "chosen": trial.chosen, "code": keys.code, "machine": keys.machine}
     for name, model in artifacts.models.items():
         save(model, directory / f"{name}.safetensors", made_by)
     _write(
         directory,
-        **vars_of(keys),
+        **asdict(keys),
         state="finished",
         seconds=round(trial.total_seconds, 2),
+        reference_seconds=machine.reference_seconds(),
         restored_steps=trial.restored,
         peak_memory_mb=machine.peak_memory_mb(),
         device=machine.device_name(trial.device),
@@ -147,10 +150,10 @@ def finish_trial(
     shutil.rmtree(checkpoints(directory), ignore_errors=True)
 
 
-def fail_trial(directory: Path, error: str) -> None:
+def fail_trial(directory: Path, keys: Keys, error: str) -> None:
     """Note that the trial failed and why; its checkpoints stay."""
     with contextlib.suppress(DgmError):  # a full disk may be why it failed
-        _write(directory, state="failed", error=error)
+        _write(directory, **asdict(keys), state="failed", error=error)
 
 
 def read_trial(directory: Path) -> tuple[Tables, Arrays]:
@@ -159,10 +162,6 @@ def read_trial(directory: Path) -> tuple[Tables, Arrays]:
     tables = {name: read_csv(directory / f"{name}.csv") for name in found["tables"]}
     arrays = {name: read_npz(directory / f"{name}.npz")[name] for name in found["arrays"]}
     return tables, arrays
-
-
-def vars_of(keys: Keys) -> dict[str, Any]:
-    return {"cell": keys.cell, "code": keys.code, "machine": keys.machine}
 
 
 def _write(directory: Path, **news: Any) -> None:

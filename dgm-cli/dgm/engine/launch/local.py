@@ -78,7 +78,7 @@ def work(p: Planned, how: How, display: Any) -> Ended:
         ended = Ended(label, _one_line(error), traceback.format_exc())
     except Exception as error:  # a bug in one trial must not cost the others
         ended = Ended(label, f"{type(error).__name__}: {_one_line(error)}", traceback.format_exc())
-    folder.fail_trial(p.directory, ended.error)
+    folder.fail_trial(p.directory, p.keys, ended.error)
     return ended
 
 
@@ -153,9 +153,9 @@ class _Worker:
             if p.state().name == "finished":
                 return Ended(p.label)  # it died after the work
             code = self.process.exitcode
-            how = f"killed by signal {-code}" if code and code < 0 else f"exited with {code}"
-            error = f"its process was {how}; the last checkpoint is kept"
-            folder.fail_trial(p.directory, error)
+            how = f"was killed by signal {-code}" if code and code < 0 else f"exited with {code}"
+            error = f"its process {how}; the last checkpoint is kept"
+            folder.fail_trial(p.directory, p.keys, error)
             return Ended(p.label, error)
 
     def dismiss(self) -> None:
