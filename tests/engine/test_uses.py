@@ -262,7 +262,7 @@ def test_without_uses_there_is_no_model() -> None:
     write("shown", SHOWN.replace("uses: trained row=net\n", ""))
     report, _ = go("shown", seeds=[0])
     (error,) = report.errors.values()
-    assert "needs a recipe with uses, for the model net" in error
+    assert "needs the model net; name the recipe that trains it in `uses`" in error
 
 
 def test_models_are_where_they_were_left() -> None:

@@ -73,7 +73,9 @@ class Trial:
         from dgm.trial import models
 
         if self.start is None:
-            raise BadInput(f"{self.label}: needs a recipe with uses, for the model {name}")
+            raise BadInput(
+                f"{self.label}: needs the model {name}; name the recipe that trains it in `uses`"
+            )
         return models.load(self.start / f"{name}.safetensors", self.device)
 
     def choose(self, **what: Any) -> None:
