@@ -107,7 +107,6 @@ def test_plot_draws_the_same_figures_from_the_tables(
     assert "figure3.png" in here("plot", R, "--preset", "embedded", "--out", tmp_path)
     for path in done.glob("*.svg"):
         assert (copy / path.name).read_bytes() == path.read_bytes()
-    assert "no such results" in here("plot", R, "--out", tmp_path, code=2)
 
 
 # --- what a user may get wrong ---------------------------------------------------------------
