@@ -161,6 +161,13 @@ def test_a_figure_that_fails_costs_neither_tables_nor_run_json(
     assert go().undrawn == {}
 
 
+def test_a_figure_that_cannot_be_written_costs_no_run_json() -> None:
+    (FOLDER / "scores.png").mkdir(parents=True)
+    report = go()
+    assert list(report.undrawn) == ["scores.png"]
+    assert len(run_json()["trials"]) == 4 and (FOLDER / "scores.csv").exists()
+
+
 def test_run_json_that_cannot_be_read_protects_the_results() -> None:
     go()
     for damaged in ("{", "[" * 100_000, "[]"):

@@ -149,3 +149,61 @@ def test_two_runs_do_not_write_to_one_folder() -> None:
     with lock(FOLDER), pytest.raises(DgmError, match=r"another run \(process \d+\)"):
         go()
     assert go().ran == 4
+
+
+def offline(monkeypatch: pytest.MonkeyPatch, *names: str) -> None:
+    """A machine that lacks these data sets."""
+    from dgm import data
+    from dgm.errors import MissingData
+
+    real = data.load
+
+    def load_or_lack(name: str) -> object:
+        if name in names:
+            raise MissingData(f"{name}: no mirror answered")
+        return real(name)
+
+    monkeypatch.setattr(data, "load", load_or_lack)
+    monkeypatch.setattr(data, "fetch", load_or_lack)
+
+
+def test_fresh_gives_up_nothing_that_cannot_be_run_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = "grid: [{data: digits, variant: [null]}, {variant: [small]}]"
+    write("grid: {variant: [null, small]}", blocks)
+    go()
+    before, run = content(), run_json()
+    for missing in (["digits"], ["digits", "bars_and_stripes"]):
+        with monkeypatch.context() as patch:
+            offline(patch, *missing)
+            with pytest.raises(DgmError, match="digits: no mirror answered"):
+                go(fresh=True)
+        assert content() == before and run_json() == run
+        assert len(list(FOLDER.glob("trials/*/scores.csv"))) == 4
+
+
+def test_fresh_does_not_reach_the_preset_that_stands_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    write("presets: {embedded: {}}", "presets: {embedded: {}, quick: {data: digits}}")
+    go(preset="embedded")
+    embedded = FOLDER.parent / "embedded"
+    before = (embedded / "run.json").read_bytes()
+    offline(monkeypatch, "digits")
+    with pytest.raises(BadInput, match="that this run would drop"):
+        go(preset="quick", seeds=[0], fresh=True)
+    assert (embedded / "run.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("damage", ["missing", "{}", "Finished"])
+def test_a_finished_trial_that_does_not_say_so_is_not_erased(damage: str) -> None:
+    go(seeds=[0])
+    trial = FOLDER / "trials/variant=small,seed=0"
+    (trial / "mynotes.txt").write_text("mine")
+    about = trial / "trial.json"
+    if damage == "missing":
+        about.unlink()
+    elif damage == "{}":
+        about.write_text("{}")
+    else:
+        about.write_text(about.read_text().replace('"finished"', '"Finished"'))
+    with pytest.raises(BadInput, match="variant=small,seed=0"):
+        go(seeds=[0])
+    assert (trial / "scores.csv").exists() and (trial / "mynotes.txt").exists()

@@ -230,9 +230,14 @@ def draw(
 
     own = {e.metric: e for e in expect if not e.is_pattern and e.applies_to(preset)}
     drawn, undrawn = plotting.render_all(lambda: experiments.report(experiment).draw(results, own))
+    files = []
     for name, content in drawn.items():
-        atomic_write(target / name, content)
-    return Written(list(drawn), [name for name in drawn if not name.endswith(".svg")], undrawn)
+        try:
+            atomic_write(target / name, content)
+            files.append(name)
+        except DgmError as error:
+            undrawn[name] = str(error)
+    return Written(files, [name for name in files if not name.endswith(".svg")], undrawn)
 
 
 def forget_trials(target: Path) -> None:

@@ -68,7 +68,9 @@ def run(recipe: Recipe, options: Options, say: Say = print) -> Report:
     planned = plan(recipe, options)
     pending = _decide(recipe, planned, options)
     missing = _get_data(recipe, pending)
-    if missing and (options.extend or not options.fallback):
+    # Nothing is given up by --fresh that cannot be run anew.
+    given_up = options.fresh and (results_folder(recipe, options.out) / "run.json").exists()
+    if missing and (options.extend or given_up or not options.fallback):
         raise MissingData(next(iter(missing.values())))
     report = Report(results_folder(recipe, options.out), not_run=missing)
     used = names_of_data(recipe.uses) if recipe.uses else []
@@ -76,6 +78,8 @@ def run(recipe: Recipe, options: Options, say: Say = print) -> Report:
     if without and len(without) == len(planned):
         reason = next(iter(missing.values()))
         recipe = _embedded(recipe, reason, options, say)
+        # --fresh was meant for the preset that was asked for.
+        options = replace(options, fresh=False)
         planned, without = plan(recipe, options), set()
         report = Report(results_folder(recipe, options.out), fell_back=reason)
     for reason in report.not_run.values():

@@ -57,9 +57,13 @@ def state(directory: Path, keys: Keys) -> State:
     except DgmError as error:
         return State("unreadable", str(error))
     if not found:
+        if directory.is_dir() and any(directory.iterdir()):
+            return State("unreadable", f"{directory}: holds files, and no trial.json says of what")
         return State("new")
     if not {"cell", "code", "machine", "state"} <= found.keys():
         return State("stale", "an earlier version of dgm wrote it")
+    if found["state"] not in ("started", "failed", "finished"):
+        return State("unreadable", f"{directory}/trial.json: no trial is {found['state']!r}")
     different = [
         *changes(found["cell"], keys.cell, "the default"),
         *changes(found["code"], keys.code),
