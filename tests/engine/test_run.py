@@ -2,13 +2,15 @@
 
 import json
 import shutil
+from threading import Timer
 from types import ModuleType
 
 import pytest
+from filelock import FileLock
 
 from dgm.engine import status
 from dgm.engine.load import load
-from dgm.engine.lock import lock
+from dgm.engine.lock import is_locked, lock
 from dgm.engine.plan import Options
 from dgm.errors import BadInput, DgmError
 from tests.engine.test_results import content, metrics, run_json
@@ -145,6 +147,21 @@ def test_one_trial_under_two_names_is_refused() -> None:
         go()
 
 
+def test_a_look_at_the_lock_stops_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`dgm status` holds the lock for a moment, and a folder that nobody can lock is not in use."""
+    go(seeds=[0])
+    peek = FileLock(FOLDER / ".lock", thread_local=False)
+    peek.acquire()
+    Timer(0.2, peek.release).start()
+    assert go(seeds=[0]).reused == 2
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(30, "Read-only file system")
+
+    monkeypatch.setattr(FileLock, "acquire", refuse)
+    assert not is_locked(FOLDER)
+
+
 def test_two_runs_do_not_write_to_one_folder() -> None:
     with lock(FOLDER), pytest.raises(DgmError, match=r"another run \(process \d+\)"):
         go()
@@ -179,6 +196,13 @@ def test_fresh_gives_up_nothing_that_cannot_be_run_anew(monkeypatch: pytest.Monk
                 go(fresh=True)
         assert content() == before and run_json() == run
         assert len(list(FOLDER.glob("trials/*/scores.csv"))) == 4
+
+
+def test_trials_without_data_are_listed_as_unfinished(monkeypatch: pytest.MonkeyPatch) -> None:
+    blocks = "grid: [{data: digits, variant: [null]}, {variant: [small]}]"
+    write("grid: {variant: [null, small]}", blocks)
+    offline(monkeypatch, "digits")
+    assert go(seeds=[0]).unfinished == ["variant=None,seed=0"] == run_json()["unfinished"]
 
 
 def test_fresh_does_not_reach_the_preset_that_stands_in(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,8 @@ from filelock import FileLock, Timeout
 
 from dgm.errors import DgmError
 
+BRIEFLY = 1.0  # seconds to wait: `is_locked` holds the lock for a moment
+
 
 @contextmanager
 def lock(folder: Path) -> Iterator[None]:
@@ -20,7 +22,7 @@ def lock(folder: Path) -> Iterator[None]:
     held, holder = FileLock(folder / ".lock"), folder / ".holder"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        held.acquire(blocking=False)
+        held.acquire(timeout=BRIEFLY)
         holder.write_text(str(os.getpid()), encoding="utf-8")
     except Timeout as error:
         raise DgmError(
@@ -48,8 +50,10 @@ def is_locked(folder: Path) -> bool:
     held = FileLock(folder / ".lock")
     try:
         held.acquire(blocking=False)
-    except (Timeout, OSError):
+    except Timeout:
         return True
+    except OSError:  # nobody can write here
+        return False
     held.release()
     return False
 

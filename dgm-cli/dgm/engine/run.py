@@ -85,8 +85,8 @@ def run(recipe: Recipe, options: Options, say: Say = print) -> Report:
     for reason in report.not_run.values():
         say(f"NOTE: not run: {reason}")
     with lock(report.folder):
+        report.unfinished = [p.label for p in planned if p.key in without]
         _run(recipe, [p for p in planned if p.key not in without], options, report, say)
-    report.unfinished += [p.label for p in planned if p.key in without]
     return report
 
 
@@ -132,7 +132,7 @@ def _run(
         _run_trials(pending, len(planned), options, report)
     done = [p for p in planned if store.state(p).name in DONE]
     keys = {p.key for p in done}
-    report.unfinished = [p.label for p in planned if p.key not in keys]
+    report.unfinished += [p.label for p in planned if p.key not in keys]
     if not options.fresh:
         report.kept = _lost(report.folder, done)
     if done and not report.kept:
