@@ -309,6 +309,22 @@ def test_seconds_of_a_loop_that_is_left_early_count(
     assert trial.total_seconds == 3
 
 
+def test_seconds_of_a_trial_count_the_work_outside_its_loops(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = FakeTime(monkeypatch)
+    trial = new_trial(tmp_path)
+    clock.advance(20)
+    for _ in trial.steps(3, model=VAE(6, 5, 2)):
+        clock.advance(1)
+    clock.advance(300)
+    assert trial.total_seconds == 323
+    resumed = new_trial(tmp_path)
+    clock.advance(20)
+    assert not list(resumed.steps(3, model=VAE(6, 5, 2)))
+    assert resumed.total_seconds == 23
+
+
 @pytest.mark.parametrize(
     ("every", "saved"),
     [(0.0, [1, 2, 3, 4, 5]), (2.0, [2, 4, 5]), (3.0, [3, 5]), (NEVER, [5])],

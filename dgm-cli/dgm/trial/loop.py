@@ -41,8 +41,9 @@ class Trial:
     `torch.nn` modules and `torch.randn` without a generator draw from torch's global one; it is
     seeded here from the trial's seed, with a stream of its own, and saved too.
 
-    `seconds` is the wall-clock time spent in the current phase and `total_seconds` that in all
-    the phases so far; both are saved, and neither counts the saving.
+    `seconds` is the wall-clock time spent in the current phase; it is saved, and does not count the
+    saving. `total_seconds` is that of the whole trial: all loops, those resumed included, and the
+    work between them.
     """
 
     def __init__(
@@ -62,11 +63,18 @@ class Trial:
         torch.manual_seed(~seed % 2**32)  # not the seed itself: both would draw the same numbers
         self._generators = _Generators(self.generator)
         self.checkpoint_every, self.progress, self.start = checkpoint_every, progress, start
-        self.seconds = self.total_seconds = 0.0
+        self.seconds = 0.0
+        self._begun = time.monotonic()
+        self._in_loops = 0.0  # by the algorithm, in this and in earlier processes
+        self._looping = 0.0  # in this process, with the saving
         self.restored = 0  # steps that were not repeated
         self.chosen: dict[str, Any] = {}
         self._rows: dict[str, list[dict[str, Any]]] = {}
         self._phases: set[str] = set()
+
+    @property
+    def total_seconds(self) -> float:
+        return self._in_loops + time.monotonic() - self._begun - self._looping
 
     def model(self, name: str) -> Any:
         """A trained model of the trial that this one starts from, as the recipe's `uses` says."""
@@ -128,7 +136,8 @@ class Trial:
                         self.progress(phase, step + 1, n)
                         reported = now
         finally:  # also where the caller leaves the loop early
-            self.total_seconds += self.seconds
+            self._in_loops += self.seconds
+            self._looping += time.monotonic() - started
 
     def _check_finite(self, phase: str, step: int, state: dict[str, Stateful]) -> None:
         for place, tensor in _tensors(_states(state)).items():
