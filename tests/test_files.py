@@ -49,6 +49,20 @@ def test_nothing_is_pickled_or_unpickled(tmp_path: Path) -> None:
         read_npz(tmp_path / "c.npz")
 
 
+def test_arrays_with_a_flipped_bit_are_refused_or_whole(tmp_path: Path) -> None:
+    """zipfile, zlib and numpy raise a dozen kinds of errors."""
+    path = tmp_path / "a.npz"
+    write_npz(path, {"a": np.arange(50.0), "b": np.eye(3)})
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        for bit in (1, 16, 128):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ bit]) + whole[place + 1 :])
+            try:
+                read_npz(path)
+            except DgmError as error:
+                assert str(error).startswith(f"{path}: is not readable as arrays")
+
+
 def test_a_write_replaces_the_whole_file(tmp_path: Path) -> None:
     path = tmp_path / "a" / "b" / "x.txt"
     atomic_write(path, "a long first line\n")

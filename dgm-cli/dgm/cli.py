@@ -309,6 +309,8 @@ def _named(recipe: str) -> "Iterator[None]":
         yield
     except DgmError as error:
         click.echo(f"NOTE: {recipe} is left out: {error}", err=True)
+    except Exception as error:  # whatever one recipe's files hold, the others are shown
+        click.echo(f"NOTE: {recipe} is left out: {_bug(error)}", err=True)
 
 
 def _roots(recipe: Path, out: Path) -> list[Path]:
@@ -538,8 +540,12 @@ def _exit_code() -> int:
     except OSError as error:
         return _failed(f"{error.filename}: {error.strerror}" if error.filename else str(error))
     except Exception as error:
-        message = " ".join(f"{type(error).__name__}: {error}".split())
-        return _failed(f"{message} (a bug of dgm's; --debug shows where)")
+        return _failed(_bug(error))
+
+
+def _bug(error: Exception) -> str:
+    message = " ".join(f"{type(error).__name__}: {error}".split())
+    return f"{message} (a bug of dgm's; --debug shows where)"
 
 
 def _failed(message: str, code: int = 3) -> int:

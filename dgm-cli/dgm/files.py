@@ -1,10 +1,10 @@
 """Files that are whole or not there: tables, arrays, JSON."""
 
 import contextlib
+import hashlib
 import io
 import json
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,6 +46,8 @@ def read_csv(path: Path) -> "pd.DataFrame":
 
 def write_npz(path: Path, arrays: "Mapping[str, np.ndarray]") -> None:
     """Named arrays, compressed; the same arrays give the same bytes, unlike numpy's own savez."""
+    import zipfile
+
     import numpy as np
 
     buffer = io.BytesIO()
@@ -67,12 +69,24 @@ def read_npz(path: Path) -> "dict[str, np.ndarray]":
             return dict(archive)
     except FileNotFoundError as error:
         raise BadInput(f"{path}: no such results; `dgm run` makes them") from error
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DgmError(f"{path}: is not readable as arrays: {error}") from error
+    except Exception as error:  # zipfile, zlib and numpy have a dozen kinds for a damaged file
+        reason = " ".join(str(error).split())
+        raise DgmError(f"{path}: is not readable as arrays: {reason}") from error
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """A file's mapping, or an empty one where there is no file; DgmError if it holds no mapping."""
+def sha256(path: Path) -> str:
+    """Of a file's bytes, in hexadecimal."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise DgmError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def read_json(path: Path, shape: Any = None) -> dict[str, Any]:
+    """A file's mapping, or an empty one where there is no file.
+
+    DgmError if it holds no mapping, or one that is not of `shape`, a TypedDict.
+    """
     try:
         if path.stat().st_size > LARGEST:
             raise DgmError(
@@ -87,7 +101,20 @@ def read_json(path: Path) -> dict[str, Any]:
         found = None
     if not isinstance(found, dict):
         raise DgmError(f"{path}: is damaged; it should hold a JSON object")
+    if shape is not None:
+        _check(path, found, shape)
     return found
+
+
+def _check(path: Path, found: dict[str, Any], shape: Any) -> None:
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        TypeAdapter(shape).validate_python(found)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise DgmError(f"{path}: is damaged: {place}: {first['msg']}") from error
 
 
 def atomic_write(path: Path, content: bytes | str) -> None:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -202,6 +203,33 @@ def test_show_explains_trials_settings_and_numbers(here: Here) -> None:
     assert "expected" not in quick
     assert "hidden: 5" in here("show", "toy", "--yaml")
     assert "no preset scale" in here("show", "toy", "--preset", "scale", code=2)
+
+
+@pytest.mark.parametrize(
+    ("file", "wrong"),
+    [
+        ("run.json", {"trials": [{"trial": {}}]}),
+        ("run.json", {"trials": [{"cell": {}, "device": "cpu", "seconds": None}]}),
+        ("run.json", {"trials": 3}),
+        ("run.json", {"unfinished": 3, "disk_mb": "x"}),
+        ("run.json", {"files": [1]}),
+        ("metrics.csv", "metric,seed,value\nscore,99999999999999999999,1\n"),
+        ("metrics.csv", "metric\n"),
+        ("summary.csv", 'metric,verdict\na\n"\n'),
+    ],
+)
+def test_one_recipes_damaged_file_leaves_the_others(here: Here, file: str, wrong: Any) -> None:
+    text = Path("recipes/toy.yaml").read_text()
+    here(*RUN)
+    Path("recipes/other.yaml").write_text(text)
+    found = json.loads((FOLDER / "run.json").read_text())
+    content = json.dumps({**found, **wrong}) if isinstance(wrong, dict) else wrong
+    (FOLDER / file).write_text(content)
+    for command in (["list"], ["status"], ["status", "-v"]):
+        said = here(*command)
+        assert "other" in said and "bug" not in said
+    for command in (["check"], ["show", "toy"], ["run", "toy", "--dry-run"], ["plot", "toy"]):
+        assert "bug" not in here(*command, code=None)
 
 
 def test_status_counts_trials_and_lists_them(here: Here, experiment: dict[str, ModuleType]) -> None:

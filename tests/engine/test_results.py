@@ -7,7 +7,6 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 
 from dgm.engine import official
@@ -103,19 +102,37 @@ def test_what_is_gone_is_refused_and_nothing_is_written(name: str) -> None:
     assert content() == before and run_json() == run
 
 
-def test_rows_that_are_gone_are_refused() -> None:
+@pytest.mark.parametrize("name", ["scores.csv", "words.csv", "vector.npz"])
+def test_what_was_changed_since_is_refused_and_nothing_is_written(name: str) -> None:
     go()
     shutil.rmtree(FOLDER / "trials")
-    lines = (FOLDER / "scores.csv").read_text().splitlines(keepends=True)
-    (FOLDER / "scores.csv").write_text("".join(lines[:-1]))
-    with pytest.raises(DgmError, match=r"variant=small,seed=1 left 3 rows there; 2 are found"):
-        go(extend=True)
-    with pytest.raises(DgmError):
-        saved(FOLDER)
-    frame = pd.read_csv(FOLDER / "scores.csv").drop(columns="trial")
-    frame.to_csv(FOLDER / "scores.csv", index=False)
-    with pytest.raises(DgmError, match="left 3 rows there; 0 are found"):
-        saved(FOLDER)
+    whole = (FOLDER / name).read_bytes()
+    changed = whole[:-2] + bytes([whole[-2] ^ 1]) + whole[-1:]
+    for damaged in (changed, whole[: len(whole) // 2]):
+        (FOLDER / name).write_bytes(damaged)
+        before, run = content(), run_json()
+        for refused in (lambda: go(extend=True), lambda: go(extend=True, train=False)):
+            with pytest.raises(DgmError, match=f"{name}: was changed after the run that wrote it"):
+                refused()
+        with pytest.raises(DgmError):
+            saved(FOLDER)
+        assert content() == before and run_json() == run
+
+
+@pytest.mark.parametrize("left", [None, "{}"])
+def test_results_of_which_no_run_json_says_what_they_are_stay(left: str | None) -> None:
+    go(seeds=[0, 1])
+    shutil.rmtree(FOLDER / "trials")
+    (FOLDER / "run.json").unlink()
+    if left:
+        (FOLDER / "run.json").write_text(left)
+    before = content()
+    for extend in (False, True):
+        with pytest.raises(BadInput, match=r"holds results, and no run\.json says of what"):
+            go(seeds=[0], extend=extend)
+    assert content() == before
+    go(seeds=[0], fresh=True)
+    assert len(run_json()["trials"]) == 2
 
 
 def test_only_what_an_earlier_run_wrote_is_removed() -> None:
@@ -132,10 +149,12 @@ def test_run_json_cannot_name_files_elsewhere(tmp_path: Path) -> None:
     go()
     (tmp_path / "precious").write_text("x")
     run = run_json()
-    run["files"] += ["../../../precious", str(tmp_path / "precious"), 7]
+    official.publish(FOLDER)
+    precious = ("../../../precious", str(tmp_path / "precious"), "", "..", "trials")
+    run["files"] |= dict.fromkeys([*precious, "official.json"])
     (FOLDER / "run.json").write_text(json.dumps(run))
     go(fresh=True)
-    assert (tmp_path / "precious").exists()
+    assert (tmp_path / "precious").exists() and (FOLDER / "official.json").exists()
 
 
 def test_a_figure_that_fails_costs_neither_tables_nor_run_json(
@@ -221,8 +240,20 @@ def test_an_entry_of_run_json_that_lacks_something(key: str) -> None:
     del run["trials"][0][key]
     (FOLDER / "run.json").write_text(json.dumps(run))
     for refused in (lambda: go(seeds=[0]), lambda: go(extend=True), lambda: saved(FOLDER)):
-        with pytest.raises(DgmError, match=r"run\.json: is damaged; a trial lacks"):
+        with pytest.raises(DgmError, match=rf"run\.json: is damaged: trials\.0\.{key}: Field req"):
             refused()
+
+
+@pytest.mark.parametrize("key", ["trial", "code", "tables", "arrays", "seed", "cell", "axes"])
+def test_an_entry_of_run_json_of_another_type(key: str) -> None:
+    go()
+    for wrong in (None, 7.5, [[1]], {} if key == "trial" else "x"):
+        run = run_json()
+        run["trials"][0][key] = wrong
+        (FOLDER / "run.json").write_text(json.dumps(run))
+        for refused in (lambda: go(seeds=[0]), lambda: go(extend=True), lambda: saved(FOLDER)):
+            with pytest.raises(DgmError, match=rf"run\.json: is damaged: trials\.0\.{key}"):
+                refused()
 
 
 def test_only_the_recipes_own_settings_can_be_official() -> None:

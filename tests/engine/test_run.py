@@ -1,9 +1,11 @@
 """The one rule: cells that results hold are among those of a new run, or nothing is touched."""
 
+import errno
 import json
 import shutil
 from threading import Timer
 from types import ModuleType
+from typing import Any
 
 import pytest
 from filelock import FileLock
@@ -145,6 +147,16 @@ def test_one_trial_under_two_names_is_refused() -> None:
     write("{variant: [null, small]}", "[{variant: [null]}, {hidden: [5]}]")
     with pytest.raises(BadInput, match="variant=None,seed=0 and hidden=5,seed=0 are the same"):
         go()
+
+
+def test_a_file_system_without_locks_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(*_: Any) -> None:
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", missing)
+    with pytest.raises(DgmError, match="cannot be written or locked: Function not implemented"):
+        go()
+    assert not is_locked(FOLDER)
 
 
 def test_a_look_at_the_lock_stops_no_run(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,6 +31,9 @@ def test_files_that_are_no_recipe(monkeypatch: pytest.MonkeyPatch) -> None:
     assert complaint("recipes") == "recipes: is a directory; a recipe is a .yaml file"
     assert complaint("tyo") == "tyo: no such recipe; did you mean toy?"
     assert complaint("recipes/toi.yaml") == "recipes/toi.yaml: no such recipe; did you mean toy?"
+    for name in ("...yaml", ".hidden.yaml"):
+        Path(name).write_text(RECIPE)
+        assert complaint(name).endswith("which names its results, begins with no dot")
     for text in ("", "# only a comment\n", "---\n"):
         Path("recipes/empty.yaml").write_text(text)
         assert complaint("empty") == "recipes/empty.yaml: is empty"
@@ -159,6 +162,7 @@ def test_uses_means_the_recipe_beside_the_one_that_uses_it() -> None:
     [
         ("toy", "uses: recipes/toy.yaml starts from this recipe"),
         ("circle", "uses: recipes/circle.yaml:2: uses: recipes/toy.yaml starts from this recipe"),
+        ("mine/toy.yaml", "uses: mine/toy.yaml has the same name, and so the same folder of res"),
         ("othr", "uses: othr: no such recipe; did you mean other?"),
         ("other hiden=3", "uses: settings.hiden: unknown; did you mean hidden?"),
         ("other hidden=010", "uses: 010: has two meanings in YAML"),
@@ -170,6 +174,8 @@ def test_uses_means_the_recipe_beside_the_one_that_uses_it() -> None:
 def test_what_is_wrong_with_uses(uses: str, expected: str) -> None:
     one = RECIPE[: RECIPE.index("grid:")]
     Path("recipes/other.yaml").write_text(one)
+    Path("mine").mkdir()
+    Path("mine/toy.yaml").write_text(one)
     Path("recipes/circle.yaml").write_text("\nuses: toy\n" + one)
     write(text=one + f"uses: {uses}\n")
     assert message().startswith(f"recipes/toy.yaml:10: {expected}")

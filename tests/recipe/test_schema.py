@@ -103,8 +103,11 @@ def test_bands() -> None:
 
 
 def test_settings_coerce_numbers_and_cannot_be_changed() -> None:
-    settings = Settings.model_validate({"rate": "1e-3", "hidden": 1e2})
-    assert (settings.rate, settings.hidden) == (0.001, 100)
+    settings = Settings.model_validate({"rate": 1, "hidden": 1e2})
+    assert (settings.rate, settings.hidden) == (1.0, 100)
+    for quoted in ({"rate": "1e-3"}, {"hidden": "10"}, {"rates": ["0.1"]}):
+        with pytest.raises(ValueError, match="should be a number"):
+            Settings.model_validate(quoted)
     with pytest.raises(ValueError, match="frozen"):
         settings.hidden = 3
 

@@ -139,6 +139,9 @@ def test_an_override_that_no_cell_takes_is_an_error() -> None:
         "command line: settings.costs: no trial's learner has it"
     )
     assert message("cots=[1]") == "command line: settings.cots: unknown; did you mean costs?"
+    assert message("learner=neighbours") == (
+        "command line: learner=neighbours: has no settings.hidden (union.yaml:8: settings.hidden)"
+    )
     assert message("grid.costs=[[1], [2]]").startswith("command line: grid.costs: is no setting of")
 
 

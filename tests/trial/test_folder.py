@@ -1,6 +1,7 @@
 """A trial's folder: what was left is read back as it was, and no other trial's is taken for it."""
 
 import hashlib
+import json
 import os
 import pickle
 from pathlib import Path
@@ -154,6 +155,26 @@ def test_a_trial_whose_file_is_lost_is_stale(tmp_path: Path, name: str) -> None:
     assert store.state(tmp_path, KEYS) == ("stale", f"{name} is gone")
     finished(tmp_path)
     assert store.state(tmp_path, KEYS).name == "finished"
+
+
+@pytest.mark.parametrize("name", ["one.csv", "curve.npz", "vae.safetensors"])
+def test_a_trial_whose_file_was_changed_is_stale(tmp_path: Path, name: str) -> None:
+    finished(tmp_path)
+    whole = (tmp_path / name).read_bytes()
+    for damaged in (whole[:-1], whole[:-1] + bytes([whole[-1] ^ 4])):
+        (tmp_path / name).write_bytes(damaged)
+        why = f"{name} was changed after the trial wrote it"
+        assert store.state(tmp_path, KEYS) == ("stale", why)
+
+
+@pytest.mark.parametrize("key", ["cell", "code", "machine", "state", "seconds", "device", "files"])
+def test_a_trial_json_of_another_type(tmp_path: Path, key: str) -> None:
+    for wrong in (None, [[1]], [], "x" if key != "device" else {}):
+        finished(tmp_path)
+        found = {**json.loads((tmp_path / "trial.json").read_text()), key: wrong}
+        (tmp_path / "trial.json").write_text(json.dumps(found))
+        state = store.state(tmp_path, KEYS)
+        assert (state.name, "trial.json: is damaged" in state.why) == ("unreadable", True)
 
 
 def test_models_and_their_hash(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 import dgm
 import dgm.models
@@ -20,6 +21,7 @@ from dgm.models.dbn import DBN
 from dgm.models.pca import PCA
 from dgm.models.rbm import RBM, LabelRBM, LinearRBM, SoftmaxRBM
 from dgm.models.vae import VAE
+from dgm.trial.checkpoint import digest
 from dgm.trial.models import save
 
 IMAGES = torch.rand(10, 6, generator=torch.Generator().manual_seed(1))
@@ -132,9 +134,10 @@ def test_only_models_are_made_from_files(tmp_path: Path, name: str) -> None:
 # --- files that hold no model -----------------------------------------------------------------
 
 
-def _with_head(head: Any) -> Callable[[Path], None]:
-    tensors = {"parameters": new_model().flat}
-    return lambda path: save_file(tensors, path, {"dgm": json.dumps(head)})
+def _with_head(head: Any, parameters: Tensor | None = None) -> Callable[[Path], None]:
+    tensors = {"parameters": new_model().flat if parameters is None else parameters}
+    text = json.dumps(head)
+    return lambda path: save_file(tensors, path, {"dgm": text, "sha256": digest(text, tensors)})
 
 
 CONFIG = new_model().config
@@ -188,8 +191,25 @@ def test_a_truncated_model(tmp_path: Path) -> None:
         dgm.load(path)
 
 
+def test_a_bit_that_flipped_anywhere_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "vae.safetensors"
+    save(new_model(), path, {"settings": {"hidden": 5}})
+    whole = path.read_bytes()
+    refused = 0
+    for place in range(0, len(whole), 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        try:
+            found = dgm.load(path)
+        except BadInput:
+            refused += 1
+        else:  # a space of the header's padding
+            assert torch.equal(found.flat, new_model().flat)
+            assert found.about == {"settings": {"hidden": 5}}
+    assert refused >= len(whole) / 7 - 8
+
+
 def test_one_number_is_not_spread_over_all_parameters(tmp_path: Path) -> None:
     head = {"model": "VAE", "config": CONFIG, "about": {}}
-    save_file({"parameters": torch.ones(1)}, tmp_path / "a", {"dgm": json.dumps(head)})
+    _with_head(head, torch.ones(1))(tmp_path / "a")
     with pytest.raises(BadInput, match="its tensors are not those of its config"):
         dgm.load(tmp_path / "a")

@@ -9,15 +9,33 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, NotRequired
+
+from annotated_types import Ge
+from typing_extensions import TypedDict
 
 from dgm import experiments
-from dgm.errors import DgmError
 from dgm.files import read_json
 from dgm.recipe.load import Recipe
 from dgm.text import counted, duration
 from dgm.trial import machine
 from dgm.trial.keys import cell_of
+
+
+class _Timed(TypedDict):
+    cell: dict[str, Any]
+    device: str
+    seconds: Annotated[float, Ge(0)]
+    reference_seconds: NotRequired[Annotated[float, Ge(1e-9)] | None]
+
+
+class _Run(TypedDict, total=False):
+    """run.json or official.json, as far as it tells times and sizes."""
+
+    trials: list[_Timed]
+    jobs: Annotated[int, Ge(1)]
+    disk_mb: float
+    unfinished: list[str]
 
 
 @dataclass(frozen=True)
@@ -46,28 +64,15 @@ def earlier_run(roots: Sequence[Path], recipe: str, preset: str) -> dict[str, An
     """What is known of the first run found: run.json, or official.json where only that is kept."""
     for root in roots:
         for name in ("run.json", "official.json"):
-            path = root / recipe / preset / name
-            found = read_json(path)
+            found = read_json(root / recipe / preset / name, _Run)
             if found.get("trials"):
-                if not _is_whole(found):
-                    raise DgmError(f"{path}: is damaged; it lacks what a run writes of its trials")
                 return found
     return {}
 
 
-def _is_whole(run: dict[str, Any]) -> bool:
-    try:
-        return run["jobs"] > 0 and all(
-            isinstance(trial["device"], str) and trial["seconds"] >= 0 for trial in run["trials"]
-        )
-    except (TypeError, KeyError):
-        return False
-
-
 def cpu_trials(run: dict[str, Any]) -> list[dict[str, Any]]:
     """The trials of a run that a CPU ran."""
-    trials = run.get("trials", [])
-    return [t for t in trials if "cell" in t and t["device"].startswith("cpu")]
+    return [trial for trial in run.get("trials", []) if trial["device"].startswith("cpu")]
 
 
 def duration_text(roots: Sequence[Path], recipe: str, preset: str) -> str:
@@ -77,7 +82,7 @@ def duration_text(roots: Sequence[Path], recipe: str, preset: str) -> str:
     if not seconds:
         return ""
     lacking = len(run["trials"]) + len(run.get("unfinished", [])) - len(seconds)
-    text = duration(max(sum(seconds) / run["jobs"], *seconds))
+    text = duration(max(sum(seconds) / run.get("jobs", 1), *seconds))
     return f"> {text}" if lacking else text
 
 
@@ -87,13 +92,14 @@ def estimate(recipe: Recipe, roots: Sequence[Path]) -> Estimate:
     here = machine.reference_seconds()
     by_cell: dict[str, list[float]] = {}
     for trial in cpu_trials(run):
-        scaled = trial["seconds"] * here / trial["reference_seconds"]
+        there = trial.get("reference_seconds")
+        scaled = trial["seconds"] * (here / there if there else 1)
         by_cell.setdefault(_without_seed(trial["cell"]), []).append(scaled)
     settings = experiments.settings(recipe.experiment).Settings
     cells = [cell_of(spec, settings) for spec in recipe.trials]
     known = [by_cell.get(_without_seed(cell)) for cell in cells]
     seconds = [sum(each) / len(each) for each in known if each]
-    disk = run["disk_mb"] / len(run["trials"]) * len(recipe.trials) if run else None
+    disk = run["disk_mb"] / len(run["trials"]) * len(recipe.trials) if "disk_mb" in run else None
     unknown = len(known) - len(seconds)
     return Estimate(sum(seconds), max(seconds, default=0.0), unknown, len(recipe.trials), disk)
 

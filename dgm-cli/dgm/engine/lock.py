@@ -19,7 +19,7 @@ def lock(folder: Path) -> Iterator[None]:
 
     The system frees the lock whenever its process ends.
     """
-    held, holder = FileLock(folder / ".lock"), folder / ".holder"
+    held, holder = _lock(folder), folder / ".holder"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         held.acquire(timeout=BRIEFLY)
@@ -47,7 +47,7 @@ def is_locked(folder: Path) -> bool:
     """Whether a run holds a results folder now."""
     if not (folder / ".lock").exists():
         return False
-    held = FileLock(folder / ".lock")
+    held = _lock(folder)
     try:
         held.acquire(blocking=False)
     except Timeout:
@@ -56,6 +56,11 @@ def is_locked(folder: Path) -> bool:
         return False
     held.release()
     return False
+
+
+def _lock(folder: Path) -> FileLock:
+    # A soft lock would outlive a process that was killed.
+    return FileLock(folder / ".lock", fallback_to_soft=False)
 
 
 def _read(holder: Path) -> str:

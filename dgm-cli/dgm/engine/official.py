@@ -4,13 +4,12 @@ official.json beside them lists the hashes of their tables. Whoever runs a recip
 tables and not official.json, so that other numbers are never taken for the published ones.
 """
 
-import hashlib
 import json
 from pathlib import Path
 
 from dgm.engine.results import manifest
 from dgm.errors import BadInput
-from dgm.files import atomic_write, read_json
+from dgm.files import atomic_write, read_json, sha256
 
 TIMING = ("jobs", "disk_mb", "unfinished")
 TRIAL = ("cell", "seconds", "reference_seconds", "device")
@@ -31,7 +30,7 @@ def publish(target: Path) -> None:
     if not tables:
         raise BadInput(f"{target}: no such results; `dgm run` makes them")
     names = run.get("files", [path.name for path in tables])
-    files = {path.name: _sha256(path) for path in sorted(tables) if path.name in names}
+    files = {path.name: sha256(path) for path in sorted(tables) if path.name in names}
     atomic_write(target / "official.json", json.dumps({**about, "files": files}, indent=1) + "\n")
 
 
@@ -39,10 +38,6 @@ def is_official(target: Path) -> bool:
     """Whether the tables in this folder are the published ones, to the byte."""
     files = read_json(target / "official.json").get("files", {})
     return bool(files) and all(
-        (target / name).exists() and _sha256(target / name) == digest
+        (target / name).exists() and sha256(target / name) == digest
         for name, digest in files.items()
     )
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()

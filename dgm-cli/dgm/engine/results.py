@@ -12,24 +12,47 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+from typing_extensions import TypedDict
 
 from dgm import experiments
 from dgm.engine.plan import Planned
 from dgm.errors import BadInput, DgmError
-from dgm.files import atomic_write, read_csv, read_json, read_npz, write_csv, write_npz
+from dgm.files import atomic_write, read_csv, read_json, read_npz, sha256, write_csv, write_npz
 from dgm.recipe.schema import Expectation
 from dgm.report.summary import read_metrics, summary, write_metrics
 from dgm.report.tables import Cell, Results
 from dgm.text import counted
 from dgm.trial import folder
 from dgm.trial.folder import Arrays, State, Tables
-from dgm.trial.keys import changes
+from dgm.trial.keys import Key, changes
 
 PROVENANCE = (
     *("seconds", "reference_seconds", "device", "commit", "chosen"),
     *("peak_memory_mb", "restored_steps"),
 )
-NEEDED = {"trial", "label", "axes", "seed", "cell", "code", "tables", "arrays"}  # of an entry
+METRICS = "metrics.csv"
+RESULTS = (".csv", ".npz", ".png", ".svg", ".gif")
+
+
+class _Entry(TypedDict):
+    """A trial in run.json, as far as it is read back."""
+
+    trial: str
+    label: str
+    axes: dict[str, Any]
+    seed: int
+    cell: Key
+    code: Key
+    tables: dict[str, list[str]]  # their columns
+    arrays: list[str]
+
+
+class _Run(TypedDict, total=False):
+    """run.json, as far as it is read back."""
+
+    files: dict[str, str | None]  # SHA-256 of tables and arrays; figures may be drawn again
+    overrides: list[str]
+    trials: list[_Entry]
 
 
 class Finished(NamedTuple):
@@ -50,7 +73,13 @@ class Finished(NamedTuple):
 
 def manifest(target: Path) -> dict[str, Any]:
     """run.json of a results folder, or nothing where there is none; DgmError if it is damaged."""
-    return read_json(target / "run.json")
+    try:
+        return read_json(target / "run.json", _Run)
+    except DgmError as error:
+        raise DgmError(
+            f"{error}. Or an earlier version of dgm wrote it; give another --out DIR, or --fresh "
+            f"to replace these results"
+        ) from error
 
 
 class Held:
@@ -58,39 +87,20 @@ class Held:
 
     def __init__(self, target: Path) -> None:
         self.target = target
-        self.run = manifest(target)
-        trials = self.run.get("trials", [])
-        if not isinstance(trials, list) or not all(isinstance(t, dict) for t in trials):
-            raise DgmError(f"{target}/run.json: is damaged; it should list trials")
-        if any("trial" in about and not about.keys() >= NEEDED for about in trials):
-            raise DgmError(f"{target}/run.json: is damaged; a trial lacks what it depends on")
-        if not all("trial" in about for about in trials):
-            raise DgmError(
-                f"{target}/run.json: an earlier version of dgm wrote it; give another --out DIR, "
-                f"or --fresh to replace these results"
-            )
-        self.trials: dict[str, dict[str, Any]] = {about["trial"]: about for about in trials}
+        run = manifest(target)
+        self.files: dict[str, str | None] = run.get("files", {})
+        self.trials: dict[str, dict[str, Any]] = {t["trial"]: t for t in run.get("trials", [])}
         self._tables: dict[str, Mapping[str, pd.DataFrame]] = {}
         self._npz: dict[str, Arrays] = {}
 
     def read(self, key: str) -> Finished:
-        """A trial read back; DgmError where something that it left is no longer there."""
+        """A trial read back; DgmError where a table or array is not as the run left it."""
         about = self.trials[key]
         tables = {}
-        for name, left in about["tables"].items():
-            rows = self._by_trial(name).get(key, pd.DataFrame(columns=left["columns"]))
-            lacking = set(left["columns"]) - set(rows)
-            if len(rows) != left["rows"] or lacking:
-                raise DgmError(
-                    f"{self.target / name}.csv: {about['label']} left {left['rows']} rows there; "
-                    f"{len(rows)} are found"
-                )
-            tables[name] = rows[left["columns"]].reset_index(drop=True)
-        arrays = {}
-        for name in about["arrays"]:
-            if key not in self._arrays(name):
-                raise DgmError(f"{self.target / name}.npz: lacks what {about['label']} left there")
-            arrays[name] = self._arrays(name)[key]
+        for name, columns in about["tables"].items():
+            rows = self._by_trial(name).get(key, pd.DataFrame(columns=columns))
+            tables[name] = rows[columns].reset_index(drop=True)
+        arrays = {name: self._arrays(name)[key] for name in about["arrays"]}
         return Finished(about, tables, arrays)
 
     def _by_trial(self, name: str) -> Mapping[str, pd.DataFrame]:
@@ -106,9 +116,12 @@ class Held:
         return self._npz[name]
 
     def _there(self, name: str) -> Path:
-        if not (self.target / name).exists():
-            raise DgmError(f"{self.target / name}: is gone, but run.json lists it")
-        return self.target / name
+        path = self.target / name
+        if not path.exists():
+            raise DgmError(f"{path}: is gone, but run.json lists it")
+        if sha256(path) != self.files.get(name):
+            raise DgmError(f"{path}: was changed after the run that wrote it")
+        return path
 
 
 def saved(target: Path) -> Results:
@@ -150,10 +163,7 @@ class Store:
             "seed": p.spec.seed,
             **{key: left[key] for key in ("cell", "code", "machine")},
             **{key: left.get(key) for key in PROVENANCE},
-            "tables": {
-                name: {"columns": list(table.columns), "rows": len(table)}
-                for name, table in tables.items()
-            },
+            "tables": {name: list(table.columns) for name, table in tables.items()},
             "arrays": list(arrays),
         }
         return Finished(about, tables, arrays)
@@ -208,10 +218,10 @@ def write(
     overridden: bool,
 ) -> Written:
     """Tables, arrays, metrics, summary and figures; bands are for the recipe's own settings."""
-    metrics = target / "metrics.csv"
+    metrics = target / METRICS
     write_metrics(metrics, experiments.report(experiment).summarise(results))  # may refuse: first
     write_csv(summary(read_metrics(metrics), expect, preset, overridden), target / "summary.csv")
-    files = ["metrics.csv", "summary.csv"]
+    files = [METRICS, "summary.csv"]
     for name, table in results.tables.items():
         write_csv(table, target / f"{name}.csv")
         files.append(f"{name}.csv")
@@ -240,27 +250,41 @@ def draw(
     return Written(files, [name for name in files if not name.endswith(".svg")], undrawn)
 
 
+def hashes(target: Path, files: Iterable[str]) -> dict[str, str | None]:
+    """The SHA-256 of each table and array. Figures have none: `dgm plot` may draw them again."""
+    return {
+        name: sha256(target / name) if name.endswith((".csv", ".npz")) else None for name in files
+    }
+
+
+def are_unlisted(target: Path) -> bool:
+    """Whether there are metrics of which no run.json says what they hold."""
+    return (target / METRICS).exists() and METRICS not in Held(target).files
+
+
 def forget_trials(target: Path) -> None:
     """Let run.json hold no trial, so that an interrupted --fresh can go on without --fresh."""
-    if (target / "run.json").exists():
-        about = {key: _earlier(target, key) for key in ("files", "overrides")}
+    if (target / "run.json").exists() or (target / METRICS).exists():
+        earlier = _earlier(target)
+        about = {"files": {METRICS: None, **earlier.get("files", {})}}
+        about |= {key: earlier[key] for key in ("overrides",) if key in earlier}
         atomic_write(target / "run.json", json.dumps(about, indent=1) + "\n")
 
 
-def _earlier(target: Path, key: str) -> list[str]:
-    """A list of texts in the run.json of the run before, as far as it can be read."""
+def _earlier(target: Path) -> dict[str, Any]:
+    """The run.json of the run before, or nothing where it cannot be read."""
     try:
-        found = manifest(target).get(key, [])
+        return manifest(target)
     except DgmError:
-        return []
-    return [text for text in found if isinstance(text, str)] if isinstance(found, list) else []
+        return {}
 
 
 def remove_earlier(target: Path, files: list[str]) -> None:
     """Remove what an earlier run wrote and this one did not; a user's own files stay."""
-    for name in set(_earlier(target, "files")) - set(files):
-        if Path(name).name == name:  # a file in this folder, whatever run.json says
-            (target / name).unlink(missing_ok=True)
+    for name in set(_earlier(target).get("files", {})) - set(files):
+        # A file of results in this folder, whatever run.json says.
+        if Path(name).name == name and name.endswith(RESULTS) and (target / name).is_file():
+            (target / name).unlink()
 
 
 def named(trials: Iterable[str], n: int) -> str:

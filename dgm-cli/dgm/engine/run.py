@@ -152,6 +152,8 @@ def _decide(recipe: Recipe, planned: list[Planned], options: Options) -> list[Pl
     if options.fresh:
         return planned
     target = results_folder(recipe, options.out)
+    if results.are_unlisted(target):
+        raise BadInput(f"{target}: holds results, and no run.json says of what; {REPLACE}")
     store = Store(target, options.extend)
     pending = [p for p in planned if store.state(p).name not in DONE]
     lost = _lost(target, planned)
@@ -289,7 +291,7 @@ def _write_results(
         "not_run": report.not_run,
         "failed": report.errors,
         "unfinished": report.unfinished,
-        "files": written.files,
+        "files": results.hashes(target, written.files),
         "trials": [found.about for found in trials],
     }
     atomic_write(target / "run.json", json.dumps(about, indent=1) + "\n")

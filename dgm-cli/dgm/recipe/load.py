@@ -75,6 +75,8 @@ def find(name_or_path: str | Path, beside: Path | None = None) -> Path:
         is_folder = path.is_dir()
     except OSError as error:
         raise BadInput(f"{path}: cannot be read: {error.strerror}") from error
+    if found and found[0].stem.startswith("."):
+        raise BadInput(f"{found[0]}: a recipe's name, which names its results, begins with no dot")
     if found:
         return found[0]
     if is_folder:
@@ -196,6 +198,8 @@ def _used(
     users = (*users, path.resolve())
     if other.resolve() in users:
         raise BadInput(f"{origin}: {other} starts from this recipe")
+    if other.stem in (user.stem for user in users):
+        raise BadInput(f"{origin}: {other} has the same name, and so the same folder of results")
     try:
         used = _load(other, preset, overrides, seeds, settings, origin, users)
     except BadInput as error:

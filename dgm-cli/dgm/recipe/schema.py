@@ -27,7 +27,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 class Schema(BaseModel):
-    """Data whose keys are all known, whose numbers are finite and not `true` or `false`."""
+    """Data whose keys are all known, whose numbers are finite, not `true`, and not in quotes."""
 
     model_config = pydantic.ConfigDict(
         extra="forbid", frozen=True, allow_inf_nan=False, protected_namespaces=()
@@ -35,10 +35,11 @@ class Schema(BaseModel):
 
     @pydantic.field_validator("*", mode="before")
     @classmethod
-    def _no_truth_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
-        if bool in map(type, _leaves(value)):
+    def _nothing_else_for_a_number(cls, value: Any, info: ValidationInfo) -> Any:
+        leaves = list(_leaves(value))
+        if any(isinstance(leaf, bool) or _is_quoted(leaf) for leaf in leaves):
             types = set(_types(cls.model_fields[str(info.field_name)].annotation))
-            if types & {int, float} and bool not in types:
+            if types & {int, float} and not types & {bool, str}:
                 raise ValueError("should be a number")
         return value
 
@@ -73,6 +74,11 @@ def _leaves(value: Any) -> Iterator[Any]:
             yield from _leaves(each)
     else:
         yield value
+
+
+def _is_quoted(value: Any) -> bool:
+    """Whether a text reads as a number, and would be taken for one."""
+    return isinstance(value, str) and bool(re.fullmatch(r"\s*[-+.\d][-+.\w]*\s*", value))
 
 
 def _types(annotation: Any) -> Iterator[Any]:

@@ -69,6 +69,8 @@ def choose(
         elif key in own:
             field = chooser(settings)
             learner = values.get(field, chosen.model_fields[field].default)
+            if values.origins.get(field) == default:  # an override, of a cell for another learner
+                raise BadInput(f"{default}: {field}={learner}: has no {display(key)} ({where})")
             raise BadInput(f"{where}: is no setting of {field} {learner}")
     return chosen, kept
 

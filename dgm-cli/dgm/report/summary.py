@@ -49,7 +49,7 @@ def read_metrics(path: Path) -> pd.DataFrame:
     frame = read_csv(path)
     try:
         return frame[list(Metric._fields)].astype({"metric": str, "seed": int, "value": float})
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, OverflowError, TypeError) as error:
         raise DgmError(f"{path}: is not a table of metric, seed, value: {error}") from error
 
 

@@ -24,7 +24,7 @@ def write(path: Path, value: Nested, **about: Any) -> None:
     found: dict[str, Tensor] = {}
     text = json.dumps({**about, "value": flatten(value, found)})
     tensors = {place: copied(tensor) for place, tensor in found.items()}
-    atomic_write(path, save(tensors, {"about": text, "sha256": _digest(text, tensors)}))
+    atomic_write(path, save(tensors, {"about": text, "sha256": digest(text, tensors)}))
 
 
 def read(path: Path) -> tuple[Nested, dict[str, Any]]:
@@ -32,7 +32,7 @@ def read(path: Path) -> tuple[Nested, dict[str, Any]]:
     with safe_open(path, framework="pt") as file:
         metadata = file.metadata() or {}
         tensors = {place: file.get_tensor(place) for place in file.keys()}  # noqa: SIM118
-    if metadata.get("sha256") != _digest(metadata.get("about", ""), tensors):
+    if metadata.get("sha256") != digest(metadata.get("about", ""), tensors):
         raise ValueError("it is damaged: its checksum differs")
     about = json.loads(metadata["about"])
     return _unflatten(about.pop("value"), tensors), about
@@ -79,7 +79,7 @@ def copied(tensor: Tensor) -> Tensor:
     return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
 
 
-def _digest(text: str, tensors: dict[str, Tensor]) -> str:
+def digest(text: str, tensors: dict[str, Tensor]) -> str:
     """SHA-256 of the text and of every tensor's place, type, shape and bytes."""
     found = hashlib.sha256(text.encode())
     for place, tensor in sorted(tensors.items()):

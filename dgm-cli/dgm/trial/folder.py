@@ -1,6 +1,7 @@
 """A trial's folder: its keys, its checkpoints, and what it left.
 
-trials/<label>/trial.json     keys, state (started, finished, failed), seconds, commit
+trials/<label>/trial.json     keys, state (started, finished, failed), seconds, commit, and the
+                              SHA-256 of each file that it left
                state/         checkpoints of its loops, until it is finished
                *.csv *.npz    its tables and arrays
                *.safetensors  its trained models, each with its settings
@@ -16,11 +17,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+from typing_extensions import TypedDict
 
 from dgm.errors import DgmError
-from dgm.files import atomic_write, read_csv, read_json, read_npz, write_csv, write_npz
+from dgm.files import atomic_write, read_csv, read_json, read_npz, sha256, write_csv, write_npz
 from dgm.trial import machine
-from dgm.trial.keys import Keys, changes
+from dgm.trial.keys import Key, Keys, changes
 
 if TYPE_CHECKING:
     from dgm.report.tables import Artifacts
@@ -41,13 +43,30 @@ class State(NamedTuple):
     why: str = ""
 
 
+class _File(TypedDict, total=False):
+    """What trial.json holds as far as it is read back."""
+
+    cell: Key
+    code: Key
+    machine: Key
+    state: Literal["started", "failed", "finished"]
+    error: str | None
+    seconds: float
+    device: str
+    files: dict[str, str]  # SHA-256 of tables, arrays and models, by name
+
+
+MODEL = ".safetensors"
+KEYS = {"cell", "code", "machine", "state"}
+
+
 def checkpoints(directory: Path) -> Path:
     return directory / "state"
 
 
 def about(directory: Path) -> dict[str, Any]:
     """trial.json, or nothing where there is none; DgmError where it cannot be read."""
-    return read_json(directory / "trial.json")
+    return read_json(directory / "trial.json", _File)
 
 
 def state(directory: Path, keys: Keys) -> State:
@@ -60,34 +79,41 @@ def state(directory: Path, keys: Keys) -> State:
         if directory.is_dir() and any(directory.iterdir()):
             return State("unreadable", f"{directory}: holds files, and no trial.json says of what")
         return State("new")
-    if not {"cell", "code", "machine", "state"} <= found.keys():
+    finished = found.get("state") == "finished"
+    if not found.keys() >= (KEYS | {"files", "seconds", "device"} if finished else KEYS):
         return State("stale", "an earlier version of dgm wrote it")
-    if found["state"] not in ("started", "failed", "finished"):
-        return State("unreadable", f"{directory}/trial.json: no trial is {found['state']!r}")
     different = [
         *changes(found["cell"], keys.cell, "the default"),
         *changes(found["code"], keys.code),
     ]
-    if found["state"] != "finished":
+    if not finished:
         different += changes(found["machine"], keys.machine)
     if different:
         return State("stale", "; ".join(different))
-    if found["state"] == "finished":
-        lost = [name for name in _files(found) if not (directory / name).exists()]
-        return State("stale", f"{lost[0]} is gone") if lost else State("finished")
-    return State(found["state"], found.get("error") or "")
+    if not finished:
+        return State(found["state"], found.get("error") or "")
+    try:
+        return _whole(directory, found["files"])
+    except DgmError as error:
+        return State("unreadable", str(error))
 
 
-def _files(found: dict[str, Any]) -> list[str]:
-    return [
-        *(f"{name}.csv" for name in found["tables"]),
-        *(f"{name}.npz" for name in found["arrays"]),
-    ]
+def _whole(directory: Path, files: dict[str, str]) -> State:
+    """Whether what a finished trial left is as it left it; its models may be gone."""
+    for name, digest in files.items():
+        path = directory / name
+        if not path.exists():
+            if path.suffix != MODEL:
+                return State("stale", f"{name} is gone")
+        elif sha256(path) != digest:
+            return State("stale", f"{name} was changed after the trial wrote it")
+    return State("finished")
 
 
 def models(directory: Path) -> list[Path]:
     """The models that a finished trial left; none where one of them is gone."""
-    paths = [directory / f"{name}.safetensors" for name in about(directory).get("models", [])]
+    names = (name for name in about(directory).get("files", {}) if name.endswith(MODEL))
+    paths = [directory / name for name in names]
     return paths if all(path.exists() for path in paths) else []
 
 
@@ -128,14 +154,18 @@ def finish_trial(
     """
     from dgm.trial.models import save
 
+    names = []
     for name, table in artifacts.tables.items():
         write_csv(table, directory / f"{name}.csv")
+        names.append(f"{name}.csv")
     for name, array in artifacts.arrays.items():
         write_npz(directory / f"{name}.npz", {name: array})
+        names.append(f"{name}.npz")
     which = {"data": keys.cell["data"], "seed": keys.cell["seed"], "settings": settings}
     made_by = {**which, "chosen": trial.chosen, "code": keys.code, "machine": keys.machine}
     for name, model in artifacts.models.items():
-        save(model, directory / f"{name}.safetensors", made_by)
+        save(model, directory / f"{name}{MODEL}", made_by)
+        names.append(f"{name}{MODEL}")
     _write(
         directory,
         **asdict(keys),
@@ -147,9 +177,7 @@ def finish_trial(
         device=machine.device_name(trial.device),
         chosen=trial.chosen,
         error=None,
-        tables=list(artifacts.tables),
-        arrays=list(artifacts.arrays),
-        models=list(artifacts.models),
+        files={name: sha256(directory / name) for name in names},
     )
     shutil.rmtree(checkpoints(directory), ignore_errors=True)
 
@@ -162,10 +190,20 @@ def fail_trial(directory: Path, keys: Keys, error: str) -> None:
 
 def read_trial(directory: Path) -> tuple[Tables, Arrays]:
     """The tables and arrays of a finished trial, by name."""
-    found = about(directory)
-    tables = {name: read_csv(directory / f"{name}.csv") for name in found["tables"]}
-    arrays = {name: read_npz(directory / f"{name}.npz")[name] for name in found["arrays"]}
+    tables, arrays = {}, {}
+    for path in map(Path, about(directory)["files"]):
+        if path.suffix == ".csv":
+            tables[path.stem] = read_csv(directory / path)
+        elif path.suffix == ".npz":
+            arrays[path.stem] = _array(directory / path)
     return tables, arrays
+
+
+def _array(path: Path) -> np.ndarray:
+    arrays = read_npz(path)
+    if path.stem not in arrays:
+        raise DgmError(f"{path}: holds no array {path.stem}")
+    return arrays[path.stem]
 
 
 def _write(directory: Path, **news: Any) -> None:

@@ -14,7 +14,7 @@ import dgm.models
 from dgm.errors import BadInput
 from dgm.files import atomic_write
 from dgm.state import State
-from dgm.trial.checkpoint import copied
+from dgm.trial.checkpoint import copied, digest
 
 
 def save(model: Any, path: Path, about: dict[str, Any]) -> None:
@@ -23,9 +23,9 @@ def save(model: Any, path: Path, about: dict[str, Any]) -> None:
     A model is a `State` or a `torch.nn.Module` of `dgm.models`, whose `config` holds the arguments
     of its constructor; that of a `State` takes a device beside them.
     """
-    head = {"model": type(model).__name__, "config": model.config, "about": about}
+    head = json.dumps({"model": type(model).__name__, "config": model.config, "about": about})
     tensors = {name: copied(tensor) for name, tensor in model.state_dict().items()}
-    atomic_write(path, to_bytes(tensors, {"dgm": json.dumps(head)}))
+    atomic_write(path, to_bytes(tensors, {"dgm": head, "sha256": digest(head, tensors)}))
 
 
 def load(path: str | Path, device: Any = "cpu") -> Any:
@@ -37,8 +37,11 @@ def load(path: str | Path, device: Any = "cpu") -> Any:
         raise BadInput(f"{path}: no such file")
     try:
         with safe_open(path, framework="pt") as file:
-            head = json.loads(file.metadata()["dgm"])
+            metadata = file.metadata()
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if metadata["sha256"] != digest(metadata["dgm"], tensors):
+            raise ValueError("it is damaged: its checksum differs")
+        head = json.loads(metadata["dgm"])
         model = _new(head["model"], head["config"], device)
         # Compared first, for `copy_` spreads a smaller tensor over a larger one.
         if _shapes(tensors) != _shapes(model.state_dict()):

@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import pydantic
 from pydantic import Field
 
 from dgm.recipe.schema import TrialSettings
@@ -17,6 +18,12 @@ class Machine(TrialSettings):
     hidden: int = Field(6, gt=0, description="hidden units of the RBM")
     initial_std: float = Field(0.1, gt=0, description="of the weights")
     deepest: int = Field(20_001, gt=1, description="layers of the deepest net; odd")
+
+    @pydantic.model_validator(mode="after")
+    def _odd(self) -> "Machine":
+        if self.deepest % 2 == 0:
+            raise ValueError(f"deepest {self.deepest}: should be odd")
+        return self
 
 
 class Exact(Machine):

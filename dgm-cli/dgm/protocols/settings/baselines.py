@@ -34,7 +34,7 @@ class SVMSettings(TrialSettings):
 class NeighbourSettings(TrialSettings):
     """Nearest neighbours, for each power of the distance and each number of neighbours."""
 
-    powers: list[Annotated[int, Field(ge=1)]] = Field(
+    powers: list[Annotated[int, Field(ge=1, le=100)]] = Field(
         [1, 2, 3], min_length=1, description="p of the distance sum_i |x_i - y_i|^p"
     )
     most_neighbours: int = Field(10, gt=0, description="k from 1 up to this")

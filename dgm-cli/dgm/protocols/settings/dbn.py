@@ -14,7 +14,7 @@ class DBNSettings(DrawnGreedySettings):
     """Greedy layers, phases of up-down, and a last phase on all images."""
 
     hidden: list[Annotated[int, Field(gt=0)]] = Field(
-        [500, 500, 2000], min_length=1, description="units of the hidden layers, the lowest first"
+        [500, 500, 2000], min_length=2, description="units of the hidden layers, the lowest first"
     )
     train_size: int = Field(44_000, gt=0, description="images learned from before the last phase")
     gibbs_steps: list[Annotated[int, Field(ge=1)]] = Field(
