@@ -16,6 +16,7 @@ from click.shell_completion import shell_complete
 
 from dgm import console
 from dgm.errors import BadInput, DgmError
+from dgm.shipped import beside
 from dgm.text import counted, did_you_mean
 from dgm.trial import machine
 
@@ -129,6 +130,16 @@ def cli() -> None:
     metavar="SECONDS",
     help="How often a running trial saves its state.",
 )
+@click.option(
+    "--publish",
+    is_flag=True,
+    help="Train and store the models that the recipe publishes, if they are not; as --extend.",
+)
+@click.option(
+    "--train-used",
+    is_flag=True,
+    help="Where a recipe starts from models of another, also train those not published.",
+)
 @click.option("--no-train", is_flag=True, help="Only write the results of finished trials.")
 @click.option("--no-fallback", is_flag=True, help="Missing data is an error, not a smaller run.")
 @click.option("--dry-run", is_flag=True, help="Print what would run, and about how long it takes.")
@@ -144,6 +155,8 @@ def run(
     fresh: bool,
     extend: bool,
     checkpoint_every: float,
+    publish: bool,
+    train_used: bool,
     no_train: bool,
     no_fallback: bool,
     dry_run: bool,
@@ -162,9 +175,10 @@ def run(
     from dgm.engine.load import load
     from dgm.recipe.load import parse_seeds
 
-    if fresh and extend:
+    if fresh and (extend or publish):
         raise click.UsageError(
-            "--fresh runs every trial anew, --extend keeps those that are there: one or the other"
+            "--fresh runs every trial anew, --extend and --publish keep those that are there: "
+            "one or the other"
         )
     chosen = parse_seeds(seeds) if seeds is not None else None
     loaded = load(recipe, preset, overrides, chosen)
@@ -181,7 +195,9 @@ def run(
         device=device,
         checkpoint_every=checkpoint_every,
         fresh=fresh,
-        extend=extend,
+        extend=extend or publish,
+        publish=publish,
+        train_used=train_used,
         train=not no_train,
         fallback=not no_fallback,
         overrides=overrides,
@@ -318,12 +334,7 @@ def _roots(recipe: Path, out: Path) -> list[Path]:
     source = click.get_current_context().get_parameter_source("out")
     if source is click.core.ParameterSource.COMMANDLINE:
         return [out]
-    return [out, _beside(recipe)]
-
-
-def _beside(recipe: Path) -> Path:
-    """The results that come with a recipe."""
-    return recipe.resolve().parents[1] / "results"
+    return [out, beside(recipe)]
 
 
 def _results(head: "Header", preset: str, roots: Sequence[Path]) -> Path:
@@ -396,6 +407,72 @@ def check(names: tuple[str, ...], preset: str, every: bool, out: Path) -> None:
         raise Exit(1)
 
 
+@cli.command(short_help="Measure the committed numbers again, from published models.")
+@recipes_argument
+@click.option("--full", is_flag=True, help="Repeat whole measurements, however long they take.")
+@out_option
+@threads_option
+@click.option("--verbose", "-v", is_flag=True, help="Also list numbers that agree.")
+def verify(names: tuple[str, ...], full: bool, out: Path, threads: int, verbose: bool) -> None:
+    """Measure reported numbers again on real data, and exit with 1 where one differs.
+
+    Of each trial with a published model, and of those that need none, numbers are compared with
+    those measured now; -v prints both, and by how much they may differ.  Reads the paper preset in
+    OUT, by default also in the results that come with dgm.
+    """
+    from dgm.engine import verify as verification
+    from dgm.engine.load import load
+    from dgm.engine.plan import Options
+    from dgm.report.overview import verified_text
+
+    options = Options(threads=threads)
+    steps = differ = numbers = 0
+    for head in _headers(names):
+        target = _results(head, "paper", _roots(head.path, out))
+        if not (target / "metrics.csv").exists():
+            if names:
+                raise BadInput(f"{target}: no results; `dgm run` makes them")
+            continue
+        recipe = load(head.path)
+        click.echo(f"{head.name}")
+        for found in verification.verify(recipe, target, options, full):
+            steps += 1
+            differ += not found.agrees
+            numbers += len(found.compared)
+            click.echo(verified_text(found.label, found.compared, found.problem, verbose))
+        without = len(verification.unpublished(recipe, target, options))
+        if without:
+            click.echo(f"  not measured again: {counted(without, 'trial')} without a model")
+    if not steps:
+        raise BadInput(f"{out}: no results of preset paper; `dgm run` makes them")
+    verdict = "some differ" if differ else "all agree"
+    click.echo(f"{counted(numbers, 'number')} compared: {verdict}")
+    if differ:
+        raise Exit(1)
+
+
+@cli.command(name="models", short_help="Published models, to load or to start from.")
+@recipes_argument
+@out_option
+def models_(names: tuple[str, ...], out: Path) -> None:
+    """List the published models: `dgm.load("RECIPE", axis=value)` gives one in Python."""
+    from dgm.engine.published import Published
+    from dgm.text import columns
+
+    rows = [("recipe", "model", "MB", "SHA-256")]
+    for head in _headers(names):
+        with nullcontext() if names else _named(head.name):
+            published = Published(_results(head, "paper", _roots(head.path, out)))
+            for key, entry in published.trials.items():
+                folder = published.directory(key)
+                size = sum((folder / name).stat().st_size for name in entry["files"]) / 1e6
+                (digest, *_) = entry["files"].values()
+                rows.append((head.name, entry["label"], f"{size:.1f}", digest[:12]))
+    if len(rows) == 1:
+        raise BadInput(f"{out}: no published models")
+    click.echo("\n".join(columns(rows)))
+
+
 @cli.command(short_help="Which trials are finished, and why not.")
 @recipes_argument
 @preset_option
@@ -433,7 +510,7 @@ def plot(recipe: str, preset: str, out: Path) -> None:
     from dgm.engine import results
 
     (head,) = _headers([recipe], preset)
-    source = _results(head, preset, [out, _beside(head.path)])
+    source = _results(head, preset, [out, beside(head.path)])
     folder = out / head.name / preset
     expect = [] if results.manifest(source).get("overrides") else head.expect
     drawn = results.draw(folder, head.experiment, preset, expect, results.saved(source))

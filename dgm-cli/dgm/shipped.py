@@ -8,3 +8,8 @@ def shipped(name: str) -> Path:
     package = Path(__file__).resolve().parent
     in_wheel = package / "_shipped"
     return (in_wheel if in_wheel.exists() else package.parents[1]) / name
+
+
+def beside(recipe: Path) -> Path:
+    """The results that come with a recipe."""
+    return recipe.resolve().parents[1] / "results"

@@ -1,5 +1,6 @@
 """A recipe that starts from another's trained models."""
 
+import hashlib
 import shutil
 import sys
 from collections.abc import Iterator
@@ -14,8 +15,8 @@ from dgm.engine import status
 from dgm.engine.load import load
 from dgm.engine.plan import Options, plan
 from dgm.engine.run import Report, run
-from dgm.errors import BadInput
-from dgm.files import read_csv
+from dgm.errors import BadInput, DgmError
+from dgm.files import read_csv, sha256
 from dgm.models.pca import PCA
 from dgm.recipe.schema import TrialSettings
 from dgm.report.summary import Metric
@@ -107,7 +108,8 @@ def write(name: str, text: str) -> None:
 def go(name: str, seeds: list[int] | None = None, **options: Any) -> tuple[Report, str]:
     """Run a recipe in this process; its report and what it said."""
     said: list[str] = []
-    report = run(load(name, seeds=seeds), Options(**options), say=said.append)
+    how = Options(**{"train_used": True, **options})
+    report = run(load(name, seeds=seeds), how, say=said.append)
     return report, "\n".join(said)
 
 
@@ -179,6 +181,17 @@ def test_the_other_recipes_trials_are_run_first_and_once() -> None:
     shutil.move("elsewhere", results("trained"))
 
 
+def test_nets_are_trained_first_only_where_one_asks_for_it() -> None:
+    """For a paper preset it would take hours; the embedded one trains its own."""
+    with pytest.raises(DgmError, match="no trial is finished"):
+        go("shown", train_used=False)
+    assert not results("trained").exists()
+    go("shown", seeds=[0])
+    report, said = go("shown", train_used=False)
+    assert "not run: 1 trial (seed=1): no model of trained with this seed is published" in said
+    assert (report.reused, report.unfinished, sums()) == (1, ["seed=1"], [9.0])
+
+
 def test_a_net_that_was_trained_otherwise_is_another() -> None:
     """The SHA-256 of the model is what counts, not how it came about."""
     go("shown")
@@ -187,9 +200,13 @@ def test_a_net_that_was_trained_otherwise_is_another() -> None:
     model = models.load(net)
     model.mean += 1
     models.save(model, net, {})
+    about = net.with_name("trial.json")
+    text = about.read_text()
+    about.write_text(text.replace(hashlib.sha256(before).hexdigest(), sha256(net)))
     with pytest.raises(BadInput, match=r"seed=1: start was \w+, is \w+"):
         go("shown")
     net.write_bytes(before)
+    about.write_text(text)
     assert go("shown")[0].reused == 2
 
     write("trained", TRAINED.replace("size: 3", "size: 4"))

@@ -141,7 +141,7 @@ def test_validation_documents_are_left_out(tmp_path: Path, monkeypatch: pytest.M
     represent = document_retrieval.represent
 
     def note(*given: object) -> object:
-        seen.append([len(bags) for bags in given[2:]])  # type: ignore[arg-type]
+        seen.append([len(bags) for bags in given[3:]])  # type: ignore[arg-type]
         return represent(*given)  # type: ignore[arg-type]
 
     monkeypatch.setattr(document_retrieval, "represent", note)

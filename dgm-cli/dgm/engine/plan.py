@@ -5,9 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from dgm import data, experiments
+from dgm.engine.published import Published
 from dgm.errors import BadInput
 from dgm.recipe.grid import TrialSpec
 from dgm.recipe.load import Recipe
+from dgm.shipped import beside
 from dgm.trial import folder, machine
 from dgm.trial.keys import Keys, cell_of
 
@@ -23,6 +25,8 @@ class Options:
     checkpoint_every: float = 30.0
     fresh: bool = False
     extend: bool = False  # finished trials also count where only the results hold them
+    publish: bool = False  # train, store and measure the models that the recipe publishes
+    train_used: bool = False  # also train models to start from that are not published
     train: bool = True  # False: only write the results of what is finished
     fallback: bool = True
     overrides: tuple[str, ...] = ()
@@ -38,7 +42,7 @@ class Planned:
     spec: TrialSpec
     directory: Path
     keys: Keys
-    start: Path | None = None
+    start: Path | None = None  # None: there are none yet
 
     @property
     def label(self) -> str:
@@ -77,16 +81,27 @@ def plan(recipe: Recipe, options: Options) -> list[Planned]:
         start = None
         if recipe.uses:
             its = used[spec.seed]
-            start = its.directory
             revision, hashed = its.keys.code["revision"], its.keys.code["data"][:12]
             code["uses"] = f"{its.key}, revision {revision}, data {hashed}"
-            code["start"] = folder.models_hash(start) if its.has_models else None
+            start = models_of(its, recipe.uses, options.out)
+            code["start"] = folder.models_hash(start) if start else None
         keys = Keys(cell_of(spec, experiment.Settings), code, its_machine)
         if keys.trial in planned:
             twin = planned[keys.trial].label
             raise BadInput(f"{recipe.path}: grid: {twin} and {spec.label} are the same trial")
         planned[keys.trial] = Planned(recipe.experiment, spec, trials / spec.label, keys, start)
     return list(planned.values())
+
+
+def models_of(p: Planned, recipe: Recipe, out: Path) -> Path | None:
+    """The folder of the models that a trial trained: its own, else the published ones."""
+    if p.has_models:
+        return p.directory
+    for root in (out, beside(recipe.path)):
+        published = Published(root / recipe.name / recipe.preset)
+        if published.holds(p.key, p.keys.code):
+            return published.directory(p.key)
+    return None
 
 
 def names_of_data(recipe: Recipe) -> list[str]:

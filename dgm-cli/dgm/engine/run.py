@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dgm import data, experiments
-from dgm.engine import results
+from dgm.engine import publish, results
 from dgm.engine.launch import local
 from dgm.engine.load import load
 from dgm.engine.lock import lock
@@ -28,6 +28,7 @@ from dgm.trial import folder, machine
 from dgm.trial.progress import Display
 
 REPLACE = "give another --out DIR, or --fresh to replace them"
+PUBLISHED = ("paper", "quick")  # presets that start from published models
 DONE = ("finished", "held")  # states of trials that need not run
 Say = Callable[[str], Any]
 
@@ -66,8 +67,11 @@ def run(recipe: Recipe, options: Options, say: Say = print) -> Report:
     """
     machine.check_device(options.device)
     planned = plan(recipe, options)
-    pending = _decide(recipe, planned, options)
-    missing = _get_data(recipe, pending)
+    pending = measured = _decide(recipe, planned, options)
+    if options.publish:
+        pending = _to_publish(recipe, planned, options)
+        measured = publish.unpublished(recipe, planned, results_folder(recipe, options.out))
+    missing = _get_data(recipe, measured)
     # Nothing is given up by --fresh that cannot be run anew.
     given_up = options.fresh and (results_folder(recipe, options.out) / "run.json").exists()
     if missing and (options.extend or given_up or not options.fallback):
@@ -108,6 +112,8 @@ def _run(
 ) -> None:
     """Run the pending ones of the planned trials, and write the results of all."""
     pending = _decide(recipe, planned, options)
+    if options.publish:
+        pending = _to_publish(recipe, planned, options)
     store = Store(report.folder, options.extend)
     report.reused = len(planned) - len(pending)
     held = [p for p in planned if store.state(p).name == "held"] if not options.fresh else []
@@ -122,7 +128,9 @@ def _run(
         for p in pending:
             folder.discard(p.directory)
     if options.train and pending:
-        if recipe.uses:
+        if recipe.uses and recipe.preset in PUBLISHED and not options.train_used:
+            pending = _with_models(recipe, pending, say)
+        elif recipe.uses:
             failed = _run_used(recipe.uses, {p.spec.seed for p in pending}, options, report, say)
             keys = {p.key for p in planned}
             # The models exist now, so that their hashes are known.
@@ -130,6 +138,12 @@ def _run(
             pending = _decide(recipe, planned, replace(options, fresh=False))
             pending = [p for p in pending if p.spec.seed not in failed]
         _run_trials(pending, len(planned), options, report)
+    if options.publish:
+        for p in publish.unpublished(recipe, planned, report.folder):
+            if p.state().name == "finished":
+                say(f"publishing {p.label}")
+                for line in publish.store(p, report.folder, options):
+                    say(f"  {line}")
     done = [p for p in planned if store.state(p).name in DONE]
     keys = {p.key for p in done}
     report.unfinished += [p.label for p in planned if p.key not in keys]
@@ -162,6 +176,28 @@ def _decide(recipe: Recipe, planned: list[Planned], options: Options) -> list[Pl
     if options.train:
         _refuse_stale(target, pending)
     return pending
+
+
+def _to_publish(recipe: Recipe, planned: list[Planned], options: Options) -> list[Planned]:
+    """The trials that have to run so that their models can be published."""
+    target = results_folder(recipe, options.out)
+    unpublished = publish.unpublished(recipe, planned, target)
+    pending = [p for p in unpublished if not p.has_models]
+    _refuse_stale(target, pending)
+    return pending
+
+
+def _with_models(recipe: Recipe, pending: list[Planned], say: Say) -> list[Planned]:
+    """The trials whose models to start from are there."""
+    assert recipe.uses is not None
+    lacking = [p for p in pending if p.start is None]
+    if lacking:
+        first = results.named((p.label for p in lacking), len(lacking))
+        say(
+            f"NOTE: not run: {first}: no model of {recipe.uses.name} with this seed is published; "
+            f"--train-used trains them first"
+        )
+    return [p for p in pending if p.start is not None]
 
 
 def _lost(target: Path, planned: list[Planned]) -> str:

@@ -30,9 +30,15 @@ def fit_svm(settings: SVMSettings, trial: Trial, images: Labelled) -> Tensor:
     errors = trial.tables()["choice"]["error"]
     chosen = tried[int(errors.argmin())]
     trial.choose(kernel=chosen[0], value=chosen[1], cost=chosen[2])
+    return svm_as_chosen(trial, images, images.x["test"])
+
+
+def svm_as_chosen(trial: Trial, images: Labelled, x: Tensor) -> Tensor:
+    """Predictions for x (n, visible) of the kernel and C that a trial chose, from all images."""
     every, classes_of_every = (of.cpu().numpy() for of in images.all)
-    fitted = support_vectors(*chosen).fit(every, classes_of_every)
-    return from_numpy(fitted.predict(images.x["test"].cpu().numpy()))
+    kernel, value, cost = (trial.chosen[name] for name in ("kernel", "value", "cost"))
+    fitted = support_vectors(kernel, value, cost).fit(every, classes_of_every)
+    return from_numpy(fitted.predict(x.cpu().numpy()))
 
 
 def support_vectors(kernel: str, value: float, cost: float) -> "SVC | Pipeline":
@@ -69,6 +75,11 @@ def fit_knn(settings: NeighbourSettings, trial: Trial, images: Labelled) -> Tens
     best = choice.loc[choice["error"].idxmin()]
     power, k = int(best["power"]), int(best["k"])
     trial.choose(power=power, k=k)
+    return knn_as_chosen(trial, images, images.x["test"])
+
+
+def knn_as_chosen(trial: Trial, images: Labelled, x: Tensor) -> Tensor:
+    """Predictions for x (n, visible) of the k and distance that a trial chose, from all images."""
     every, classes_of_every = images.all
-    near = neighbours(every, images.x["test"], k, power).cpu()
+    near = neighbours(every, x, trial.chosen["k"], trial.chosen["power"]).cpu()
     return vote(classes_of_every.cpu()[near], trial.data.classes)

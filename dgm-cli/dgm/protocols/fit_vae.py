@@ -40,10 +40,9 @@ def images(settings: VAESettings, trial: Trial) -> tuple[Tensor, dict[str, Tenso
 def fit(settings: VAESettings, trial: Trial, train: Tensor, evaluated: dict[str, Tensor]) -> VAE:
     """Choose the step, train, and return the model as it was best on validation images.
 
-    Records "pilot" (rate, elbo), "curves" (samples, split, elbo) and, of the model returned,
-    "bounds" (split, elbo, stderr), in nats per image. Notes rate and chosen_samples. Each point of
-    the curves takes `JUDGED` posterior samples, one an image where there are as many images: the
-    maximum over a noisy curve of few images would be luck.
+    Records "pilot" (rate, elbo) and "curves" (samples, split, elbo), in nats per image. Notes rate
+    and chosen_samples. Each point of the curves takes `JUDGED` posterior samples, one an image
+    where there are as many images: the maximum over a noisy curve of few images would be luck.
     """
 
     def start(rate: float) -> Learning:
@@ -74,10 +73,14 @@ def fit(settings: VAESettings, trial: Trial, train: Tensor, evaluated: dict[str,
             best.offer(bounds["validation"], step + 1)
     model.flat.copy_(best.vector)
     trial.choose(chosen_samples=int(best.step) * settings.batch)
+    return model
+
+
+def bounds(settings: VAESettings, trial: Trial, model: VAE, evaluated: dict[str, Tensor]) -> None:
+    """Record "bounds" (split, elbo, stderr), in nats per image."""
     for split, x in evaluated.items():
         elbo, stderr = mean_elbo(model, x, trial.generator, settings.bound_samples)
         trial.record("bounds", split=split, elbo=elbo, stderr=stderr)
-    return model
 
 
 def _start(settings: VAESettings, trial: Trial, train: Tensor, rate: float) -> Learning:

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,10 @@ class TrialSpec:
     def label(self) -> str:
         """The axes in the grid's order, then the seed; no other trial of the recipe has it."""
         return ",".join(f"{key}={value}" for key, value in {**self.axes, "seed": self.seed}.items())
+
+    def has(self, cell: Mapping[str, Any]) -> bool:
+        """Whether the trial has these values of its axes."""
+        return all(name in self.axes and self.axes[name] == cell[name] for name in cell)
 
     def value(self, axis: str) -> Any:
         """The value of one of the experiment's AXES: a setting, or for `data` the set's name."""

@@ -5,7 +5,8 @@
 A recipe's top level is the paper's; a preset holds what differs from it. `grid` is a mapping of
 axes to values, or a list of such blocks, each with `data` and `settings` of its own where they
 differ. Every cell of every block, with every seed, is a trial. With `uses` a trial starts from the
-models of another recipe's trial, in the same preset and of the same seed.
+models of another recipe's trial of the same seed, in the same preset; in quick, in paper. `publish`
+names cells whose models are published.
 """
 
 import reprlib
@@ -43,6 +44,7 @@ class Header:
     experiment: str
     presets: list[str]
     expect: list[Expectation]
+    publish: list[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Recipe:
     expect: list[Expectation]
     resolved: dict[str, Any]  # plain data: the whole of what is run, defaults included
     uses: "Recipe | None" = None  # one trial a seed, whose models these trials start from
+    publish: tuple[dict[str, Any], ...] = ()  # cells whose models are published
 
 
 def find(name_or_path: str | Path, beside: Path | None = None) -> Path:
@@ -103,6 +106,7 @@ def header(path: str | Path) -> Header:
         file.experiment,
         _presets(tree),
         file.expect,
+        file.publish,
     )
 
 
@@ -176,6 +180,7 @@ def _load(
             **({"uses": file.uses} if file.uses else {}),
         },
         uses=_used(tree, file, path, preset, seeds, settings, users) if file.uses else None,
+        publish=tuple(file.publish),
     )
 
 
@@ -200,8 +205,10 @@ def _used(
         raise BadInput(f"{origin}: {other} starts from this recipe")
     if other.stem in (user.stem for user in users):
         raise BadInput(f"{origin}: {other} has the same name, and so the same folder of results")
+    # A quick run starts from the paper's models, which are published.
+    of = "paper" if preset == "quick" else preset
     try:
-        used = _load(other, preset, overrides, seeds, settings, origin, users)
+        used = _load(other, of, overrides, seeds, settings, origin, users)
     except BadInput as error:
         if str(error).startswith(origin):
             raise

@@ -190,6 +190,7 @@ class RecipeFile(Layer):
     experiment: str
     uses: str = ""  # "recipe key=value ...": whose trained models the trials start from
     presets: Presets = Presets()
+    publish: list[dict[str, Any]] = []  # cells whose models are published: axes and their values
     expect: list[Expectation] = []
 
     @pydantic.field_validator("experiment")

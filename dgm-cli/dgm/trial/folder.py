@@ -117,13 +117,10 @@ def models(directory: Path) -> list[Path]:
     return paths if all(path.exists() for path in paths) else []
 
 
-def models_hash(directory: Path) -> str | None:
-    """The SHA-256 of a trial's models, None where they are not there."""
-    paths = models(directory)
-    if not paths:
-        return None
+def models_hash(directory: Path) -> str:
+    """The SHA-256 of the models in a folder, one after another."""
     digest = hashlib.sha256()
-    for path in paths:
+    for path in sorted(directory.glob(f"*{MODEL}")):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
@@ -180,6 +177,19 @@ def finish_trial(
         files={name: sha256(directory / name) for name in names},
     )
     shutil.rmtree(checkpoints(directory), ignore_errors=True)
+
+
+def replace(directory: Path, left: "Artifacts", models_from: Path) -> None:
+    """Let a finished trial have left these tables and arrays, and the models of another folder."""
+    for name, table in left.tables.items():
+        write_csv(table, directory / f"{name}.csv")
+    for name, array in left.arrays.items():
+        write_npz(directory / f"{name}.npz", {name: array})
+    for path in models_from.glob(f"*{MODEL}"):
+        shutil.copyfile(path, directory / path.name)
+    names = [*about(directory)["files"]]
+    names += [name for name in (f"{array}.npz" for array in left.arrays) if name not in names]
+    _write(directory, files={name: sha256(directory / name) for name in names})
 
 
 def fail_trial(directory: Path, keys: Keys, error: str) -> None:

@@ -17,14 +17,17 @@ from dgm.state import State
 from dgm.trial.checkpoint import copied, digest
 
 
-def save(model: Any, path: Path, about: dict[str, Any]) -> None:
-    """A model and what made it (`about`), such that `load` gives it back.
+def save(model: Any, path: Path, about: dict[str, Any], half: bool = False) -> None:
+    """A model and what made it (`about`), such that `load` gives it back; in half precision, if so
+    wished, with three digits of each number.
 
     A model is a `State` or a `torch.nn.Module` of `dgm.models`, whose `config` holds the arguments
     of its constructor; that of a `State` takes a device beside them.
     """
     head = json.dumps({"model": type(model).__name__, "config": model.config, "about": about})
     tensors = {name: copied(tensor) for name, tensor in model.state_dict().items()}
+    if half:
+        tensors = {k: t.half() if t.is_floating_point() else t for k, t in tensors.items()}
     atomic_write(path, to_bytes(tensors, {"dgm": head, "sha256": digest(head, tensors)}))
 
 

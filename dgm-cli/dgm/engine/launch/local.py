@@ -11,7 +11,7 @@ import signal
 import threading
 import time
 import traceback
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
@@ -40,18 +40,29 @@ class Ended(NamedTuple):
     interrupted: bool = False
 
 
-def work(p: Planned, how: How, display: Any) -> Ended:
-    """Run one trial in this process. It leaves its artifacts, or its checkpoints, in its folder."""
+@contextlib.contextmanager
+def limited(threads: int) -> Iterator[None]:
+    """As trials run: on so many threads, without gradients.
+
+    A learner that differentiates says `torch.enable_grad()`.
+    """
     import torch
     from threadpoolctl import threadpool_limits
 
+    torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)  # Adagrad's tiny numbers cost time and do not matter
+    # BLAS is numpy's, which torch's number of threads does not bind.
+    with threadpool_limits(threads, "blas"), torch.no_grad():
+        yield
+
+
+def work(p: Planned, how: How, display: Any) -> Ended:
+    """Run one trial in this process. It leaves its artifacts, or its checkpoints, in its folder."""
     from dgm import data, experiments
     from dgm.trial.loop import Trial
 
     label = p.label
     try:
-        torch.set_num_threads(how.threads)
-        torch.set_flush_denormal(True)  # Adagrad's tiny numbers cost time and do not matter
         folder.open_trial(p.directory, p.keys)
         trial = Trial(
             label,
@@ -63,9 +74,7 @@ def work(p: Planned, how: How, display: Any) -> Ended:
             lambda phase, step, n: display.update(label, phase, step, n),
             p.start,
         )
-        # BLAS is numpy's, which torch's number of threads does not bind. A learner that
-        # differentiates says `torch.enable_grad()`.
-        with threadpool_limits(how.threads, "blas"), torch.no_grad():
+        with limited(how.threads):
             artifacts = experiments.trial(p.experiment).run_trial(p.spec.settings, trial)
         settings = p.spec.settings.model_dump(mode="json")
         folder.finish_trial(p.directory, p.keys, settings, artifacts, trial)

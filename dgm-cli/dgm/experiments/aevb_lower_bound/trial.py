@@ -6,7 +6,7 @@ densities: `dgm.models.vae`; the choice of step and checkpoint: `dgm.protocols.f
 
 from dgm.experiments.aevb_lower_bound.settings import Settings
 from dgm.learning.aevb import active_latents
-from dgm.protocols.fit_vae import fit, images
+from dgm.protocols.fit_vae import bounds, fit, images
 from dgm.report.tables import Artifacts
 from dgm.trial.loop import Trial
 
@@ -15,5 +15,6 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     """Train, recording the figure's curves on the way, and count the active latents."""
     train, evaluated = images(settings, trial)
     model = fit(settings, trial, train, evaluated)
+    bounds(settings, trial, model, evaluated)
     trial.record("latents", active=active_latents(model, evaluated["test"]))
     return Artifacts(trial.tables(), models={"vae": model})

@@ -21,34 +21,47 @@ from dgm.protocols.fit_autoencoder import best_codes, fit_autoencoder, squared_e
 from dgm.report.pixels import grey
 from dgm.report.tables import Artifacts
 from dgm.trial.loop import Trial
+from dgm.trial.measured import Rows
 
 BEST_CODES = "best_codes"  # the stage in which judged images' codes have been improved on
+MEASURED = {"errors": Rows(("stage", "split"), "squared_error")}
 Reconstruct = Callable[[Tensor], Tensor]  # of images (n, visible), as many
 
 
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     """Fit one row's learner, measure its error, and reconstruct an image of each class."""
-    images = labelled(trial.data, trial.device)
-    x = images.all[0] if settings.judged == "test" else images.x["train"]
-    judged, classes = images.x[settings.judged], images.classes[settings.judged]
-    shown = judged[[int((classes == c).nonzero()[0]) for c in classes.unique()]]
-
+    x, judged, _ = images(settings, trial)
     model: Autoencoder | PCA
     if isinstance(settings, PCARow):
         model = PCA(x.shape[1], settings.code, trial.device)
         model.fit(x)
-        stages: dict[str, Reconstruct] = {"": model.reconstruct}
     else:
         model = learn_autoencoder(settings, trial, x, judged)
-        stages = stages_of(model, settings.code_steps)
+    left = measure(settings, trial, model)
+    return Artifacts(left.tables, left.arrays, {settings.learner: model})
+
+
+def measure(
+    settings: Settings, trial: Trial, model: Autoencoder | PCA, full: bool = True
+) -> Artifacts:
+    """The errors of a fitted model, and its reconstructions; not `full`: without better codes."""
+    x, judged, shown = images(settings, trial)
     arrays = {"original": grey(shown, trial.data.shape)}
-    for stage, reconstruct in stages.items():
+    for stage, reconstruct in stages_of(model, settings if full else None).items():
         for split, of in (("train", x), (settings.judged, judged)):
             error = squared_error(of, reconstruct)
             trial.record("errors", stage=stage, split=split, squared_error=error)
         name = f"reconstructed_{stage}" if stage else "reconstructed"
         arrays[name] = grey(reconstruct(shown), trial.data.shape)
-    return Artifacts(trial.tables(), arrays, {settings.learner: model})
+    return Artifacts(trial.tables(), arrays)
+
+
+def images(settings: Settings, trial: Trial) -> tuple[Tensor, Tensor, Tensor]:
+    """The images to learn from, those to judge by, and the first of these of each class."""
+    found = labelled(trial.data, trial.device)
+    x = found.all[0] if settings.judged == "test" else found.x["train"]
+    judged, classes = found.x[settings.judged], found.classes[settings.judged]
+    return x, judged, judged[[int((classes == c).nonzero()[0]) for c in classes.unique()]]
 
 
 def learn_autoencoder(
@@ -62,10 +75,15 @@ def learn_autoencoder(
     return fit_autoencoder(settings, trial, x, {"train": x, settings.judged: judged}, varied=varied)
 
 
-def stages_of(net: Autoencoder, code_steps: int) -> dict[str, Reconstruct]:
-    """The net's reconstructions: from the encoder's codes, and from codes improved on in steps."""
+def stages_of(model: Autoencoder | PCA, settings: Settings | None) -> dict[str, Reconstruct]:
+    """A model's reconstructions: from the encoder's codes, and from codes improved on in steps."""
+    stages: dict[str, Reconstruct] = {"": model.reconstruct}
+    if isinstance(model, Autoencoder) and isinstance(settings, AutoencoderRow):
+        net, steps = model, settings.code_steps
 
-    def from_best_codes(x: Tensor) -> Tensor:
-        return net.decode(best_codes(net, x, code_steps)).sigmoid_()
+        def from_best_codes(x: Tensor) -> Tensor:
+            return net.decode(best_codes(net, x, steps)).sigmoid_()
 
-    return {"": net.reconstruct, **({BEST_CODES: from_best_codes} if code_steps else {})}
+        if steps:
+            stages[BEST_CODES] = from_best_codes
+    return stages

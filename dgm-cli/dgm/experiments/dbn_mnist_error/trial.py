@@ -12,6 +12,7 @@ rows and settings were changed after others had missed their bands; the README s
 from typing import Any
 
 import numpy as np
+from pandas import DataFrame
 from torch import Tensor
 
 from dgm.data.labelled import Labelled, labelled
@@ -19,31 +20,28 @@ from dgm.experiments.dbn_mnist_error.settings import (
     FINAL,
     BackpropRow,
     GenerativeRow,
+    KNNRow,
     Settings,
     SVMRow,
 )
-from dgm.protocols.baselines import fit_knn, fit_svm
+from dgm.models.classifier import Classifier
+from dgm.models.dbn import DBN
+from dgm.protocols.baselines import fit_knn, fit_svm, knn_as_chosen, svm_as_chosen
 from dgm.protocols.fit_classifier import fit_classifier
 from dgm.protocols.fit_dbn import fit_dbn
 from dgm.report.tables import Artifacts
 from dgm.trial.loop import Trial
+from dgm.trial.measured import IMAGES, Rows
+
+FEW = 1000  # test images that are enough to verify nearest neighbours
+MEASURED = {"errors": Rows(("stage",), "wrong", within=IMAGES), "confusion": Rows(("stage",))}
 
 
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     """Train a row's learner by the protocol and count its errors on the test images."""
     images = labelled(trial.data, trial.device)
     predicted, models = learn(settings, trial, images)
-    truth = images.classes["test"].cpu().numpy().astype(np.uint8)
-    arrays = {"truth": truth}
-    for stage, labels in predicted.items():
-        guess = labels.cpu().numpy().astype(np.uint8)
-        arrays[f"predicted_{stage}"] = guess
-        trial.record("errors", stage=stage, **count(int((guess != truth).sum()), len(truth)))
-        counts = np.zeros((trial.data.classes, trial.data.classes), int)
-        np.add.at(counts, (truth, guess), 1)
-        for (true, by), n in np.ndenumerate(counts):
-            trial.record("confusion", stage=stage, true=true, predicted=by, images=int(n))
-    return Artifacts(trial.tables(), arrays, models)
+    return Artifacts(*judge(trial, images, predicted), models)
 
 
 def learn(
@@ -59,6 +57,45 @@ def learn(
     if isinstance(settings, SVMRow):
         return {FINAL: fit_svm(settings, trial, images)}, {}
     return {FINAL: fit_knn(settings, trial, images)}, {}
+
+
+def anew(settings: Settings, full: bool) -> bool:
+    """Whether a trial is measured again without a trained model."""
+    return isinstance(settings, KNNRow) or (full and isinstance(settings, SVMRow))
+
+
+def measure(
+    settings: Settings, trial: Trial, model: DBN | Classifier | None, full: bool = True
+) -> Artifacts:
+    """The errors of a trained net, of the protocol's last stage; those of support vectors or
+    neighbours as chosen (not `full`: of the first images)."""
+    images = labelled(trial.data, trial.device)
+    if model is None:
+        classify = svm_as_chosen if isinstance(settings, SVMRow) else knn_as_chosen
+        x = images.x["test"] if full else images.x["test"][:FEW]
+        guess = classify(trial, images, x)
+        if full:
+            return Artifacts(*judge(trial, images, {FINAL: guess}))
+        return Artifacts({}, {f"predicted_{FINAL}": guess.cpu().numpy().astype(np.uint8)})
+    stage = "up_down" if isinstance(settings, GenerativeRow) else FINAL
+    return Artifacts(*judge(trial, images, {stage: model.classify(images.x["test"])}))
+
+
+def judge(
+    trial: Trial, images: Labelled, predicted: dict[str, Tensor]
+) -> tuple[dict[str, DataFrame], dict[str, np.ndarray]]:
+    """Tables and arrays of the test images' classes as each stage predicts them."""
+    truth = images.classes["test"].cpu().numpy().astype(np.uint8)
+    arrays = {"truth": truth}
+    for stage, labels in predicted.items():
+        guess = labels.cpu().numpy().astype(np.uint8)
+        arrays[f"predicted_{stage}"] = guess
+        trial.record("errors", stage=stage, **count(int((guess != truth).sum()), len(truth)))
+        counts = np.zeros((trial.data.classes, trial.data.classes), int)
+        np.add.at(counts, (truth, guess), 1)
+        for (true, by), n in np.ndenumerate(counts):
+            trial.record("confusion", stage=stage, true=true, predicted=by, images=int(n))
+    return trial.tables(), arrays
 
 
 def count(wrong: int, images: int) -> dict[str, float]:

@@ -18,6 +18,7 @@ from dgm.report.pixels import grey
 from dgm.report.tables import Artifacts
 from dgm.state import State
 from dgm.trial.loop import Trial
+from dgm.trial.measured import IMAGES, Rows
 
 UNUSUAL = 100  # digits shown that are recognised though far from all that the net learned from
 
@@ -61,10 +62,20 @@ class Seen(State):
         self.images = torch.zeros(moments, n, visible, device=device)
 
 
+MEASURED = {
+    "judged": Rows(("sample", "label"), "agree", within=0.1),
+    "recognised": Rows((), "errors", within=IMAGES),
+}
+
+
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     """Samples of every label with a judge's verdict, a film, and digits recognised or mistaken."""
+    return measure(settings, trial, trial.model("dbn"))
+
+
+def measure(settings: Settings, trial: Trial, net: DBN, full: bool = True) -> Artifacts:
+    """The same, of the net that the trial starts from."""
     images, shape = labelled(trial.data, trial.device), trial.data.shape
-    net: DBN = trial.model("dbn")
     n = settings.chains * net.top.labels
     wanted = torch.arange(net.top.labels, device=trial.device).repeat_interleave(settings.chains)
 

@@ -9,8 +9,6 @@ ranked by the cosine of their codes to its own. Topics are not learned from. At 
 codes are generated, and the search is that of `dgm.retrieval.search`.
 """
 
-from typing import Any
-
 import numpy as np
 import torch
 from scipy.sparse import csr_array
@@ -30,14 +28,20 @@ from dgm.experiments.document_retrieval.settings import (
     Settings,
     TFIDFRow,
 )
+from dgm.models.autoencoder import Autoencoder
 from dgm.protocols.fit_autoencoder import fit_autoencoder
 from dgm.report.tables import Artifacts
 from dgm.retrieval.ranking import mean_gains
 from dgm.retrieval.search import Hits, build
 from dgm.trial.loop import Trial
+from dgm.trial.measured import Rows
 
 SHOWN = 6  # groups of topics with a colour of their own
 QUERIES, COSINES = 500, 20_000_000  # ranked at once, at most; 2 GB or so
+
+
+Collections = AutoencoderRow | LSARow | TFIDFRow | CeilingRow
+MEASURED = {"precision": Rows(("measure", "retrieved"), "value")}
 
 
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:
@@ -47,47 +51,70 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
         return retrieve(settings, trial, documents)
     if isinstance(documents, Codes) or isinstance(settings, CodesRow):
         raise BadInput(f"{documents.name}: not for method {settings.method}")
-    train, judged = documents.train, documents.test
-    if settings.judged == "validation":
-        fifth = np.arange(len(train)) % 5 == 0
-        train, judged = (Bags(train.counts[of], train.topics[of]) for of in (~fifth, fifth))
-    if settings.method == "best" and documents.name != "synthetic_documents":
-        raise BadInput(f"{documents.name}: nobody knows its best ranking; method: best")
-    codes, models = represent(settings, trial, train, judged)
+    if not isinstance(settings, AutoencoderRow):
+        return measure(settings, trial, None)
+    train, judged = split(settings, documents)
+    seen, of_judged = weighted(settings.words, train.counts, judged.counts)
+    x = dense(trial, seen)
+    evaluated = {"train": x, settings.judged: dense(trial, of_judged)}
+    net = fit_autoencoder(settings, trial, x, evaluated, "softmax")
+    left = measure(settings, trial, net)
+    return Artifacts(left.tables, left.arrays, {"autoencoder": net})
+
+
+def anew(settings: Settings, full: bool) -> bool:
+    """Whether a trial is measured again without a trained model."""
+    return not isinstance(settings, AutoencoderRow | CodesRow)
+
+
+def measure(
+    settings: Collections, trial: Trial, model: Autoencoder | None, full: bool = True
+) -> Artifacts:
+    """The ranking of the judged documents, and where they lie if a code is a point."""
+    documents: Documents = trial.data  # type: ignore[assignment]
+    train, judged = split(settings, documents)
+    codes = represent(settings, trial, model, train, judged)
     topics = torch.from_numpy(judged.topics).to(trial.device)
     score(trial, codes, topics, cosine=not isinstance(settings, CeilingRow))
     arrays = {}
     if codes.shape[1] == CLOUDS:
         arrays["cloud"] = np.asarray(codes)
         arrays["group"], arrays["groups"] = groups(documents.topics, judged.topics)
-    return Artifacts(trial.tables(), arrays, models)
+    return Artifacts(trial.tables(), arrays)
+
+
+def split(settings: Collections, documents: Documents) -> tuple[Bags, Bags]:
+    """The documents to learn from and those to judge by."""
+    train, judged = documents.train, documents.test
+    if settings.judged == "validation":
+        fifth = np.arange(len(train)) % 5 == 0
+        train, judged = (Bags(train.counts[of], train.topics[of]) for of in (~fifth, fifth))
+    if settings.method == "best" and documents.name != "synthetic_documents":
+        raise BadInput(f"{documents.name}: nobody knows its best ranking; method: best")
+    return train, judged
 
 
 def represent(
-    settings: AutoencoderRow | LSARow | TFIDFRow | CeilingRow,
-    trial: Trial,
-    train: Bags,
-    judged: Bags,
-) -> tuple[np.ndarray | csr_array, dict[str, Any]]:
-    """Rows that rank the judged documents, and the model to keep.
-
-    Documents are ranked by their rows' cosines; those of a `CeilingRow` by their products.
-    """
+    settings: Collections, trial: Trial, net: Autoencoder | None, train: Bags, judged: Bags
+) -> np.ndarray | csr_array:
+    """Rows that rank the judged documents by their cosines; of a `CeilingRow` by their products."""
     if isinstance(settings, CeilingRow):
         if settings.method == "best":
-            return np.exp(synthetic_documents.log_posterior(judged.counts)), {}
-        return judged.topics.astype(float), {}
+            return np.exp(synthetic_documents.log_posterior(judged.counts))
+        return judged.topics.astype(float)
     seen, of_judged = weighted(settings.words, train.counts, judged.counts)
     if isinstance(settings, TFIDFRow):
-        return of_judged, {}
+        return of_judged
     if isinstance(settings, LSARow):
-        return singular_vectors(seen, of_judged, settings.code), {}
-    x, x_judged = (
-        torch.from_numpy(of.astype(np.float32).toarray()).to(trial.device)
-        for of in (seen, of_judged)
-    )
-    net = fit_autoencoder(settings, trial, x, {"train": x, settings.judged: x_judged}, "softmax")
-    return net.encode(x_judged).cpu().numpy(), {"autoencoder": net}
+        return singular_vectors(seen, of_judged, settings.code)
+    assert net is not None
+    codes: np.ndarray = net.encode(dense(trial, of_judged)).cpu().numpy()
+    return codes
+
+
+def dense(trial: Trial, counts: csr_array) -> Tensor:
+    """Words of documents, (documents, words)."""
+    return torch.from_numpy(counts.astype(np.float32).toarray()).to(trial.device)
 
 
 def singular_vectors(seen: csr_array, of_judged: csr_array, n: int) -> np.ndarray:

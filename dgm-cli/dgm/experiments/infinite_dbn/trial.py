@@ -24,30 +24,59 @@ from dgm.protocols.fit_rbm import fit_rbm
 from dgm.report.pixels import grey
 from dgm.report.tables import Artifacts
 from dgm.trial.loop import Trial
+from dgm.trial.measured import Rows
 
+FEW = 1001  # layers of the deepest net that is enough to verify fantasies
 CLOSE = 1e-4  # total variation to the RBM below which no deeper net is made
+
+
+MEASURED = {
+    "depths": Rows(("depth",), "total_variation"),
+    "bounds": Rows(("layer", "iteration"), "bound"),
+    "energies": Rows(("sampler",), "free_energy"),
+}
 
 
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     """Run one of the two parts, which share the claim and nothing else."""
+    if isinstance(settings, Exact):
+        return exact(settings, trial)
+    rbm = learn(settings, trial)
+    left = measure(settings, trial, rbm)
+    return Artifacts(left.tables, left.arrays, {"rbm": rbm})
+
+
+def anew(settings: Settings, full: bool) -> bool:
+    """Whether a trial is measured again without a trained model."""
+    return isinstance(settings, Exact)
+
+
+def measure(settings: Settings, trial: Trial, model: RBM | None, full: bool = True) -> Artifacts:
+    """The exact part, or the fantasies of a trained machine (not `full`: of shallower nets)."""
+    if isinstance(settings, Exact):
+        return exact(settings, trial)
+    assert model is not None
+    return fantasies(settings, trial, model, settings.deepest if full else FEW)
+
+
+def images(trial: Trial) -> Tensor:
+    """Binary training images."""
     data = trial.data
     _, whole = binarise(data.name, "static", data.train, {"train": data.train})
-    train = whole["train"].to(trial.device)
-    rbm = RBM(train.shape[1], settings.hidden, trial.device)
-    if isinstance(settings, Fantasies):
-        rbm.initialise(settings.initial_std, trial.generator, train)
-        return fantasies(settings, trial, rbm, train)
-    rbm.initialise(settings.initial_std, trial.generator)
-    if train.shape[1] + settings.hidden > MOST:
-        raise BadInput(f"{data.name}, hidden {settings.hidden}: {MOST} units can be enumerated")
-    return exact(settings, trial, rbm, train)
+    return whole["train"].to(trial.device)
 
 
 # --- exactly, on a small machine ---------------------------------------------------------------
 
 
-def exact(settings: Exact, trial: Trial, rbm: RBM, x: Tensor) -> Artifacts:
+def exact(settings: Exact, trial: Trial) -> Artifacts:
     """Train by the exact gradient, truncate at every depth, then untie two layers in turn."""
+    x = images(trial)
+    rbm = RBM(x.shape[1], settings.hidden, trial.device)
+    rbm.initialise(settings.initial_std, trial.generator)
+    if x.shape[1] + settings.hidden > MOST:
+        name = trial.data.name
+        raise BadInput(f"{name}, hidden {settings.hidden}: {MOST} units can be enumerated")
     data = Enumerated(rbm).empirical(x)
     fit_exactly(rbm, data, settings.iterations)
     of_rbm = Enumerated(rbm)
@@ -119,8 +148,11 @@ def log_likelihood(data: Tensor, layers: list[Enumerated]) -> float:
 # --- fantasies of a large machine ----------------------------------------------------------------
 
 
-def fantasies(settings: Fantasies, trial: Trial, rbm: RBM, train: Tensor) -> Artifacts:
-    """Train by PCD; images of directed nets of several depths beside those of the RBM."""
+def learn(settings: Fantasies, trial: Trial) -> RBM:
+    """A machine trained by PCD."""
+    train = images(trial)
+    rbm = RBM(train.shape[1], settings.hidden, trial.device)
+    rbm.initialise(settings.initial_std, trial.generator, train)
     if settings.samples > len(train):
         raise BadInput(
             f"samples {settings.samples}: the RBM's chains begin at {len(train)} training images"
@@ -129,22 +161,27 @@ def fantasies(settings: Fantasies, trial: Trial, rbm: RBM, train: Tensor) -> Art
     batches = Minibatches(train, settings.batch, trial.generator)
     for epoch, error in fit_rbm(trial, "train", learner, batches, settings.epochs):
         trial.record("reconstruction", epoch=epoch, error=error)
+    return rbm
 
+
+def fantasies(settings: Fantasies, trial: Trial, rbm: RBM, deepest: int) -> Artifacts:
+    """Images of directed nets of several depths, the last beside those of the RBM's chain."""
+    train = images(trial)
     generator, n = trial.generator, settings.samples
     shown = {}
     top = rbm.parameters["b"].sigmoid().expand(n, -1)
     v = rbm.sample_visible(bernoulli(top, generator), generator)
     done = 1
-    for depth in [depth for depth in DEPTHS if depth <= settings.deepest]:
+    for depth in [depth for depth in DEPTHS if depth <= deepest]:
         v = gibbs(rbm, v, (depth - done) // 2, generator)
         done = depth
         shown[f"{depth}"] = v
-    start = train[torch.randperm(len(train), generator=generator, device=train.device)[:n]]
-    shown["RBM"] = gibbs(rbm, start, settings.deepest // 2, generator)
-    for name, images in shown.items():
-        energy = rbm.free_energy(images)
+    if deepest == settings.deepest:
+        start = train[torch.randperm(len(train), generator=generator, device=train.device)[:n]]
+        shown["RBM"] = gibbs(rbm, start, deepest // 2, generator)
+    for name, v in shown.items():
+        energy = rbm.free_energy(v)
         stderr = energy.std().item() / n**0.5
         trial.record("energies", sampler=name, free_energy=energy.mean().item(), stderr=stderr)
-    images = torch.cat([images[:SHOWN] for images in shown.values()])
-    arrays = {"fantasies": grey(images, trial.data.shape)}
-    return Artifacts(trial.tables(), arrays, {"rbm": rbm})
+    first = torch.cat([v[:SHOWN] for v in shown.values()])
+    return Artifacts(trial.tables(), {"fantasies": grey(first, trial.data.shape)})

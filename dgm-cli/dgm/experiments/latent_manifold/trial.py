@@ -11,17 +11,32 @@ from torch import Tensor
 
 from dgm.experiments.latent_manifold.settings import Settings
 from dgm.models.neighbours import classify
-from dgm.protocols.fit_vae import fit, images
+from dgm.models.vae import VAE
+from dgm.protocols.fit_vae import bounds, fit, images
 from dgm.report.pixels import grey
 from dgm.report.tables import Artifacts
 from dgm.trial.loop import Trial
+from dgm.trial.measured import Rows
+
+MEASURED = {
+    "bounds": Rows(("split",), "elbo"),
+    "smoothness": Rows(value="neighbours"),
+    "digits": Rows(("label",), "images", within=1),  # of the manifold's 400
+}
 
 
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     """Train, decode the grid, and see what is on it and how smoothly it changes."""
     train, evaluated = images(settings, trial)
     model = fit(settings, trial, train, evaluated)
+    left = measure(settings, trial, model)
+    return Artifacts(left.tables, left.arrays, {"vae": model})
 
+
+def measure(settings: Settings, trial: Trial, model: VAE, full: bool = True) -> Artifacts:
+    """The bounds of a trained model, and what is on its manifold."""
+    _, evaluated = images(settings, trial)
+    bounds(settings, trial, model, evaluated)
     manifold = model.decoder.mean(grid(settings.side).to(trial.device))
     neighbours, pairs = distances(manifold, settings.side)
     data = trial.data
@@ -37,7 +52,7 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
         found = classify(data.train, data.labels["train"], manifold)
         for label in range(data.classes):
             trial.record("digits", label=label, images=int((found == label).sum()))
-    return Artifacts(trial.tables(), arrays, {"vae": model})
+    return Artifacts(trial.tables(), arrays)
 
 
 def grid(side: int) -> Tensor:

@@ -28,20 +28,24 @@ from dgm.protocols.spacing import log_spaced
 from dgm.report.pixels import grey
 from dgm.report.tables import Artifacts
 from dgm.trial.loop import Trial
+from dgm.trial.measured import Rows
 from dgm.trial.snapshots import Average, Snapshots
 
 RECORDED = 200  # log-spaced epochs whose reconstruction error is recorded
 CHAINS_SHOWN = 5
 
 
+MEASURED = {
+    "likelihood": Rows(("epoch", "split"), "log_likelihood"),
+    "partition": Rows(("epoch",)),
+    "refit": Rows(("epoch",), "log_likelihood"),
+}
+
+
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     """Train, estimate log Z at points along the way, and show the machine best on validation."""
-    data = trial.data
-    whole = {"train": data.train, "validation": data.validation, "test": data.test}
-    _, evaluated = binarise(data.name, "static", data.train, whole)
-    evaluated = {split: x.to(trial.device) for split, x in evaluated.items()}
+    evaluated = images(trial)
     train = evaluated["train"]
-
     rbm = RBM(train.shape[1], settings.hidden, trial.device)
     kept = learn(settings, trial, rbm, train, settings.epochs)
     validation = []
@@ -54,13 +58,38 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     rbm.flat.copy_(kept.vectors[best])
     trial.choose(chosen_epoch=kept.steps[best])
     if settings.refit:
-        refit(settings, trial, rbm, kept.steps[best], evaluated)
-    arrays = {
-        "filters": filters(rbm)[:FILTERS_SHOWN].reshape(-1, *data.shape),
-        "from_data": chain(rbm, evaluated["test"][:CHAINS_SHOWN], trial, data.shape),
-        "from_noise": chain(rbm, noise(train[:CHAINS_SHOWN], trial), trial, data.shape),
+        both = torch.cat([evaluated["train"], evaluated["validation"]])
+        rbm.flat.copy_(learn(settings, trial, rbm, both, kept.steps[best], "all").vectors[-1])
+        judge_refit(settings, trial, rbm, evaluated)
+    return Artifacts(trial.tables(), pictures(trial, rbm, evaluated), {"rbm": rbm})
+
+
+def measure(settings: Settings, trial: Trial, model: RBM, full: bool = True) -> Artifacts:
+    """The likelihood of the machine that was kept, and its pictures."""
+    evaluated = images(trial)
+    if settings.refit:
+        judge_refit(settings, trial, model, evaluated)
+    else:
+        evaluate(settings, trial, model, trial.chosen["chosen_epoch"], evaluated)
+    return Artifacts(trial.tables(), pictures(trial, model, evaluated))
+
+
+def images(trial: Trial) -> dict[str, Tensor]:
+    """Binary images of every split."""
+    data = trial.data
+    whole = {"train": data.train, "validation": data.validation, "test": data.test}
+    _, evaluated = binarise(data.name, "static", data.train, whole)
+    return {split: x.to(trial.device) for split, x in evaluated.items()}
+
+
+def pictures(trial: Trial, rbm: RBM, evaluated: dict[str, Tensor]) -> dict[str, np.ndarray]:
+    """What the units see, and Gibbs chains from test images and from noise."""
+    shape, train = trial.data.shape, evaluated["train"]
+    return {
+        "filters": filters(rbm)[:FILTERS_SHOWN].reshape(-1, *shape),
+        "from_data": chain(rbm, evaluated["test"][:CHAINS_SHOWN], trial, shape),
+        "from_noise": chain(rbm, noise(train[:CHAINS_SHOWN], trial), trial, shape),
     }
-    return Artifacts(trial.tables(), arrays, {"rbm": rbm})
 
 
 def learn(
@@ -111,15 +140,13 @@ def evaluate(
     return means["validation"]
 
 
-def refit(
-    settings: Settings, trial: Trial, rbm: RBM, epochs: int, evaluated: dict[str, Tensor]
-) -> None:
-    """Learn anew from training and validation images, and record the test images' mean log p(x)."""
+def judge_refit(settings: Settings, trial: Trial, rbm: RBM, evaluated: dict[str, Tensor]) -> None:
+    """Record the test images' mean log p(x) of a machine that learned validation images too."""
     both = torch.cat([evaluated["train"], evaluated["validation"]])
-    rbm.flat.copy_(learn(settings, trial, rbm, both, epochs, "all").vectors[-1])
     found = anneal(settings, trial, rbm, "ais_all", both)
     effective, row = found.effective_chains, likelihood(rbm, evaluated["test"], found)
-    trial.record("refit", epoch=epochs, effective_chains=effective, **row)
+    epoch = trial.chosen["chosen_epoch"]
+    trial.record("refit", epoch=epoch, effective_chains=effective, **row)
 
 
 def anneal(

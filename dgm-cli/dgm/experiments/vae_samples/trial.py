@@ -17,13 +17,23 @@ from dgm.inference.likelihood import (
 )
 from dgm.models.neighbours import classify
 from dgm.models.vae import VAE
-from dgm.protocols.fit_vae import fit, images
+from dgm.protocols.fit_vae import bounds, fit, images
 from dgm.report.pixels import grey
 from dgm.report.tables import Artifacts
 from dgm.trial.loop import Trial
+from dgm.trial.measured import Rows
 
 CHECKED = 200  # test images at which both proposals are compared
 BLOCK = 100  # test images whose likelihood is estimated between two looks at the clock
+FEW = 2  # blocks that are enough to verify a likelihood
+
+
+MEASURED = {
+    "bounds": Rows(("split",), "elbo"),
+    "likelihood": Rows(("first_image",), "log_likelihood"),
+    "estimators": Rows(("estimator",), "log_likelihood"),
+    "labels": Rows(("label",)),  # of other random samples
+}
 
 
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:
@@ -32,21 +42,29 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     check_enough("evaluated_images", settings.evaluated_images, there, "test images")
     train, evaluated = images(settings, trial)
     model = fit(settings, trial, train, evaluated)
-    estimate_likelihood(settings, trial, model, evaluated["test"])
-    compare_proposals(settings, trial, model, evaluated["test"][:CHECKED])
+    left = measure(settings, trial, model)
+    return Artifacts(left.tables, left.arrays, {"vae": model})
 
+
+def measure(settings: Settings, trial: Trial, model: VAE, full: bool = True) -> Artifacts:
+    """Bounds, the test images' likelihood (not `full`: of the first images), and judged samples."""
+    _, evaluated = images(settings, trial)
+    bounds(settings, trial, model, evaluated)
+    test = evaluated["test"][: settings.evaluated_images]
+    estimate_likelihood(settings, trial, model, test if full else test[: FEW * BLOCK])
+    if not full:
+        return Artifacts(trial.tables())
+    compare_proposals(settings, trial, model, evaluated["test"][:CHECKED])
     shape = settings.judged_samples, settings.latent_dim
     z = torch.randn(shape, generator=trial.generator, device=trial.device)
     drawn = model.decoder.mean(z)
     judge(trial, drawn)
-    return Artifacts(
-        trial.tables(), {"samples": grey(drawn[:SHOWN], trial.data.shape)}, {"vae": model}
-    )
+    return Artifacts(trial.tables(), {"samples": grey(drawn[:SHOWN], trial.data.shape)})
 
 
 def estimate_likelihood(settings: Settings, trial: Trial, model: VAE, test: Tensor) -> None:
-    """Record "likelihood" of the first test images (n, visible), a block of them a row."""
-    blocks = test[: settings.evaluated_images].split(BLOCK)
+    """Record "likelihood" of test images (n, visible), a block of them a row."""
+    blocks = test.split(BLOCK)
     for i in trial.steps(len(blocks), phase="likelihood"):
         found = fitted(model, blocks[i], settings.importance_samples, trial.generator)
         mean, stderr = found.mean()

@@ -1,0 +1,41 @@
+"""A trained model measured again, by the code that measured it first."""
+
+import math
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dgm import data, experiments
+from dgm.engine.plan import Options
+from dgm.recipe.grid import TrialSpec
+from dgm.report.tables import Artifacts
+
+
+def measure_again(
+    experiment: str,
+    spec: TrialSpec,
+    directory: Path | None,
+    chosen: Mapping[str, Any],
+    options: Options,
+    full: bool = True,
+) -> Artifacts:
+    """What `measure` of an experiment gives for the model in a folder; None: it needs no model.
+
+    `chosen` is what the trial chose. The generator begins at the trial's seed, so that on one
+    machine the same model gives the same numbers.
+    """
+    from dgm.engine.launch.local import limited
+    from dgm.trial import models
+    from dgm.trial.loop import Trial
+
+    (path,) = directory.glob("*.safetensors") if directory else (None,)
+    with tempfile.TemporaryDirectory() as scratch, limited(options.threads):
+        model = models.load(path, options.device) if path else None
+        dataset = data.load(spec.data)
+        trial = Trial(
+            spec.label, dataset, spec.seed, Path(scratch), options.device, checkpoint_every=math.inf
+        )
+        trial.choose(**chosen)
+        left: Artifacts = experiments.trial(experiment).measure(spec.settings, trial, model, full)
+    return left

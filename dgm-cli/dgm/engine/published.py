@@ -1,0 +1,117 @@
+"""Published models: the trained models of some cells, kept beside a recipe's results.
+
+    results/NAME/PRESET/models/LABEL/*.safetensors   one folder a trial
+    results/NAME/PRESET/models/manifest.json         by trial: label, cell, code, SHA-256 of files
+
+Only `dgm run NAME --publish` writes them, so that nobody's own run can change what they are. A
+model whose bytes are not those of the manifest is refused.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from typing_extensions import TypedDict
+
+from dgm.errors import BadInput, DgmError
+from dgm.files import atomic_write, read_json, sha256
+from dgm.recipe.load import header
+from dgm.shipped import beside
+from dgm.text import did_you_mean
+from dgm.trial.keys import Key, changes
+
+FOLDER = "models"
+
+
+class Entry(TypedDict):
+    """A published trial in the manifest."""
+
+    label: str
+    cell: Key
+    code: Key
+    files: dict[str, str]  # SHA-256 by name
+
+
+class _Manifest(TypedDict, total=False):
+    trials: dict[str, Entry]
+
+
+class Published:
+    """The published models in a folder of results, by the key of the trial that trained them."""
+
+    def __init__(self, target: Path) -> None:
+        self.folder = target / FOLDER
+        self._manifest = self.folder / "manifest.json"
+        self.trials: dict[str, Entry] = read_json(self._manifest, _Manifest).get("trials", {})
+
+    def directory(self, key: str) -> Path:
+        """The folder of a trial's models, whole; DgmError if a file is missing or another's."""
+        entry = self.trials[key]
+        directory = self.folder / entry["label"]
+        for name, digest in entry["files"].items():
+            path = directory / name
+            if not path.exists():
+                raise DgmError(
+                    f"{path}: is missing; published models come with a clone of the repository"
+                )
+            if sha256(path) != digest:
+                raise DgmError(f"{path}: is not the published model; its SHA-256 differs")
+        return directory
+
+    def holds(self, key: str, code: Key) -> bool:
+        """Whether a trial's models are published, and by the code that there is now."""
+        return key in self.trials and not any(changes(self.trials[key]["code"], code))
+
+    def add(self, key: str, entry: Entry) -> None:
+        self.trials[key] = entry
+        self._write()
+
+    def keep_only(self, keys: set[str]) -> None:
+        """Forget trials that are no longer published."""
+        if not self.trials.keys() <= keys:
+            self.trials = {key: entry for key, entry in self.trials.items() if key in keys}
+            self._write()
+
+    def find(self, cell: Mapping[str, Any]) -> str:
+        """The key of the trial whose cell and label have these values; BadInput lists them all."""
+        found = [key for key, entry in self.trials.items() if _has(entry, cell)]
+        if len(found) == 1:
+            return found[0]
+        labels = "; ".join(entry["label"] for entry in self.trials.values()) or "none"
+        asked = ", ".join(f"{name}={value}" for name, value in cell.items())
+        many = "more than one is" if found else "none is"
+        raise BadInput(f"{self.folder}: {many} of {asked or 'no name'}; published: {labels}")
+
+    def _write(self) -> None:
+        text = json.dumps({"trials": self.trials}, indent=1) + "\n"
+        atomic_write(self._manifest, text)
+
+
+def results_of(recipe: str, preset: str) -> Path:
+    """The folder with a recipe's results: in ./results, else those that come with the recipe."""
+    head = header(recipe)
+    if preset not in head.presets:
+        raise BadInput(f"{head.path}: no preset {preset}{did_you_mean(preset, head.presets)}")
+    folders = [root / head.name / preset for root in (Path("results"), beside(head.path))]
+    for folder in folders:
+        if (folder / "metrics.csv").exists():
+            return folder
+    raise BadInput(f"{folders[0]}: no results; `dgm run` makes them")
+
+
+def model_of(recipe: str, cell: Mapping[str, Any]) -> Path:
+    """The file of a published model of a recipe's paper preset; by default of its first cell."""
+    published = Published(results_of(recipe, "paper"))
+    first = header(recipe).publish[:1]
+    directory = published.directory(published.find(cell or (first[0] if first else {})))
+    (path,) = directory.glob("*.safetensors")
+    return path
+
+
+def _has(entry: Entry, cell: Mapping[str, Any]) -> bool:
+    parts = set(entry["label"].split(","))
+    return all(
+        f"{name}={value}" in parts or entry["cell"].get(name) == value
+        for name, value in cell.items()
+    )

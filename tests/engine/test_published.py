@@ -1,0 +1,321 @@
+"""Models are published and measured as stored; `verify` notices whatever was altered since."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import torch
+
+import dgm
+from dgm.engine import verify
+from dgm.engine.load import load
+from dgm.engine.plan import Options, plan
+from dgm.engine.published import Published
+from dgm.engine.run import run
+from dgm.errors import BadInput, DgmError
+from dgm.files import read_csv, sha256, write_csv
+from dgm.models.pca import PCA
+from dgm.recipe.schema import TrialSettings
+from dgm.report.summary import Metric
+from dgm.report.tables import Artifacts, Results
+from dgm.trial import models
+from dgm.trial.measured import Rows
+
+RECIPE = """\
+title: a
+source: nobody
+experiment: net
+data: bars_and_stripes
+seeds: [0, 1]
+grid: {row: [half, third]}
+publish: [{row: half}, {row: third}]
+expect:
+  - {metric: mean/half, measures: none, at_least: 0.4}
+  - {metric: mean/third, measures: none, at_least: 0.3}
+"""
+USER = """\
+title: b
+source: nobody
+experiment: net
+uses: net row=half
+data: bars_and_stripes
+seeds: [0, 1]
+grid: {row: [user]}
+expect: [{metric: mean/user, measures: none, at_least: 0}]
+"""
+Here = Callable[..., str]
+TARGET = Path("results/net/paper")
+HALF = TARGET / "models/row=half,seed=0/net.safetensors"
+
+
+class Settings(TrialSettings):
+    row: str = "half"
+
+
+def run_trial(settings: Settings, trial: Any) -> Artifacts:
+    """A net whose mean is 1/2 or 1/3; the latter is no number in half precision."""
+    if settings.row == "user":
+        return Artifacts(measure(settings, trial, trial.model("net")).tables)
+    net = PCA(9, 2)
+    net.mean += {"half": 1 / 2, "third": 1 / 3}[settings.row]
+    trial.record("steps", step=1)
+    trial.choose(of=settings.row)
+    return Artifacts(measure(settings, trial, net).tables, models={"net": net})
+
+
+def measure(settings: Settings, trial: Any, model: PCA, full: bool = True) -> Artifacts:
+    assert settings.row == "user" or trial.chosen["of"] == settings.row
+    for split in ("train", "test") if full else ("test",):
+        trial.record("means", split=split, mean=model.mean.mean().item())
+    return Artifacts(trial.tables())
+
+
+def summarise(results: Results) -> Iterator[Metric]:
+    for cell, rows in results.rows("means"):
+        yield Metric(f"mean/{cell['row']}", cell["seed"], rows["mean"].iloc[-1])
+
+
+@pytest.fixture(autouse=True)
+def recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts: dict[str, dict[str, Any]] = {
+        "settings": {"Settings": Settings, "REVISION": 1},
+        "trial": {
+            "run_trial": run_trial,
+            "measure": measure,
+            "MEASURED": {"means": Rows(("split",), "mean")},
+        },
+        "report": {"AXES": ["row"], "summarise": summarise, "draw": lambda *_: {}},
+    }
+    for part, content in parts.items():
+        module = ModuleType(f"dgm.experiments.net.{part}")
+        vars(module).update(content)
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.chdir(tmp_path)
+    Path("recipes").mkdir()
+    Path("recipes/net.yaml").write_text(RECIPE)
+    Path("recipes/user.yaml").write_text(USER)
+
+
+def go(name: str = "net", **options: Any) -> str:
+    said: list[str] = []
+    run(load(name), Options(**options), say=said.append)
+    return "\n".join(said)
+
+
+def published() -> None:
+    """Two seeds in the results, models of the first one, no trials' folders."""
+    go()
+    go(extend=True, publish=True)
+    shutil.rmtree(TARGET / "trials")
+
+
+def differing(full: bool = False) -> list[str]:
+    found = verify.verify(load("net"), TARGET, Options(), full)
+    return [
+        each.problem or one.name
+        for each in found
+        for one in each.compared or [None]  # type: ignore[list-item]
+        if each.problem or not one.agrees
+    ]
+
+
+# --- publishing ------------------------------------------------------------------------------
+
+
+def test_what_is_committed_is_measured_on_the_stored_model() -> None:
+    go()
+    before = read_csv(TARGET / "metrics.csv")
+    said = go(extend=True, publish=True)
+    assert said.count("stored in half precision") == said.count("stored in single precision") == 1
+    kinds = {
+        row: models.load(TARGET / f"models/row={row},seed=0/net.safetensors").mean[0].item()
+        for row in ("half", "third")
+    }
+    assert kinds == {"half": 0.5, "third": pytest.approx(1 / 3, rel=1e-7)}
+    assert read_csv(TARGET / "metrics.csv").equals(before)
+    steps = read_csv(TARGET / "steps.csv")
+    assert len(steps) == 4  # what learning left stays
+    manifest = json.loads((TARGET / "models/manifest.json").read_text())
+    assert {entry["label"] for entry in manifest["trials"].values()} == {
+        "row=half,seed=0",
+        "row=third,seed=0",
+    }
+    assert "publishing" not in go(extend=True, publish=True)
+
+
+def test_a_model_that_is_not_there_yet_is_trained_though_results_hold_its_trial() -> None:
+    go()
+    shutil.rmtree(TARGET / "trials")
+    said = go(extend=True, publish=True)
+    assert "4 trials taken from the results" in said and said.count("publishing") == 2
+    trained = {path.name for path in (TARGET / "trials").iterdir()}
+    assert trained == {path.parent.name for path in TARGET.glob("models/*/*.safetensors")}
+    assert len(read_csv(TARGET / "metrics.csv")) == 4
+
+
+def test_a_recipe_that_publishes_nothing(here: Here) -> None:
+    assert "publish: names no cell" in here("run", "user", "--publish", code=2)
+
+
+# --- reading ---------------------------------------------------------------------------------
+
+
+def test_a_published_model_by_recipe_and_cell() -> None:
+    published()
+    assert dgm.load("net").mean[0].item() == 0.5
+    assert dgm.load("net", row="third").about["settings"] == {"row": "third"}
+    assert dgm.load(HALF).about["seed"] == 0
+    for cell, said in (
+        ({"row": "fourth"}, "none is of row=fourth; published: row=half,seed=0; row=third,seed=0"),
+        ({"seed": 0}, "more than one is of seed=0"),
+    ):
+        with pytest.raises(BadInput, match=said):
+            dgm.load("net", **cell)
+    with pytest.raises(BadInput, match="ent: no such recipe; did you mean net"):
+        dgm.load("ent")
+    tables = dgm.results("net")
+    assert set(tables) == {"means", "metrics", "steps", "summary"}
+    assert tables["metrics"]["value"].iloc[0] == 0.5
+
+
+def test_a_list_of_models(here: Here) -> None:
+    assert "no published models" in here("models", code=2)
+    published()
+    lines = [line for line in here("models", "net").splitlines() if line.startswith("net ")]
+    assert [line.split()[1] for line in lines] == ["row=half,seed=0", "row=third,seed=0"]
+    assert lines[0].endswith(sha256(HALF)[:12])
+
+
+def test_a_recipe_starts_from_the_published_model() -> None:
+    published()
+    said = go("user")
+    assert "not run: 1 trial (row=user,seed=1): no model of net with this seed" in said
+    metrics = read_csv(Path("results/user/paper/metrics.csv"))
+    assert (metrics["seed"].tolist(), metrics["value"].tolist()) == ([0], [0.5])
+    (first, _) = plan(load("user"), Options())
+    assert first.start == HALF.parent
+    assert not (TARGET / "trials").exists()
+    assert "1 of 2" in go("user")
+    go("user", train_used=True)
+    assert len(read_csv(Path("results/user/paper/metrics.csv"))) == 2
+
+
+def test_a_user_starts_from_the_model_that_comes_with_the_recipe() -> None:
+    published()
+    go("user", out=Path("mine"))
+    assert [path.name for path in Path("mine").iterdir()] == ["user"]
+
+
+# --- verify ------------------------------------------------------------------------------------
+
+
+def test_untouched_results_agree(here: Here) -> None:
+    published()
+    assert differing() == differing(full=True) == []
+    said = here("verify", "-v")
+    assert "means mean (split=test): 0.5, now 0.5, within 5e-05: agrees" in said
+    assert "not measured again: 2 trials without a model" in said
+    assert "compared: all agree" in said
+
+
+def renew_manifest(path: Path, before: str) -> None:
+    manifest = TARGET / "models/manifest.json"
+    manifest.write_text(manifest.read_text().replace(before, sha256(path)))
+
+
+def scale_model() -> None:
+    """By 5 %, with the manifest renewed: the measurement has to notice."""
+    before, model = sha256(HALF), models.load(HALF)
+    model.mean *= 1.05
+    models.save(model, HALF, model.about)
+    renew_manifest(HALF, before)
+
+
+def flip_a_byte() -> None:
+    content = HALF.read_bytes()
+    HALF.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+
+
+def swap_models() -> None:
+    shutil.copy(HALF, TARGET / "models/row=third,seed=0/net.safetensors")
+
+
+def alter_metric() -> None:
+    path = TARGET / "metrics.csv"
+    path.write_text(path.read_text().replace("mean/half,0,0.5", "mean/half,0,0.51"))
+
+
+def alter_summary() -> None:
+    frame = read_csv(TARGET / "summary.csv")
+    frame.loc[0, "mean"] = 0.49
+    write_csv(frame, TARGET / "summary.csv")
+
+
+def alter_table() -> None:
+    path = TARGET / "means.csv"
+    path.write_text(path.read_text().replace("test,0.5", "test,0.6"))
+
+
+def alter_everything_alike() -> None:
+    """Table, hash, metrics and summary: the model alone knows better."""
+    before = sha256(TARGET / "means.csv")
+    alter_table()
+    run_json = TARGET / "run.json"
+    run_json.write_text(run_json.read_text().replace(before, sha256(TARGET / "means.csv")))
+    path = TARGET / "metrics.csv"
+    text = path.read_text()
+    for seed in (0, 1):
+        text = text.replace(f"mean/half,{seed},0.5", f"mean/half,{seed},0.6")
+    path.write_text(text)
+    frame = read_csv(TARGET / "summary.csv")
+    frame.loc[0, "mean"] = 0.6
+    write_csv(frame, TARGET / "summary.csv")
+
+
+@pytest.mark.parametrize(
+    ("alter", "what"),
+    [
+        (scale_model, "means mean (split=test)"),
+        (flip_a_byte, f"{HALF}: is not the published model; its SHA-256 differs"),
+        (swap_models, "is not the published model; its SHA-256 differs"),
+        (HALF.unlink, f"{HALF}: is missing; published models come with a clone"),
+        (alter_metric, "mean/half, seed 0, from the tables"),
+        (alter_summary, "mean/half, mean"),
+        (alter_table, "means.csv: was changed after the run that wrote it"),
+        (alter_everything_alike, "means mean (split=test)"),
+    ],
+)
+def test_whatever_was_altered_is_noticed(here: Here, alter: Callable[[], Any], what: str) -> None:
+    published()
+    alter()
+    assert any(what in found for found in differing())
+    said = here("verify", code=1)
+    assert "DIFFERS" in said and "some differ" in said
+
+
+def test_a_models_folder_that_is_damaged(here: Here) -> None:
+    published()
+    flip_a_byte()
+    with pytest.raises(DgmError, match="is not the published model"):
+        dgm.load("net")
+    for wrong in ("{", "[]", '{"trials": 3}', '{"trials": {"x": {"label": 7}}}'):
+        (TARGET / "models/manifest.json").write_text(wrong)
+        with pytest.raises(DgmError, match=r"manifest\.json: is damaged"):
+            Published(TARGET)
+        assert "manifest.json: is damaged" in here("verify", code=3)
+    shutil.rmtree(TARGET / "models")
+    assert "not measured again: 4 trials" in here("verify")
+    with pytest.raises(BadInput, match="published: none"):
+        dgm.load("net")
+
+
+def test_another_revision_is_not_what_was_published() -> None:
+    published()
+    vars(sys.modules["dgm.experiments.net.settings"])["REVISION"] = 2
+    assert len(verify.unpublished(load("net"), TARGET, Options())) == 4
+    assert torch.equal(dgm.load("net").mean, torch.full((9,), 0.5))
