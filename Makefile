@@ -1,4 +1,4 @@
-.PHONY: help demo setup test lint bench reproduce-all publish check readme clean
+.PHONY: help demo setup test lint bench reproduce-all publish check pages clean
 PYTHON ?= python3
 PRESET ?= paper
 SEEDS ?=
@@ -44,8 +44,8 @@ publish: setup  ## mark results as official: R="recipe ..." or R=benchmarks, PRE
 check: setup  ## compare the results with the recipes' bands
 	$(BIN)/dgm check
 
-readme: setup  ## write the README's numbers anew from results/
-	$(BIN)/python scripts/readme.py
+pages: setup  ## write the numbers of README and pages anew from results/
+	$(BIN)/python scripts/pages.py
 
 clean:  ## remove the environment and caches, not results/
 	rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache dgm-cli/*.egg-info

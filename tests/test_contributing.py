@@ -15,7 +15,7 @@ BLOCK = re.compile(r"^```\w+ (\S+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the package with the five files of the page."""
+    """A copy of the package with the five files that CONTRIBUTING.md has."""
     house = tmp_path_factory.mktemp("house")
     for name in ("dgm-cli/dgm", "recipes"):
         shutil.copytree(ROOT / name, house / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -53,6 +53,22 @@ def test_five_files_make_a_recipe(house: Path) -> None:
     assert "pseudo_count" in dgm(house, "show", "pixel_means")
     assert "1 of 1" in dgm(house, "status", "pixel_means", "--preset", "embedded")
     assert "means.png" in dgm(house, "plot", "pixel_means", "--preset", "embedded")
+
+
+def test_make_pages_adds_it_to_the_readme(house: Path) -> None:
+    shutil.copy(ROOT / "README.md", house)
+    for arguments in ([], ["--check"]):
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "scripts" / "pages.py"), "--root", str(house), *arguments],
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    assert "| [`pixel_means`](recipes/pixel_means.md) | nobody (2026), an example |" in (
+        house / "README.md"
+    ).read_text(encoding="utf-8")
+    page = (house / "recipes" / "pixel_means.md").read_text(encoding="utf-8")
+    assert "<!-- results:pixel_means -->\nNot run yet.\n" in page
+    assert "`dgm run pixel_means --preset embedded`" in page
 
 
 def test_its_code_passes_the_checks_of_the_house(house: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PROSE = ["tests/test_readme.py", "tests/engine/test_recipes.py"]
+PROSE = ["tests/test_pages.py", "tests/engine/test_recipes.py"]
 QUICK = "results/aevb_vs_wakesleep/quick"
 
 

@@ -67,7 +67,7 @@ def wheel(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_recipes_and_tables_are_in_the_wheel(source: Path, wheel: Path, tmp_path: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     shipped = {name.removeprefix("dgm/_shipped/") for name in names if "_shipped" in name}
-    assert {f"recipes/{name}.yaml" for name in RECIPES} <= shipped
+    assert {f"recipes/{name}.{kind}" for name in RECIPES for kind in ("yaml", "md")} <= shipped
     for name in RECIPES:
         for preset in ("paper", "embedded"):
             assert f"results/{name}/{preset}/metrics.csv" in shipped

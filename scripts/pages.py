@@ -1,0 +1,290 @@
+"""Write the generated blocks of README.md, recipes/*.md and docs/*.md from the official results.
+
+`--check` writes nothing: it says which blocks are stale. A block whose results somebody has
+replaced by others stays as it is.
+
+<!-- results:NAME --> ... <!-- end -->   the summary of results/NAME/paper
+<!-- runs:NAME --> ... <!-- end -->      a command a preset, and the minutes that it took
+<!-- recipes --> ... <!-- end -->        one row a recipe: bands met, and minutes per preset
+<!-- benchmarks --> ... <!-- end -->     results/benchmarks.csv
+
+Either way a recipe's page is refused that lacks one of the HEADINGS, or does not name a metric that
+misses its band, or has a text in backticks that is neither a metric or a file of
+results/NAME/paper, nor a setting of the recipe or a value of one, nor a command.
+"""
+
+import argparse
+import difflib
+import json
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from dgm.engine.estimate import cpu_trials
+from dgm.engine.official import is_official
+from dgm.errors import DgmError
+from dgm.files import atomic_write, read_csv
+from dgm.recipe.load import header
+from dgm.report.summary import band_text, measured_text
+from dgm.text import number
+
+MISSES = "What does not hold, and why"
+OPTIONAL = "Changed after a look at test data"
+HEADINGS = (
+    "Figures",
+    "Verdict",
+    "Numbers",
+    "What holds",
+    MISSES,
+    "What differs from the paper",
+    OPTIONAL,
+    "Equations and files",
+    "How to run it",
+)
+PRESETS = ("paper", "quick", "embedded")
+BLOCK = re.compile(
+    r"(<!-- (recipes|benchmarks|(results|runs):(\S+)) -->\n)(.*?)(<!-- end -->)", re.DOTALL
+)
+OPENING = re.compile(r"<!-- (recipes|benchmarks|(results|runs):\S+) -->")
+LONG = 5  # metrics in a series that one line tells
+COMMAND = re.compile("(dgm|make) .+")
+# Where backticks name no metric: generated blocks, code, and links, whose targets a test follows.
+ASIDE = re.compile(rf"{BLOCK.pattern}|^```.*?^```$|\[[^\]]*\]\([^)]*\)", re.DOTALL | re.MULTILINE)
+
+
+def results_table(root: Path, name: str) -> str:
+    """The summary of a recipe's paper preset, as Markdown: what is judged or was reported, and
+    folded below it the rest."""
+    path = root / "results" / name / "paper" / "summary.csv"
+    if not (root / "recipes" / f"{name}.yaml").exists():
+        raise DgmError(f"results:{name}: there is no recipes/{name}.yaml")
+    if not path.exists():
+        return "Not run yet.\n"
+    rows, rest = [], []
+    for _, series in groupby(read_csv(path).to_dict("records"), key=series_of):
+        of = list(series)
+        if len(of) >= LONG:
+            ends = ", ".join(row["metric"].removeprefix(series_of(row)) for row in of)
+            name, measured = f"{series_of(of[0])}{ends}", ", ".join(number(r["mean"]) for r in of)
+            seeds = measured_text(of[0]).rpartition("(")[2]
+            rest.append((f"`{name}`", f"{measured} ({seeds}", of[0]["unit"]))
+            continue
+        for row in of:
+            cells = (f"`{row['metric']}`", measured_text(row), row["unit"])
+            if judged(row):
+                rows.append((*cells, number(row["reported"]), band_text(row), row["verdict"]))
+            else:
+                rest.append(cells)
+    head = ("metric", "measured", "unit", "reported", "band", "verdict")
+    return (table(head, rows) if rows else "") + folded(table(head[:3], rest), len(rest))
+
+
+def judged(row: dict[str, Any]) -> bool:
+    """Whether a metric has a band or a reported value."""
+    return row["verdict"] != "info" or bool(number(row["reported"]))
+
+
+def series_of(row: dict[str, Any]) -> str:
+    """What a metric shares with those that differ from it in a last number only, which one line of
+    the table tells; of one with a band or a reported value, its whole name."""
+    return row["metric"] if judged(row) else row["metric"].rstrip("0123456789")
+
+
+def folded(content: str, rows: int) -> str:
+    """A table that a reader opens; nothing where it has no rows."""
+    if not rows:
+        return ""
+    label = f"{rows} more line" + ("s" if rows > 1 else "")
+    return f"\n<details>\n<summary>{label}</summary>\n\n{content}\n</details>\n"
+
+
+def recipes_table(root: Path) -> str:
+    """What each recipe reproduces, how many bands it meets, and how long it took."""
+    rows = []
+    for path in sorted((root / "recipes").glob("*.yaml")):
+        results = root / "results" / path.stem
+        took = (minutes(results / preset / "official.json") for preset in PRESETS)
+        met = bands_met(results / "paper" / "summary.csv")
+        page = f"recipes/{path.stem}.md"
+        if not (root / page).exists():
+            raise DgmError(f"recipes/{path.name}: has no page; write {page}")
+        recipe = f"[`{path.stem}`]({page})"
+        rows.append((recipe, header(path).source, met, *took))
+    return table(("recipe", "reproduces", "bands met", *(f"{p}, min" for p in PRESETS)), rows)
+
+
+def bands_met(path: Path) -> str:
+    """How many of a summary's bands pass, and of those that do not, how many are not measured."""
+    if not path.exists():
+        return ""
+    verdicts = Counter(row["verdict"] for row in read_csv(path).to_dict("records"))
+    bands = sum(verdicts[verdict] for verdict in ("pass", "fail", "missing"))
+    missing = f", {verdicts['missing']} not measured" if verdicts["missing"] else ""
+    return f"{verdicts['pass']} of {bands}{missing}"
+
+
+def benchmarks_table(root: Path) -> str:
+    """What was timed against what, in seconds."""
+    path = root / "results" / "benchmarks.csv"
+    if not path.exists():
+        return "Not run yet.\n"
+    names = ("ours", "peer", "ratio", "limit", "share")
+    rows = [
+        (f"`{row['name']}`", *(number(row[name]) for name in names), str(row["threads"]))
+        for row in read_csv(path).to_dict("records")
+    ]
+    head = ("row", "ours, s", "peer, s", "ratio", "limit, s", "share", "threads")
+    return table(head, rows)
+
+
+def runs_table(root: Path, name: str) -> str:
+    """How each preset of a recipe is run, and for how long a CPU ran it."""
+    recipe = root / "recipes" / f"{name}.yaml"
+    if not recipe.exists():
+        raise DgmError(f"runs:{name}: there is no recipes/{name}.yaml")
+    rows = []
+    for preset in header(recipe).presets:
+        run = root / "results" / name / preset / "official.json"
+        command = f"`dgm run {name}" + ("`" if preset == "paper" else f" --preset {preset}`")
+        rows.append((preset, command, minutes(run) or "not timed yet", processors(run)))
+    return table(("preset", "command", "minutes", "processors"), rows)
+
+
+def processors(run: Path) -> str:
+    """On what the timed trials ran."""
+    if not run.exists():
+        return ""
+    trials = cpu_trials(json.loads(run.read_text(encoding="utf-8")))
+    return "; ".join(sorted({trial["device"].removeprefix("cpu: ") for trial in trials}))
+
+
+def minutes(run: Path) -> str:
+    """The minutes of the trials that a CPU finished, one after another; blank without a run."""
+    if not run.exists():
+        return ""
+    about = json.loads(run.read_text(encoding="utf-8"))
+    trials, of = cpu_trials(about), len(about["trials"]) + len(about.get("unfinished", []))
+    took = sum(trial.get("seconds") or 0 for trial in trials) / 60
+    part = f" ({len(trials)} of {of} trials)" if len(trials) < of else ""
+    return (f"{took:.0f}" if took >= 10 else f"{took:.2g}") + part
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Markdown; a bar within a cell is escaped."""
+    lines = [head, ["---"] * len(head), *rows]
+    cells = ([cell.replace("|", r"\|") for cell in line] for line in lines)
+    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
+
+
+def sources(root: Path, block: re.Match[str]) -> list[Path]:
+    """The folders of results that a block is made from, where a user's run may replace them."""
+    results = root / "results"
+    if block[2] == "recipes":
+        return [results / path.stem / "paper" for path in (root / "recipes").glob("*.yaml")]
+    if block[2] == "benchmarks":
+        return [results]
+    return [results / block[4] / "paper"] if block[3] == "results" else []
+
+
+def replaced(folder: Path) -> bool:
+    """Whether there are results which are not the official ones."""
+    return any(folder.glob("*.csv")) and not is_official(folder)
+
+
+def content(root: Path, block: re.Match[str]) -> str:
+    """What a block should hold."""
+    if any(map(replaced, sources(root, block))):
+        return block[5]
+    if block[3]:
+        return (results_table if block[3] == "results" else runs_table)(root, block[4])
+    return recipes_table(root) if block[2] == "recipes" else benchmarks_table(root)
+
+
+def regenerate(page: Path, text: str, root: Path) -> str:
+    """A page's text with each block's content made anew."""
+    if len(OPENING.findall(text)) != len(BLOCK.findall(text)):
+        raise DgmError(f"{page.relative_to(root)}: a block lacks its <!-- end -->")
+    return BLOCK.sub(lambda block: block[1] + content(root, block) + block[6], text)
+
+
+def check_page(page: Path, text: str, root: Path) -> None:
+    """DgmError if a recipe's page lacks a heading or a missed band, or names what is not there."""
+    name, label = page.stem, page.relative_to(root)
+    found = re.findall(r"^## (.+)$", text, re.MULTILINE)
+    wanted = [each for each in HEADINGS if each != OPTIONAL or each in found]
+    if found != wanted:
+        raise DgmError(f"{label}: the headings are {found}; they should be {wanted}")
+    folder = root / "results" / name / "paper"
+    if not (folder / "summary.csv").exists() or replaced(folder):
+        return
+    told = text.partition(f"## {MISSES}\n")[2].partition("\n## ")[0]
+    for row in read_csv(folder / "summary.csv").to_dict("records"):
+        if row["verdict"] == "fail" and f"`{row['metric']}`" not in told:
+            raise DgmError(f'{label}: {row["metric"]} misses its band; say why under "{MISSES}"')
+    metrics = list(read_csv(folder / "metrics.csv")["metric"])
+    recipe = (root / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
+    words = set(re.findall(r"[\w=.]+", re.sub("#.*", "", recipe.split("\nexpect:")[0])))
+    for line, quoted in names(text):
+        known = quoted in words or (folder / quoted).is_file() or COMMAND.fullmatch(quoted)
+        if not known and not any(fnmatchcase(metric, quoted) for metric in metrics):
+            raise DgmError(
+                f"{label}:{line}: `{quoted}` is no metric or file of results/{name}/paper, "
+                "no setting of the recipe, and no command"
+            )
+
+
+def names(text: str) -> Iterator[tuple[int, str]]:
+    """What stands in backticks, with its line."""
+    prose = ASIDE.sub(lambda aside: "\n" * aside[0].count("\n"), text)
+    for found in re.finditer("`([^`]+)`", prose):
+        yield prose.count("\n", 0, found.start()) + 1, " ".join(found[1].split())
+
+
+def pages(root: Path) -> list[Path]:
+    """README.md, the recipes' pages and those of docs/."""
+    below = (page for folder in ("recipes", "docs") for page in sorted(root.glob(f"{folder}/*.md")))
+    return [root / "README.md", *below]
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--check", action="store_true", help="write nothing; 1 if a block is stale")
+    parser.add_argument("--root", type=Path, default=Path(__file__).resolve().parents[1])
+    arguments = parser.parse_args()
+    root = arguments.root
+    try:
+        old = {page: page.read_text(encoding="utf-8") for page in pages(root)}
+        new = {page: regenerate(page, text, root) for page, text in old.items()}
+        for page in root.glob("recipes/*.md"):
+            check_page(page, old[page], root)
+    except DgmError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    stale = [page for page in old if new[page] != old[page]]
+    for page in stale:
+        if arguments.check:
+            tell(str(page.relative_to(root)), old[page], new[page])
+        else:
+            atomic_write(page, new[page])
+    return int(arguments.check and bool(stale))
+
+
+def tell(page: str, old: str, new: str) -> None:
+    """Which blocks of a page are stale, and how."""
+    both = zip(BLOCK.finditer(old), BLOCK.finditer(new), strict=True)
+    blocks = ", ".join(was[2] for was, now in both if was[0] != now[0])
+    print(f"{page}: stale: {blocks}; run `make pages`", file=sys.stderr)
+    lines = old.splitlines(), new.splitlines()
+    changes = difflib.unified_diff(*lines, "is", "should be", "", "", 0)
+    print("\n".join(map(str.rstrip, changes)), file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
