@@ -512,8 +512,9 @@ def plot(recipe: str, preset: str, out: Path) -> None:
     (head,) = _headers([recipe], preset)
     source = _results(head, preset, [out, beside(head.path)])
     folder = out / head.name / preset
-    expect = [] if results.manifest(source).get("overrides") else head.expect
-    drawn = results.draw(folder, head.experiment, preset, expect, results.saved(source))
+    run = results.manifest(source)
+    run |= {"recipe": head.name, "experiment": head.experiment, "preset": preset}
+    drawn = results.draw(folder, run, head.expect, results.saved(source))
     for name in drawn.figures:
         click.echo(f"{folder / name}")
     _print_undrawn(drawn.undrawn)

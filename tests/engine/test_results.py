@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from dgm.engine import official
 from dgm.engine.results import Held, saved
@@ -178,6 +179,17 @@ def test_a_figure_that_fails_costs_neither_tables_nor_run_json(
         assert content() == numbers  # and the earlier figure, of other numbers perhaps, is gone
         assert len(run_json()["trials"]) == 4
     assert go().undrawn == {}
+
+
+def test_figures_tell_the_run_that_left_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dgm.trial.machine.commit", lambda: "1f")
+    go(command="dgm run toy")
+    told = Image.open(FOLDER / "scores.png").info
+    assert told["Title"] == "toy, preset paper"
+    assert (told["Description"], told["Source"]) == ("dgm run toy", "commit 1f")
+    monkeypatch.setattr("dgm.trial.machine.commit", lambda: None)
+    go(command="", fresh=True)
+    assert not {"Description", "Source"} & Image.open(FOLDER / "scores.png").info.keys()
 
 
 def test_a_figure_that_cannot_be_written_costs_no_run_json() -> None:

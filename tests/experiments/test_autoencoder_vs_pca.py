@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -18,6 +19,7 @@ from dgm.protocols.fit_autoencoder import (
     best_codes,
     fit_autoencoder,
 )
+from dgm.recipe.schema import Expectation
 from dgm.report.tables import Results
 from dgm.trial.loop import Trial
 
@@ -134,3 +136,32 @@ def test_other_code_sizes_carry_theirs_in_the_name() -> None:
         "test_squared_error/net": 2.0,
         "test_squared_error/net_best_codes": 1.0,
     }
+
+
+def test_reported_errors_are_marked_at_the_papers_code_size() -> None:
+    errors = pd.DataFrame(
+        {
+            "data": "mnist",
+            "row": ["pca", "pca", "autoencoder", "autoencoder_adam"],
+            "code": [2, 30, 30, 30],
+            "seed": 0,
+            "stage": "",
+            "split": "test",
+            "squared_error": [40.0, 13.5, 2.9, 2.8],
+        }
+    )
+    about = {"metric": "test_squared_error/pca", "measures": "errors", "reported": 13.0}
+    entry = Expectation.model_validate(about)
+    (axes,) = report.codes_figure(errors, {entry.metric: entry}).axes
+    lines = {str(line.get_label()): line for line in axes.lines}
+    assert np.asarray(lines["reported"].get_xydata()).tolist() == [[30, 13.0]]
+    assert np.asarray(lines["PCA"].get_xydata()).tolist() == [[2, 40.0], [30, 13.5]]
+    assert lines["autoencoder"].get_markerfacecolor() == "none"
+    assert lines["autoencoder"].get_marker() != lines["autoencoder, Adam"].get_marker()
+    (axes,) = report.codes_figure(errors, {}).axes
+    assert "reported" not in {line.get_label() for line in axes.lines}
+
+
+def test_rows_have_each_their_marker() -> None:
+    markers = report.MARKERS
+    assert len(set(markers.values())) == len(markers) and set(markers) == set(report.ROWS) - {"pca"}

@@ -149,3 +149,35 @@ def test_the_figure_shows_the_numbers_that_the_recipe_reports() -> None:
     assert diamonds == [[[1.4, 0]]]
     names = [label.get_text() for label in axes.get_yticklabels()]
     assert names == ["support vector machine", "nearest neighbours", "own"]
+
+
+def test_curves_stand_out_that_belong_to_the_chosen_settings() -> None:
+    head = {"data": "mnist", "seed": 0}
+    tried = [
+        {**head, "row": "backprop_1000", "epoch": epoch, "split": split, "error": error}
+        | {"rate": rate, "decay": 0.0}
+        for rate, split, errors in (
+            (0.1, "validation", [3.0, 2.0]),
+            (0.3, "validation", [2.0, 1.5]),
+            (0.3, "all", [1.0, 0.5]),
+        )
+        for epoch, error in enumerate(errors)
+    ]
+    untried = {**head, "row": "dbn", "epoch": 0, "split": "validation", "error": 1.8}
+    columns = ["data", "row", "seed", "epoch", "split", "error", "rate", "decay"]
+    figure = report.curves_figure(pd.DataFrame([*tried, untried], columns=columns))
+    backprop, dbn = figure.axes
+    drawn = {str(of.get_label()): np.asarray(of.get_ydata()).tolist() for of in backprop.lines}
+    assert drawn == {
+        "validation images, settings not chosen": [3.0, 2.0],
+        "validation images, a line a seed": [2.0, 1.5],
+        "training and validation images, learned from": [1.0, 0.5],
+    }
+    assert [line.get_label() for line in dbn.lines] == ["validation images, a line a seed"]
+    assert backprop.get_ylim() == dbn.get_ylim() == (0, 3 * 1.8)
+    assert dbn.get_title() == "DBN, persistent chains"
+
+
+def test_every_row_is_named_in_full() -> None:
+    assert len(set(report.TITLES.values())) == len(report.TITLES)
+    assert not any(title.startswith(("the same", "that")) for title in report.TITLES.values())

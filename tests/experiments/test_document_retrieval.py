@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.collections import LineCollection
 from pydantic import TypeAdapter, ValidationError
 from scipy.sparse import csr_array
 
@@ -243,3 +244,32 @@ def test_nearly_parallel_codes_keep_their_ranks(tmp_path: Path, spread: float) -
     same = np.take_along_axis(topics @ topics.T, ranked, 1)
     for k, value in found.items():
         assert value == pytest.approx(same[:, :k].mean(), abs=1e-9)
+
+
+def test_the_curves_show_all_of_the_ceiling_and_tell_where_no_net_was_trained() -> None:
+    rows = [
+        {"data": data, "row": row, "code": code, "seed": seed, "measure": "precision"}
+        | {"retrieved": k, "value": value / k}
+        for data, row, code, seed, value in (
+            ("reuters", "autoencoder", 10, 0, 0.8),
+            ("reuters", "autoencoder", 10, 1, 0.9),
+            ("reuters", "perfect", 0, 0, 1.0),
+            ("newsgroups", "lsa", 10, 0, 0.3),
+        )
+        for k in (1, 3)
+    ]
+    figure = report.curves_figure(pd.DataFrame(rows))
+    paper, reuters, newsgroups = figure.axes
+    lines = {str(line.get_label()): line for line in reuters.lines}
+    ours = lines["autoencoder, 10 numbers, mean and range of 2 seeds"]
+    np.testing.assert_allclose(np.asarray(ours.get_ydata()), [0.85, 0.85 / 3])
+    (bars,) = (of for of in reuters.collections if isinstance(of, LineCollection))
+    np.testing.assert_allclose(bars.get_segments()[0], [[0, 0.8], [0, 0.9]])
+    assert ours.get_zorder() > lines["perfect ranking"].get_zorder()
+    assert {axes.get_ylim() for axes in figure.axes} == {(0, 1.03)}
+    assert "(no autoencoder was trained)" in newsgroups.get_title()
+    assert "autoencoder" not in reuters.get_title()
+    drawn = [np.asarray(line.get_ydata()).tolist() for line in paper.lines]
+    assert drawn == list(report.PAPER.values())
+    assert paper.get_title() == "RCV1-v2, as the paper reported"
+    assert len({line.get_marker() for axes in figure.axes for line in axes.lines}) == 4

@@ -4,6 +4,7 @@ import itertools
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pydantic
 import pytest
@@ -13,6 +14,7 @@ from torch import Tensor
 from dgm import data
 from dgm.data.batches import Minibatches
 from dgm.errors import BadInput, Diverged
+from dgm.experiments.infinite_dbn import report as infinite_report
 from dgm.experiments.infinite_dbn import trial as infinite_dbn
 from dgm.experiments.infinite_dbn.settings import Exact, Fantasies
 from dgm.experiments.rbm_contrastive_divergence import report as rbm_report
@@ -21,6 +23,7 @@ from dgm.experiments.rbm_contrastive_divergence.settings import Settings
 from dgm.files import read_csv, write_csv
 from dgm.inference.enumeration import Enumerated
 from dgm.models.rbm import RBM
+from dgm.recipe.schema import Expectation
 from dgm.report.tables import Results
 from dgm.trial.loop import Trial
 
@@ -246,3 +249,83 @@ def test_a_machine_without_a_distribution_has_diverged(tmp_path: Path, std: floa
     settings = Exact.model_validate({"initial_std": std})
     with pytest.raises(Diverged, match="the machine's distribution gives -?(nan|inf): its weights"):
         infinite_dbn.run_trial(settings, a_trial(tmp_path, "bars_and_stripes"))
+
+
+# --- figures -----------------------------------------------------------------------------------
+
+
+def test_seeds_are_told_apart_in_the_figure_of_the_infinite_net() -> None:
+    depths = pd.DataFrame(
+        {"seed": [0, 0, 1, 1], "depth": [1, 3, 1, 3], "total_variation": [0.9, 0.5, 0.8, 0.4]}
+    )
+    bounds = pd.DataFrame(
+        {
+            "seed": [0, 0, 0, 1, 1, 1],
+            "layer": [1, 2, 3, 1, 2, 3],
+            "bound": [-5.0, -4.5, -4.25, -6.0, -5.5, -5.0],
+            "log_likelihood": [-5.0, -4.0, -3.0, -6.0, -5.0, -4.0],
+        }
+    )
+    figure = infinite_report.exact_figure(depths, bounds)
+    left, right = figure.axes
+    assert [line.get_label() for line in left.lines] == ["seed 0", "seed 1", "0.001 (left)"]
+    assert len({(line.get_color(), line.get_marker()) for line in left.lines[:2]}) == 2
+    gains = [
+        (line.get_linestyle(), np.asarray(line.get_ydata()).tolist()) for line in right.lines[:4]
+    ]
+    assert gains == [
+        ("-", [0, 0.5, 0.75]),
+        ("--", [0, 1, 2]),
+        ("-", [0, 0.5, 1]),
+        ("--", [0, 1, 2]),
+    ]
+    (legend,) = figure.legends  # below both panels, not over a curve
+    assert right.get_legend() is None
+    assert "log-likelihood (right)" in [text.get_text() for text in legend.get_texts()]
+
+
+def test_reported_likelihoods_are_lines_that_the_figure_has_room_for() -> None:
+    cell = {"data": "mnist", "variant": "paper", "method": "cd", "k": 1, "seed": 0}
+    likelihood = pd.DataFrame(
+        [
+            {**cell, "epoch": epoch, "split": "test", "log_likelihood": value}
+            | {"low": value - 1, "high": high}
+            for epoch, value, high in ((1, -100.0, float("inf")), (10, -90.0, -89.0))
+        ]
+    )
+    reconstruction = pd.DataFrame([{**cell, "epoch": 1, "error": 9.0}])
+    about = {"metric": "test_log_likelihood/cd1", "measures": "nats", "reported": -125.0}
+    entry = Expectation.model_validate(about)
+    figure = rbm_report.learning_figure(likelihood, reconstruction, {entry.metric: entry})
+    left, right = figure.axes
+    dotted = [line for line in left.lines if line.get_linestyle() == ":"]
+    assert [np.asarray(line.get_ydata()).tolist() for line in dotted] == [
+        [-125, -125],
+        [],
+    ]  # and in the legend
+    assert [text.get_text() for text in left.texts] == ["CD-1"]
+    assert left.get_ylim()[0] < -125
+    (hollow,) = (line for line in left.lines if np.asarray(line.get_ydata()).tolist() == [-100.0])
+    assert (hollow.get_markerfacecolor(), hollow.get_marker()) == ("white", "o")
+    assert (left.get_title(), right.get_ylabel()) == (
+        "Test log-likelihood",
+        "squared error per image",
+    )
+    plain = rbm_report.learning_figure(likelihood, reconstruction, {}).axes[0]
+    assert not [line for line in plain.lines if line.get_linestyle() == ":"]
+
+
+def test_both_panels_of_the_gradients_figure_have_a_title() -> None:
+    gradient = pd.DataFrame(
+        [
+            {"data": "d", "variant": "small", "method": "cd", "k": 1, "seed": 0, "epoch": epoch}
+            | {"cd_steps": k, "angle": 10.0 * epoch / k, "bias": 0.1 / k, "exact_norm": 0.5}
+            for epoch in (1, 2, 4000)
+            for k in (1, 3)
+        ]
+    )
+    left, right = rbm_report.gradient_figure(gradient).axes
+    assert left.get_title() and right.get_title()
+    assert [line.get_label() for line in left.lines] == ["epoch 1", "epoch 2", "epoch 4,000"]
+    assert len({line.get_marker() for line in left.lines}) == 3
+    assert np.asarray(left.lines[2].get_ydata()).tolist() == [40_000.0, pytest.approx(40_000 / 3)]

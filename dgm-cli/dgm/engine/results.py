@@ -52,6 +52,8 @@ class _Run(TypedDict, total=False):
 
     files: dict[str, str | None]  # SHA-256 of tables and arrays; figures may be drawn again
     overrides: list[str]
+    command: str
+    commit: str | None
     trials: list[_Entry]
 
 
@@ -210,17 +212,16 @@ class Written(NamedTuple):
 
 
 def write(
-    target: Path,
-    experiment: str,
-    preset: str,
-    expect: list[Expectation],
-    results: Results,
-    overridden: bool,
+    target: Path, run: Mapping[str, Any], expect: list[Expectation], results: Results
 ) -> Written:
-    """Tables, arrays, metrics, summary and figures; bands are for the recipe's own settings."""
-    metrics = target / METRICS
-    write_metrics(metrics, experiments.report(experiment).summarise(results))  # may refuse: first
-    write_csv(summary(read_metrics(metrics), expect, preset, overridden), target / "summary.csv")
+    """Tables, arrays, metrics, summary and figures of a run, given as run.json tells of it.
+
+    Bands are for the recipe's own settings.
+    """
+    metrics, overridden = target / METRICS, bool(run["overrides"])
+    write_metrics(metrics, experiments.report(run["experiment"]).summarise(results))  # may refuse
+    table = summary(read_metrics(metrics), expect, run["preset"], overridden)
+    write_csv(table, target / "summary.csv")
     files = [METRICS, "summary.csv"]
     for name, table in results.tables.items():
         write_csv(table, target / f"{name}.csv")
@@ -228,18 +229,23 @@ def write(
     for name, arrays in results.arrays.items():
         write_npz(target / f"{name}.npz", arrays)
         files.append(f"{name}.npz")
-    drawn = draw(target, experiment, preset, [] if overridden else expect, results)
+    drawn = draw(target, run, expect, results)
     return drawn._replace(files=[*files, *drawn.files])
 
 
 def draw(
-    target: Path, experiment: str, preset: str, expect: list[Expectation], results: Results
+    target: Path, run: Mapping[str, Any], expect: list[Expectation], results: Results
 ) -> Written:
-    """Every figure as .png and .svg, every film as .gif; one that fails costs nothing else."""
+    """Every figure as .png and .svg, every film as .gif; one that fails costs nothing else.
+
+    Each file tells the recipe, preset, command and commit of the run that left the results.
+    """
     from dgm.report import plotting
 
-    own = {e.metric: e for e in expect if not e.is_pattern and e.applies_to(preset)}
-    drawn, undrawn = plotting.render_all(lambda: experiments.report(experiment).draw(results, own))
+    own = {e.metric: e for e in expect if not e.is_pattern and e.applies_to(run["preset"])}
+    expected = {} if run.get("overrides") else own
+    report = experiments.report(run["experiment"])
+    drawn, undrawn = plotting.render_all(lambda: report.draw(results, expected), origin(run))
     files = []
     for name, content in drawn.items():
         try:
@@ -248,6 +254,16 @@ def draw(
         except DgmError as error:
             undrawn[name] = str(error)
     return Written(files, [name for name in files if not name.endswith(".svg")], undrawn)
+
+
+def origin(run: Mapping[str, Any]) -> dict[str, str]:
+    """What a figure's file tells of its run, in fields that both PNG and SVG have."""
+    command, commit = run.get("command"), run.get("commit")
+    return {
+        "Title": f"{run['recipe']}, preset {run['preset']}",
+        **({"Description": command} if command else {}),
+        **({"Source": f"commit {commit}"} if commit else {}),
+    }
 
 
 def hashes(target: Path, files: Iterable[str]) -> dict[str, str | None]:

@@ -307,17 +307,19 @@ def _write_results(
     names = results.axes_of(done, list(experiments.report(recipe.experiment).AXES))
     trials = [store.read(p, names) for p in done]
     gathered = results.gather(trials)
-    target, preset = report.folder, recipe.preset
-    overridden = bool(options.overrides)
-    written = results.write(target, recipe.experiment, preset, recipe.expect, gathered, overridden)
-    results.remove_earlier(target, written.files)
-    report.figures, report.undrawn, report.written = written.figures, written.undrawn, True
-    size = sum((target / name).stat().st_size for name in written.files)
-    about = {
+    target = report.folder
+    run = {
         **recipe.resolved,
         "overrides": list(options.overrides),
         "command": options.command,
         "commit": machine.commit(),
+    }
+    written = results.write(target, run, recipe.expect, gathered)
+    results.remove_earlier(target, written.files)
+    report.figures, report.undrawn, report.written = written.figures, written.undrawn, True
+    size = sum((target / name).stat().st_size for name in written.files)
+    about = {
+        **run,
         "versions": machine.versions(),
         "device": machine.device_name(options.device),
         "jobs": options.jobs,

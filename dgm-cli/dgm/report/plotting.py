@@ -6,6 +6,7 @@ user's matplotlibrc, and no window or notebook is asked for.
 
 import io
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -43,6 +44,7 @@ STYLE: dict[Any, Any] = {
     "svg.hashsalt": "dgm",
 }
 DEFAULTS = {key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"}
+FEW = 20  # points of a line that can each have a marker
 WIDE = 560  # a picture's width in pixels, roughly
 
 
@@ -71,17 +73,36 @@ def rows_of(n: int, columns: int, width: float, height: float) -> Figure:
 
 
 def seeds_line(
-    axes: Axes, rows: pd.DataFrame, x: str, y: str, label: str, color: str, split: str
+    axes: Axes,
+    rows: pd.DataFrame,
+    x: str,
+    y: str,
+    label: str,
+    color: str,
+    split: str,
+    marker: str = "",
+    zorder: float = 2,
 ) -> None:
-    """y against x: the mean over seeds as a line (dashed for test), their range as a band."""
+    """y against x: the mean over seeds as a line (dashed for test), and the range of the seeds.
+
+    The range is a band, or where few points have a `marker`, a bar at each; of many some have it.
+    """
     wide = rows.assign(point=rows.groupby("seed")[x].rank(method="first")).pivot(
         index="point", columns="seed", values=[x, y]
     )
     across, values = wide[x].mean(axis=1), wide[y]
-    style = "--" if split == "test" else "-"
-    axes.plot(across, values.mean(axis=1), color=color, linestyle=style, label=label)
-    if values.shape[1] > 1:
-        low, high = values.min(axis=1), values.max(axis=1)
+    mean, low, high = values.mean(axis=1), values.min(axis=1), values.max(axis=1)
+    look: dict[str, Any] = {
+        "color": color,
+        "linestyle": "--" if split == "test" else "-",
+        "label": label,
+        "zorder": zorder,
+    }
+    few = len(across) <= FEW
+    axes.plot(across, mean, marker=marker, markersize=5, markevery=None if few else 0.12, **look)
+    if values.shape[1] > 1 and marker and few:
+        axes.vlines(across, low, high, color=color, linewidth=3, alpha=0.5, zorder=zorder)
+    elif values.shape[1] > 1:
         axes.fill_between(across, low, high, color=color, alpha=0.2, linewidth=0)
 
 
@@ -103,11 +124,12 @@ def legend_below(figure: Figure, columns: int, markers: float = 1.0) -> None:
 
 def render_all(
     draw: Callable[[], Mapping[str, Figure | Film]],
+    origin: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[dict[str, bytes], dict[str, str]]:
     """The files of all figures that `draw` makes, and why others could not be drawn; by name.
 
     A figure becomes .png and .svg, a film .gif. They are drawn in `STYLE` alone; the same figures
-    give the same bytes.
+    give the same bytes. Each file tells its `origin`: texts by Dublin Core's terms, as "Title".
     """
     files: dict[str, bytes] = {}
     failed: dict[str, str] = {}
@@ -118,19 +140,20 @@ def render_all(
             return {}, {"figures": _in_one_line(error)}
         for name, figure in figures.items():
             try:
-                files |= {f"{name}.{kind}": content for kind, content in _render(figure).items()}
+                rendered = _render(figure, origin)
+                files |= {f"{name}.{kind}": content for kind, content in rendered.items()}
             except Exception as error:
                 failed[name] = _in_one_line(error)
     return files, failed
 
 
-def _render(figure: Figure | Film) -> dict[str, bytes]:
-    """The content of each kind of file."""
+def _render(figure: Figure | Film, origin: Mapping[str, str]) -> dict[str, bytes]:
+    """The content of each kind of file; no date, so that it stays the same."""
     if isinstance(figure, Film):
-        return {"gif": _gif(figure)}
+        return {"gif": _gif(figure, comment="\n".join(origin.values()))}
     return {
-        kind: _saved(figure, format=kind, metadata={"Date": None} if kind == "svg" else {})
-        for kind in ("png", "svg")
+        "png": _saved(figure, format="png", metadata={**origin}),
+        "svg": _saved(figure, format="svg", metadata={**origin, "Date": None}),
     }
 
 
@@ -140,14 +163,21 @@ def _saved(figure: Figure, **keys: Any) -> bytes:
     return buffer.getvalue()
 
 
-def _gif(film: Film) -> bytes:
+def _gif(film: Film, comment: str) -> bytes:
     from PIL import Image  # which matplotlib needs too
 
     buffer = io.BytesIO()
     large = film.frames.repeat(film.scale, 1).repeat(film.scale, 2)
     first, *others = (Image.fromarray(frame) for frame in large)
-    duration = film.milliseconds
-    first.save(buffer, "gif", save_all=True, append_images=others, duration=duration, loop=0)
+    first.save(
+        buffer,
+        "gif",
+        save_all=True,
+        append_images=others,
+        duration=film.milliseconds,
+        loop=0,
+        comment=comment,
+    )
     return buffer.getvalue()
 
 

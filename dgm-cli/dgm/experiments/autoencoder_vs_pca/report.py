@@ -1,6 +1,7 @@
 """Figure 2B of Hinton & Salakhutdinov (2006): reconstructions, errors by code size and epoch."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,16 @@ from dgm.report.tables import Cell, Results, by_cell, metric_name
 
 AXES = ["data", "row", "code"]
 PAPER_CODE = 30  # numbers; a metric's name gives other sizes
+MARKERS = {  # in the figure by code size; several rows lie nearly on one another
+    "autoencoder": "D",
+    "autoencoder_adam": "x",
+    "autoencoder_shifted": "*",
+    "autoencoder_brief": "v",
+    "not_pretrained_brief": "P",
+    "not_pretrained": "+",
+    "logistic_pca": "s",
+    "logistic_pca_best_codes": "^",
+}
 ROWS = {  # as the figures name and colour them, in their order
     "autoencoder": ("autoencoder", plotting.BLUE),
     "autoencoder_adam": ("autoencoder, Adam", plotting.GREEN),
@@ -64,7 +75,7 @@ def draw(results: Results, expect: Mapping[str, Expectation]) -> dict[str, Figur
     code = shown_code(errors)
     figures = {"reconstructions": reconstructions_figure(results, errors, code)}
     if errors["code"].nunique() > 1:
-        figures["codes"] = codes_figure(errors)
+        figures["codes"] = codes_figure(errors, expect)
     if "curves" in tables:
         figures["tuning"] = tuning_figure(tables["curves"].query(f"code == {code}"))
     return figures
@@ -104,15 +115,29 @@ def look(name: str) -> tuple[str, str]:
     return ROWS.get(name, (name, "grey"))
 
 
-def codes_figure(errors: pd.DataFrame) -> Figure:
-    """Squared error against the numbers of a code; a point where a row has only one size."""
-    figure = plotting.panels(columns=1, width=6.0, height=4.6)
+def codes_figure(errors: pd.DataFrame, expect: Mapping[str, Expectation]) -> Figure:
+    """Squared error against the numbers of a code; a point where a row has only one size.
+
+    Markers are hollow and of different shapes, so that none hides another; a black dash is the
+    reported value.
+    """
+    figure = plotting.panels(columns=1, width=7.4, height=5.4)
     (axes,) = figure.axes
+    reported: list[tuple[int, float]] = []
     for key, rows in errors.groupby(["row", "stage"], sort=False):
-        title, color = look(with_stage(*key))
+        name = with_stage(*key)
+        title, color = look(name)
         by_code = rows.groupby("code")["squared_error"].mean()
-        style = "o-" if len(by_code) > 1 else "D"
-        axes.plot(by_code.index, by_code, style, color=color, markersize=5, label=title)
+        style: dict[str, Any] = {"color": color, "label": title, "markersize": 8}
+        style |= {"marker": MARKERS.get(name, "o"), "markerfacecolor": "none"}
+        style |= {"linestyle": "-" if len(by_code) > 1 else "", "linewidth": 1.2}
+        axes.plot(by_code.index, by_code, markeredgewidth=1.5, **style)
+        for cell, _ in by_cell(rows, without=["seed"]):
+            entry = expect.get(named("test_squared_error", cell, key[1]))
+            if entry and entry.reported is not None:
+                reported.append((cell["code"], entry.reported))
+    if reported:
+        axes.plot(*zip(*reported, strict=True), "k_", markersize=26, label="reported")
     log_of_errors(axes)
     axes.set_xlabel("numbers in the code")
     plotting.legend_below(figure, columns=2)

@@ -1,6 +1,7 @@
 """Table 1 of Hinton, Osindero & Teh (2006): errors, tests of their differences, confusions."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,17 +16,17 @@ from dgm.report.tables import Cell, Results, by_cell, metric_name
 AXES = ["data", "row"]
 ON_THE_WAY = "greedy", "selected"  # stages of the generative net before its last
 TITLES = {  # of the rows in the figure, in their order
-    "dbn_up_down": "generative DBN, persistent chains",
-    "dbn_selected": "the same before the last phase",
-    "dbn_greedy": "the same after greedy learning",
-    "dbn_contrastive_up_down": "generative DBN, chains begun at images",
-    "dbn_contrastive_selected": "that before the last phase",
-    "dbn_contrastive_greedy": "that after greedy learning",
+    "dbn_up_down": "DBN, persistent chains: whole protocol",
+    "dbn_selected": "DBN, persistent chains: before the last phase",
+    "dbn_greedy": "DBN, persistent chains: greedy learning alone",
+    "dbn_contrastive_up_down": "DBN, chains from images: whole protocol",
+    "dbn_contrastive_selected": "DBN, chains from images: before the last phase",
+    "dbn_contrastive_greedy": "DBN, chains from images: greedy learning alone",
     "dbn_backprop": "pre-training, then backprop",
     "svm": "support vector machine",
-    "backprop_1000": "backprop 784-1000-10",
-    "backprop_1000_smooth": "the same, of smooth first weights",
-    "backprop_500_300": "backprop 784-500-300-10",
+    "backprop_1000": "backprop, one hidden layer",
+    "backprop_1000_smooth": "backprop, one hidden layer, smooth weights",
+    "backprop_500_300": "backprop, two hidden layers",
     "knn": "nearest neighbours",
 }
 
@@ -142,18 +143,19 @@ def table_figure(
                 fmt="o",
                 color=plotting.BLUE,
                 markersize=4,
-                label="measured, a seed, 95 %",
+                label="measured: a seed, exact 95 % interval",
             )
         entry = expect.get(f"test_error/{name}")
         if entry and entry.reported is not None:
-            color, label = plotting.ORANGE, "reported"
-            axes.plot(entry.reported, i, "D", color=color, markersize=7, label=label)
+            style: dict[str, Any] = {"color": plotting.RED, "markerfacecolor": "none"}
+            style |= {"markersize": 9, "markeredgewidth": 1.8, "label": "reported"}
+            axes.plot(entry.reported, i, "D", **style)
         mean = f"{rows['error'].mean():.2f}"
         axes.annotate(mean, (1.01, i), xycoords=("axes fraction", "data"), va="center")
     axes.set_yticks(range(len(names)), [TITLES.get(name, name) for name in names])
     axes.set_ylim(len(names) - 0.5, -0.5)
     axes.set_xlim(0, None)
-    axes.set(xlabel="test error (percent); mean measured at the right")
+    axes.set(xlabel="test error (percent); at the right the mean over seeds")
     axes.grid(axis="y", visible=False)
     plotting.legend_below(figure, columns=2)
     return figure
@@ -183,28 +185,42 @@ def confusion_figure(confusion: pd.DataFrame, names: list[str]) -> Figure:
 
 
 def curves_figure(curves: pd.DataFrame) -> Figure:
-    """Errors in percent by epoch: validation, and of the last phase on all images, training."""
+    """Errors in percent by epoch, a line a seed: validation images, and training on all images.
+
+    Where rates and decays were tried, those that were not chosen are thin grey lines.
+    """
     names = list(curves["row"].unique())
-    figure = plotting.panels(columns=len(names), width=2.9 * len(names) + 0.6, height=3.0)
-    for axes, name in zip(figure.axes, names, strict=True):
+    figure = plotting.rows_of(len(names), columns=3, width=3.4, height=3.0)
+    validation = curves[curves["split"] == "validation"]
+    top = 3 * validation.groupby("row")["error"].min().max()
+    for i, (axes, name) in enumerate(zip(figure.axes, names, strict=True)):
         of_row = curves[curves["row"] == name]
-        settings = [column for column in ("rate", "decay") if column in of_row]
-        for split, color in (("validation", plotting.BLUE), ("all", plotting.ORANGE)):
-            of_split = of_row[of_row["split"] == split].fillna({column: 0 for column in settings})
-            for i, (_, rows) in enumerate(of_split.groupby([*settings, "seed"])):
-                label = {"validation": "validation", "all": "training, all images"}[split]
-                axes.plot(
-                    rows["epoch"],
-                    rows["error"],
-                    color=color,
-                    linewidth=1,
-                    alpha=0.8,
-                    label=label if i == 0 else None,
-                )
-        top = 2 * of_row.loc[of_row["split"] == "validation", "error"].min()
-        if top > 0:
-            axes.set_ylim(0, 2 * top)
-        axes.set(title=short(name), xlabel="epochs")
-    figure.axes[0].set_ylabel("error (percent)")
-    plotting.legend_below(figure, columns=2)
+        for _, of_seed in by_cell(of_row):
+            tried = [column for column in ("rate", "decay") if column in of_seed]
+            runs = [run for _, run in of_seed.groupby(["seed", *tried], dropna=False)]
+            for run in runs:
+                chosen = len(runs) == 1 or "all" in set(run["split"])
+                for split, rows in run.groupby("split"):
+                    axes.plot(rows["epoch"], rows["error"], **line(str(split), chosen))
+        axes.set(title=titled(name), ylim=(0, top if top > 0 else None))
+        axes.set(xlabel="epochs", ylabel="" if i % 3 else "error (percent)")
+    plotting.legend_below(figure, columns=3)
     return figure
+
+
+def titled(row: str) -> str:
+    """A row in a panel's title, without its stage."""
+    title = TITLES.get(row) or TITLES.get(f"{row}_up_down") or short(row)
+    return title.partition(":")[0]
+
+
+def line(split: str, chosen: bool) -> dict[str, Any]:
+    """How a run's errors are drawn."""
+    if split == "all":
+        label = "training and validation images, learned from"
+        return {"color": plotting.ORANGE, "linestyle": "--", "zorder": 3, "label": label}
+    if chosen:
+        label = "validation images, a line a seed"
+        return {"color": plotting.BLUE, "zorder": 3, "linewidth": 1.2, "label": label}
+    label = "validation images, settings not chosen"
+    return {"color": "#bbbbbb", "linewidth": 0.7, "zorder": 2, "label": label}

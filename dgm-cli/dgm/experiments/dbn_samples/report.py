@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 
 from dgm.experiments.dbn_samples.settings import A_LINE, FRAMES
@@ -37,13 +38,12 @@ def named(stem: str, cell: Cell) -> str:
 def draw(results: Results, expect: Mapping[str, Expectation]) -> dict[str, Figure | plotting.Film]:
     """Of the first seed: Figure 8, the film as a strip and as a GIF, and the recognised digits."""
     first = {name: next(iter(arrays.values())) for name, arrays in results.arrays.items()}
-    unusual = first["unusual"]
-    across = min(20, len(unusual))
+    _, recognised = next(results.rows("recognised"))
     return {
         "figure8": clamped_figure(first["clamped"]),
         "film_strip": plotting.picture(first["film"], FRAMES // 2),
         "film": plotting.Film(first["film"]),
-        "unusual": plotting.picture(unusual[: len(unusual) // across * across], across),
+        "unusual": unusual_figure(first["unusual"], recognised.iloc[0]),
         "mistaken": mistaken_figure(
             first["mistaken"], first["mistaken_truth"], first["mistaken_for"]
         ),
@@ -57,6 +57,24 @@ def clamped_figure(images: np.ndarray) -> Figure:
     for label, (axes, line) in enumerate(zip(figure.axes, lines, strict=True)):
         plotting.show_images(axes, line, A_LINE)
         axes.text(-0.02, 0.5, str(label), transform=axes.transAxes, ha="right", va="center")
+    return figure
+
+
+def unusual_figure(images: np.ndarray, recognised: pd.Series) -> Figure:
+    """Digits recognised though far from all training ones, the farthest first."""
+    across = min(20, len(images))
+    images = images[: len(images) // across * across]
+    lines = len(images) // across
+    figure = plotting.panels(columns=1, width=0.36 * across, height=0.36 * lines + 0.5)
+    (axes,) = figure.axes
+    gaps = np.pad(images, ((0, 0), (0, 1), (0, 1)), constant_values=255)
+    plotting.show_images(axes, gaps, across)
+    axes.set_title(
+        f"The {len(images)} recognised test digits farthest from all training digits\n"
+        f"(distance to the nearest at least {recognised['least_distance_shown']:.2f}; "
+        f"mean of all recognised {recognised['mean_distance']:.2f})",
+        fontsize=9,
+    )
     return figure
 
 

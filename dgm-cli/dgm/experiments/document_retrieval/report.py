@@ -23,22 +23,27 @@ NAMES = {  # of the data in a metric's name
     "synthetic_documents": "synthetic",
 }
 PAPER = {  # read off Figure 4A, which is of another collection, RCV1-v2
-    "autoencoder, 10": [0.433, 0.407, 0.388, 0.371, 0.353, 0.336, 0.318, 0.296, 0.275, 0.251],
-    "LSA, 50": [0.432, 0.399, 0.373, 0.352, 0.332, 0.311, 0.292, 0.272, 0.251, 0.230],
-    "LSA, 10": [0.308, 0.280, 0.264, 0.251, 0.238, 0.228, 0.217, 0.205, 0.194, 0.181],
+    "autoencoder10": [0.433, 0.407, 0.388, 0.371, 0.353, 0.336, 0.318, 0.296, 0.275, 0.251],
+    "lsa50": [0.432, 0.399, 0.373, 0.352, 0.332, 0.311, 0.292, 0.272, 0.251, 0.230],
+    "lsa10": [0.308, 0.280, 0.264, 0.251, 0.238, 0.228, 0.217, 0.205, 0.194, 0.181],
 }
-COLORS = {
-    "autoencoder10": plotting.BLUE,
-    "lsa10": plotting.ORANGE,
-    "lsa50": plotting.RED,
-    "lsa_idf10": plotting.PURPLE,
-    "lsa_idf50": plotting.SKY,
-    "tfidf": plotting.GREEN,
-    "best": plotting.BLACK,
-    "perfect": plotting.BROWN,
-    "codes10": plotting.BLUE,
+LOOKS = {  # colour and marker of a row and the size of its code
+    "autoencoder10": (plotting.BLUE, "o"),
+    "lsa10": (plotting.ORANGE, "v"),
+    "lsa50": (plotting.RED, "^"),
+    "lsa_idf10": (plotting.PURPLE, "<"),
+    "lsa_idf50": (plotting.SKY, ">"),
+    "tfidf": (plotting.GREEN, "s"),
+    "best": (plotting.BLACK, "*"),
+    "perfect": (plotting.BROWN, "x"),
+    "codes10": (plotting.BLUE, "o"),
 }
 LSA = {"lsa": "LSA", "lsa_idf": "LSA of TF-IDF"}  # the paper's, and a stronger one
+TITLES = {
+    "tfidf": "TF-IDF, all words",
+    "best": "posterior of the true topics",
+    "perfect": "perfect ranking",
+}
 
 
 # --- metrics ---------------------------------------------------------------------------------
@@ -128,33 +133,42 @@ def draw(results: Results, expect: Mapping[str, Expectation]) -> dict[str, Figur
 
 
 def curves_figure(precision: pd.DataFrame) -> Figure:
-    """As Figure 4A; the paper's own curves, of another collection, are dashed."""
+    """As Figure 4A, a panel a collection; before these the paper's own curves, of another."""
+    precision = precision[precision["code"] != CLOUDS]
     sets = list(precision["data"].unique())
-    figure = plotting.rows_of(len(sets), columns=2, width=4.2, height=3.6)
-    for axes, data in zip(figure.axes, sets, strict=True):
-        panel = precision[(precision["data"] == data) & (precision["code"] != CLOUDS)]
+    paper = PAPER if set(sets) & set(names("documents")) - {"synthetic_documents"} else {}
+    n, trained = len(sets) + bool(paper), "autoencoder" in set(precision["row"])
+    columns = min(n, 3 if n > 4 else 2)
+    figure = plotting.rows_of(n, columns, width=6.5 if n == 1 else 10.5 / columns, height=4.0)
+    for name, values in paper.items():
+        color, marker = LOOKS[name]
+        figure.axes[0].plot(range(len(CUTOFFS)), values, marker=marker, markersize=5, color=color)
+        figure.axes[0].set_title(f"{title('rcv1')}, as the paper reported")
+    for axes, data in zip(figure.axes[bool(paper) :], sets, strict=True):
+        panel = precision[precision["data"] == data]
         for cell, rows in by_cell(panel, without=["seed"]):
-            name = with_size(cell)
+            color, marker = LOOKS.get(with_size(cell), ("grey", "."))
             rows = rows.assign(place=rows["retrieved"].map(CUTOFFS.index))
-            color = COLORS.get(name, "grey")
-            plotting.seeds_line(axes, rows, "place", "value", look(cell), color, "train")
-        if data != "synthetic_documents" and data in names("documents"):
-            for name, values in PAPER.items():
-                color = COLORS[name.lower().replace(", ", "")]
-                label = f"paper, RCV1: {name}"
-                axes.plot(range(len(CUTOFFS)), values, "--", color=color, linewidth=1, label=label)
+            seeds, ours = rows["seed"].nunique(), cell["row"] == "autoencoder"
+            label = look(cell) + (f", mean and range of {seeds} seeds" if seeds > 1 else "")
+            how = (color, "train", marker, 3 if ours else 2)
+            plotting.seeds_line(axes, rows, "place", "value", label, *how)
+        lacking = trained and "autoencoder" not in set(panel["row"])
+        axes.set_title(title(data) + ("\n(no autoencoder was trained)" if lacking else ""))
+    top = max([*precision["value"], *itertools.chain(*paper.values())])
+    for i, axes in enumerate(figure.axes):
         axes.set_xticks(range(len(CUTOFFS)), [str(k) for k in CUTOFFS], rotation=60)
-        top = max([0.45, *panel.loc[panel["row"] != "perfect", "value"]])  # above the paper's
-        axes.set(title=title(data), xlabel="retrieved documents", ylim=(0, 1.1 * top))
-    figure.supylabel("share of the query's topic", fontsize=10)
-    plotting.legend_below(figure, columns=3)
+        axes.set(xlabel="retrieved documents", ylim=(0, 1.03 * top))
+        if i % columns == 0:
+            axes.set_ylabel("precision: share of the query's topic")
+    plotting.legend_below(figure, columns=min(3, columns + 1))
     return figure
 
 
 def look(cell: dict[str, Any]) -> str:
-    """A row in the legend: "LSA, 10"."""
-    title = {**LSA, "tfidf": "TF-IDF"}.get(cell["row"], cell["row"])
-    return f"{title}, {cell['code']}" if cell["code"] else title
+    """A row in the legend: "LSA, 10 numbers"."""
+    title = {**LSA, **TITLES}.get(cell["row"], cell["row"])
+    return f"{title}, {cell['code']} numbers" if cell["code"] else title
 
 
 def clouds_figure(by_row: dict[str, dict[str, np.ndarray]]) -> Figure:

@@ -1,6 +1,7 @@
 """Hinton, Osindero & Teh (2006), sections 2 to 4: distance by depth, and what untying gains."""
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from dgm.report.tables import Cell, Results, metric_name
 
 AXES = ["data", "part", "hidden"]
 NEAR = 1e-3  # the total variation whose depth is reported
+MARKERS = "os^Dv"  # of the seeds, in turn
 SLACK = 1e-9  # nats that rounding may cost a bound
 
 
@@ -73,25 +75,28 @@ def draw(results: Results, expect: Mapping[str, Expectation]) -> dict[str, Figur
 
 def exact_figure(depths: pd.DataFrame, bounds: pd.DataFrame) -> Figure:
     """Total variation against depth; and what bound and log-likelihood gain while layers 2 and 3
-    are learned. A colour for each seed."""
-    figure = plotting.panels(columns=2, width=9.0, height=3.9)
+    are learned. A colour and a marker for each seed."""
+    figure = plotting.panels(columns=2, width=9.6, height=4.3)
     left, right = figure.axes
     for i, (seed, rows) in enumerate(depths.groupby("seed")):
-        color = plotting.TEN(i + 1)
-        left.plot(rows["depth"], rows["total_variation"], color=color)
+        look: dict[str, Any] = {"color": plotting.TEN(i + 1), "marker": MARKERS[i % len(MARKERS)]}
+        look |= {"markevery": 0.1, "markersize": 5}
+        left.plot(rows["depth"], rows["total_variation"], label=f"seed {seed}", **look)
         of_seed = bounds[bounds["seed"] == seed]
-        for name, style in (("log_likelihood", "--"), ("bound", "-")):
+        for name, style in (("bound", "-"), ("log_likelihood", "--")):
             gain = (of_seed[name] - of_seed["bound"].iloc[0]).to_numpy()
-            label = name.replace("_", "-") if i == 0 else None
-            right.plot(gain, style, color=color, label=label)
-    left.axhline(NEAR, color=plotting.RED, linestyle=":", linewidth=1)
+            right.plot(gain, style, **look)
+    for label, style in (("bound (right)", "-"), ("log-likelihood (right)", "--")):
+        right.plot([], [], style, color="grey", label=label)
+    left.axhline(NEAR, color="grey", linestyle=":", linewidth=1.5, label=f"{NEAR:g} (left)")
     left.set(xscale="log", yscale="log", xlabel="layers of the directed net")
     left.set(ylabel="total variation to the RBM's p(v)", title="Tied: deeper is nearer")
     turn = (bounds["layer"] == 2).sum() / bounds["seed"].nunique()
-    right.axvline(turn + 0.5, color=plotting.RED, linestyle=":", linewidth=1)
-    right.set(xlabel="iterations: layer 2, then layer 3", ylabel="gain, nats per image")
-    right.set_title("Untied: the bound never falls")
-    right.legend(loc="upper left")
+    label = "layer 3 begins (right)"
+    right.axvline(turn + 0.5, color="grey", linestyle="-.", linewidth=1.5, label=label)
+    right.set(xlabel="iterations", ylabel="gain (nats per image)")
+    right.set_title("Untied: layer 2 learns, then layer 3")
+    plotting.legend_below(figure, columns=4)
     return figure
 
 

@@ -21,7 +21,13 @@ from dgm.report.tables import Cell, Results, by_cell, metric_name, own_axes
 
 AXES = ["data", "variant", "method", "k"]
 KS_REPORTED = [1, 3, 25]
-COLORS = {"CD-1": plotting.ORANGE, "CD-3": plotting.GREEN, "CD-25": plotting.BLUE}
+LOOKS = {  # colour and marker of a machine
+    "CD-1": (plotting.ORANGE, "o"),
+    "CD-3": (plotting.GREEN, "s"),
+    "CD-25": (plotting.BLUE, "^"),
+    "PCD": (plotting.RED, "D"),
+}
+SPARE = [(plotting.PURPLE, "v"), (plotting.SKY, "<"), (plotting.BLACK, ">")]  # for a user's own
 
 
 # --- metrics ---------------------------------------------------------------------------------
@@ -129,7 +135,7 @@ def draw(results: Results, expect: Mapping[str, Expectation]) -> dict[str, Figur
             for table in (tables["likelihood"], tables["reconstruction"])
         )
         if len(likelihood):
-            figures[f"learning{suffix}"] = learning_figure(likelihood, reconstruction)
+            figures[f"learning{suffix}"] = learning_figure(likelihood, reconstruction, expect)
     if "gradient" in tables:
         figures["gradient"] = gradient_figure(tables["gradient"])
     arrays = {name: by_title(results, name) for name in ("filters", "from_data", "from_noise")}
@@ -148,32 +154,41 @@ def by_title(results: Results, name: str) -> dict[str, np.ndarray]:
     return arrays
 
 
-def learning_figure(likelihood: pd.DataFrame, reconstruction: pd.DataFrame) -> Figure:
+def learning_figure(
+    likelihood: pd.DataFrame, reconstruction: pd.DataFrame, expect: Mapping[str, Expectation]
+) -> Figure:
     """Test log-likelihood with AIS's 95 % interval, and reconstruction error, against epochs.
 
     Where a few chains carry all of AIS's weight, its interval has no end: a point is hollow there.
+    Reported values are dotted lines, for the papers do not say after how many epochs.
     """
-    figure = plotting.panels(columns=2, width=9.0, height=3.7)
+    figure = plotting.panels(columns=2, width=10.0, height=4.3)
     left, right = figure.axes
     shown = [
         (left, likelihood[likelihood["split"] == "test"], "log_likelihood"),
         (right, reconstruction, "error"),
     ]
-    spare = iter([plotting.PURPLE, plotting.SKY, plotting.BLACK])
-    colors = dict(COLORS)
+    spare, looks, reported = iter(SPARE), dict(LOOKS), []
     for axes, table, value in shown:
         for cell, rows in by_cell(table, without=["seed"]):
             name = title(cell)
-            if name not in colors:
-                colors[name] = plotting.RED if name == "PCD" else next(spare, plotting.BLACK)
-            plotting.seeds_line(axes, rows, "epoch", value, name, colors[name], "train")
+            if name not in looks:
+                looks[name] = next(spare, SPARE[-1])
+            color, marker = looks[name]
+            plotting.seeds_line(axes, rows, "epoch", value, name, color, "train", marker)
+            entry = expect.get(named("test_log_likelihood", cell))
+            if "low" in rows and entry and entry.reported is not None:
+                reported.append(entry.reported)
+                axes.axhline(entry.reported, color=color, linestyle=":", linewidth=1.5)
+                place: Any = {"xy": (1.01, entry.reported), "xycoords": ("axes fraction", "data")}
+                axes.annotate(name, **place, va="center", color=color)
             if "low" in rows:
                 for _, of_seed in rows.groupby("seed"):
                     axes.fill_between(
                         of_seed["epoch"],
                         of_seed["low"].clip(lower=-1e4),
                         of_seed["high"],
-                        color=colors[name],
+                        color=color,
                         alpha=0.2,
                         linewidth=0,
                     )
@@ -181,43 +196,55 @@ def learning_figure(likelihood: pd.DataFrame, reconstruction: pd.DataFrame) -> F
                 axes.plot(
                     endless["epoch"],
                     endless[value],
-                    "o",
-                    color=colors[name],
+                    marker,
+                    color=color,
                     markerfacecolor="white",
+                    zorder=3,
                 )
         axes.set(xlabel="epochs", xscale="log")
     best = likelihood["log_likelihood"].max()
     spread = best - likelihood["log_likelihood"].quantile(0.1)
-    left.set_ylim(best - max(1.5 * spread, 1.0), best + 0.1 * max(spread, 1.0))
-    left.set(ylabel="test log-likelihood (nats per image)", title="What is wanted")
+    low, high = best - max(1.5 * spread, 1.0), best + 0.1 * max(spread, 1.0)
+    left.set_ylim(min([low, *(value - 3 for value in reported)]), max([high, *reported]))
+    left.set(ylabel="log-likelihood (nats per image)", title="Test log-likelihood")
     if np.isinf(likelihood["high"]).any():
-        left.plot([], [], "ok", markerfacecolor="white", label="AIS unsure")
-    right.set(ylabel="squared error, summed over pixels", title="One-step reconstruction error")
-    plotting.legend_below(figure, columns=5)
+        left.plot([], [], "ok", markerfacecolor="white", label="hollow: AIS unsure")
+    if reported:
+        left.plot([], [], ":k", label="reported")
+    right.set(ylabel="squared error per image", title="One-step reconstruction error")
+    plotting.legend_below(figure, columns=6)
     return figure
 
 
 def gradient_figure(gradient: pd.DataFrame) -> Figure:
-    """The angle between CD-k's expected gradient and the exact one, and its bias, against k."""
-    figure = plotting.panels(columns=2, width=9.0, height=3.7)
+    """The angle between CD-k's expected gradient and the exact one, and its bias, against k.
+
+    Of the first seed, at three epochs.
+    """
+    figure = plotting.panels(columns=2, width=9.6, height=4.1)
     of_first = next(rows for _, rows in by_cell(gradient))
     epochs = sorted(of_first["epoch"].unique())
     stages = [epochs[0], epochs[len(epochs) // 2], epochs[-1]]
-    for epoch, color in zip(stages, (plotting.SKY, plotting.BLUE, plotting.BLACK), strict=True):
+    looks = ((plotting.SKY, "o"), (plotting.BLUE, "s"), (plotting.BLACK, "^"))
+    for i, (epoch, (color, marker)) in enumerate(zip(stages, looks, strict=True)):
         rows = of_first[of_first["epoch"] == epoch]
         for axes, value in zip(figure.axes, ("angle", "bias"), strict=True):
-            axes.plot(rows["cd_steps"], rows[value], "o-", color=color, label=f"epoch {epoch}")
+            label = f"epoch {epoch:,}"
+            axes.plot(rows["cd_steps"], rows[value], f"{marker}-", color=color, label=label)
         norm = rows["exact_norm"].iloc[0]
-        figure.axes[1].axhline(norm, color=color, linestyle=":", linewidth=1)
+        # Where norms are alike, a narrow line on a wide one shows both.
+        figure.axes[1].axhline(norm, color=color, linestyle=":", linewidth=3.5 - i)
     left, right = figure.axes
     for axes in figure.axes:
         axes.set(xscale="log", xlabel="$k$, Gibbs steps of CD-$k$", xticks=KS)
         axes.set_xticklabels([str(k) for k in KS])
         axes.minorticks_off()
     left.set(ylabel="angle to the exact gradient (degrees)", ylim=(0, None))
-    right.set(ylabel="norm of the bias", yscale="log", title="dotted: the exact gradient's norm")
+    left.set_title("Direction of CD-$k$'s expected gradient")
+    right.set(ylabel="norm", yscale="log", title="Its bias, beside the exact gradient")
+    right.plot([], [], ":k", label="norm of the exact gradient")
     right.set_ylim(bottom=max(right.get_ylim()[0], 1e-8))  # below is rounding
-    plotting.legend_below(figure, columns=3)
+    plotting.legend_below(figure, columns=4)
     return figure
 
 
