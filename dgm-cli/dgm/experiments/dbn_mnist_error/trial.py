@@ -6,7 +6,7 @@ vectors and nearest neighbours: `dgm.protocols.baselines`.
 
 Every choice is made on validation images. Then every learner sees training and validation images
 (the generative net goes on, the others are trained anew), and classifies the test images once. Some
-rows and settings were changed after others had missed their bands; the README says which.
+rows and settings were changed after others had missed their bands; the recipe's page says which.
 """
 
 from typing import Any

@@ -42,9 +42,6 @@ class LearningSettings(TrialSettings):
         for name in ("samples", "pilot_samples"):
             if getattr(self, name) < self.batch:
                 raise ValueError(f"{name} {getattr(self, name)} is less than batch {self.batch}")
-        if self.first_evaluation > self.samples:
-            first = self.first_evaluation
-            raise ValueError(f"first_evaluation {first} is more than samples {self.samples}")
         if len(set(self.rates)) < len(self.rates):
             raise ValueError(f"rates {self.rates}: one is given twice")
         return self
