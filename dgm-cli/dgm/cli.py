@@ -23,6 +23,7 @@ from dgm.trial import machine
 if TYPE_CHECKING:
     import pandas as pd
 
+    from dgm.engine.plan import Options
     from dgm.recipe.load import Header, Recipe
 
 # dgm.recipe.schema's, whose import takes a while
@@ -182,10 +183,6 @@ def run(
         )
     chosen = parse_seeds(seeds) if seeds is not None else None
     loaded = load(recipe, preset, overrides, chosen)
-    if dry_run:
-        _dry_run(loaded, out, jobs)
-        return
-    from dgm.engine import run as runner
     from dgm.engine.plan import Options
 
     options = Options(
@@ -204,6 +201,11 @@ def run(
         seeds=chosen,
         command=_again(but=()),
     )
+    if dry_run:
+        _dry_run(loaded, options)
+        return
+    from dgm.engine import run as runner
+
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # saves as Ctrl-C does
     try:
         report = runner.run(loaded, options, say=lambda text: click.echo(text, err=True))
@@ -259,18 +261,28 @@ def _print_undrawn(undrawn: dict[str, str]) -> None:
         click.echo(f"error: {name} could not be drawn: {why}", err=True)
 
 
-def _dry_run(recipe: "Recipe", out: Path, jobs: int) -> None:
+def _dry_run(recipe: "Recipe", options: "Options") -> None:
+    from dgm.engine import status as standing
     from dgm.engine.estimate import estimate
+    from dgm.engine.plan import plan
+    from dgm.engine.run import outlook
 
-    click.echo(_yaml(recipe))
-    click.echo(f"# {counted(len(recipe.trials), 'trial')}:")
-    for spec in recipe.trials:
-        click.echo(f"#   {spec.label}")
-    click.echo(f"# {estimate(recipe, _roots(recipe.path, out)).text(jobs)}")
-    if recipe.uses:
-        before = estimate(recipe.uses, _roots(recipe.uses.path, out)).text(jobs)
+    found = standing.of(recipe, options)
+    done = ("finished", "held") if options.extend else ("finished",)
+    todo = {trial.label for trial in found.trials if options.fresh or trial.state not in done}
+    for trial in found.trials:
+        state = "to run" if trial.label in todo else trial.state
+        if trial.label in todo and trial.detail:
+            state += f" ({trial.detail})"
+        click.echo(f"{trial.label}: {state}")
+    pending = [p for p in plan(recipe, options) if p.label in todo]
+    click.echo(outlook(recipe, pending, len(found.trials), options))
+    if recipe.uses and any(p.start is None for p in pending):
+        roots = _roots(recipe.uses.path, options.out)
+        before = estimate(recipe.uses, roots).text(options.jobs)
         click.echo(
-            f"# before that, unless they are there, the models of {recipe.uses.name}: {before}"
+            f"before that (in paper and quick by --train-used alone) the models of "
+            f"{recipe.uses.name} that are not there: {before}"
         )
 
 
@@ -359,17 +371,21 @@ def _summary(head: "Header", preset: str, out: Path) -> "pd.DataFrame | None":
 
 @cli.command(short_help="A recipe: its trials, settings and expected numbers.")
 @recipe_argument
+@click.argument("overrides", metavar="[KEY=VALUE]...", nargs=-1)
 @preset_option
 @out_option
 @click.option("--yaml", "as_yaml", is_flag=True, help="As it resolves, every setting spelled out.")
-def show(recipe: str, preset: str, out: Path, as_yaml: bool) -> None:
-    """Show what a recipe runs, what its settings mean, and the numbers that are expected of it."""
+def show(recipe: str, overrides: tuple[str, ...], preset: str, out: Path, as_yaml: bool) -> None:
+    """Show what a recipe runs, what its settings mean, and the numbers that are expected of it.
+
+    Settings and axes may be set as in `dgm run`.
+    """
     from dgm.engine.estimate import duration_text
     from dgm.engine.load import load, settings
     from dgm.report.overview import page
 
     (head,) = _headers([recipe], preset)
-    loaded = load(head.path, preset)
+    loaded = load(head.path, preset, overrides)
     if as_yaml:
         click.echo(_yaml(loaded))
         return
@@ -423,7 +439,6 @@ def verify(names: tuple[str, ...], full: bool, out: Path, threads: int, verbose:
     from dgm.engine import verify as verification
     from dgm.engine.load import load
     from dgm.engine.plan import Options
-    from dgm.report.overview import verified_text
 
     options = Options(threads=threads)
     steps = differ = numbers = 0
@@ -439,7 +454,7 @@ def verify(names: tuple[str, ...], full: bool, out: Path, threads: int, verbose:
             steps += 1
             differ += not found.agrees
             numbers += len(found.compared)
-            click.echo(verified_text(found.label, found.compared, found.problem, verbose))
+            click.echo(found.text(verbose))
         without = len(verification.unpublished(recipe, target, options))
         if without:
             click.echo(f"  not measured again: {counted(without, 'trial')} without a model")

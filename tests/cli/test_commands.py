@@ -70,19 +70,23 @@ def test_a_figure_that_fails_is_named_and_the_rest_is_there(
 
 def test_a_dry_run_writes_nothing(here: Here) -> None:
     said = here(*RUN, "--dry-run")
-    assert "# 4 trials:\n" + "".join(f"#   {label}\n" for label in TRIALS) in said
-    assert "# never timed" in said
+    assert said.splitlines()[:-1] == [f"{label}: to run" for label in TRIALS]
+    assert said.splitlines()[-1] == "to run: 4 of 4 trials, never timed"
     here(*RUN, "--out", "elsewhere")
     shutil.rmtree("elsewhere/toy/paper/trials")
     said = here(*RUN, "--dry-run", "--out", "elsewhere", "--seeds", "0:3")
-    assert re.search(r"# about \d+ s with 1 job, ", said)
+    assert re.search(r"to run: 6 of 6 trials, about \d+ s with 1 job", said)
+    assert "(in the results, which --extend keeps)" in said
+    said = here(*RUN, "--dry-run", "--out", "elsewhere", "--seeds", "0:3", "--extend")
+    assert f"{TRIALS[0]}: held" in said
+    assert re.search(r"to run: 2 of 6 trials, about \d+ s with 1 job", said)
     assert not Path("results").exists()
 
 
 def test_a_dry_run_tells_what_is_run_first(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     said = here("run", "dbn_samples", "--preset", "embedded", "--dry-run")
-    assert "# before that, unless they are there, the models of dbn_mnist_error: " in said
+    assert "the models of dbn_mnist_error that are not there: about" in said
 
 
 # --- list, show, status ----------------------------------------------------------------------

@@ -16,6 +16,7 @@ from typing_extensions import TypedDict
 
 from dgm import experiments
 from dgm.files import read_json
+from dgm.recipe.grid import TrialSpec
 from dgm.recipe.load import Recipe
 from dgm.text import counted, duration
 from dgm.trial import machine
@@ -52,7 +53,7 @@ class Estimate:
         """ "about 3.2 h with 2 jobs, 40 MB of disk; 2 of 10 trials were never timed"."""
         if self.unknown == self.trials:
             return "never timed"
-        disk = f", {self.disk_mb:.0f} MB of disk" if self.disk_mb is not None else ""
+        disk = f", {self.disk_mb:.0f} MB of disk" if (self.disk_mb or 0) >= 1 else ""
         seconds = max(self.seconds / jobs, self.longest)
         text = f"about {duration(seconds)} with {counted(jobs, 'job')}{disk}"
         if self.unknown:
@@ -86,8 +87,12 @@ def duration_text(roots: Sequence[Path], recipe: str, preset: str) -> str:
     return f"> {text}" if lacking else text
 
 
-def estimate(recipe: Recipe, roots: Sequence[Path]) -> Estimate:
-    """For all trials of the recipe, from the first root that knows of an earlier run."""
+def estimate(
+    recipe: Recipe, roots: Sequence[Path], trials: Sequence[TrialSpec] | None = None
+) -> Estimate:
+    """For these trials of the recipe, by default all, from the first root that knows of an earlier
+    run."""
+    trials = recipe.trials if trials is None else trials
     run = earlier_run(roots, recipe.name, recipe.preset)
     here = machine.reference_seconds()
     by_cell: dict[str, list[float]] = {}
@@ -96,12 +101,12 @@ def estimate(recipe: Recipe, roots: Sequence[Path]) -> Estimate:
         scaled = trial["seconds"] * (here / there if there else 1)
         by_cell.setdefault(_without_seed(trial["cell"]), []).append(scaled)
     settings = experiments.settings(recipe.experiment).Settings
-    cells = [cell_of(spec, settings) for spec in recipe.trials]
+    cells = [cell_of(spec, settings) for spec in trials]
     known = [by_cell.get(_without_seed(cell)) for cell in cells]
     seconds = [sum(each) / len(each) for each in known if each]
-    disk = run["disk_mb"] / len(run["trials"]) * len(recipe.trials) if "disk_mb" in run else None
+    disk = run["disk_mb"] / len(run["trials"]) * len(trials) if "disk_mb" in run else None
     unknown = len(known) - len(seconds)
-    return Estimate(sum(seconds), max(seconds, default=0.0), unknown, len(recipe.trials), disk)
+    return Estimate(sum(seconds), max(seconds, default=0.0), unknown, len(trials), disk)
 
 
 def _without_seed(cell: dict[str, Any]) -> str:

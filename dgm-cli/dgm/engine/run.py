@@ -15,6 +15,7 @@ from typing import Any
 
 from dgm import data, experiments
 from dgm.engine import publish, results
+from dgm.engine.estimate import duration_text, estimate
 from dgm.engine.launch import local
 from dgm.engine.load import load
 from dgm.engine.lock import lock
@@ -23,10 +24,12 @@ from dgm.engine.results import Held, Store, named
 from dgm.errors import BadInput, DgmError, MissingData
 from dgm.files import atomic_write
 from dgm.recipe.load import Recipe
+from dgm.shipped import beside
 from dgm.text import counted, duration
 from dgm.trial import folder, machine
 from dgm.trial.progress import Display
 
+LONG = 3600  # seconds after which one may rather want the quick preset
 REPLACE = "give another --out DIR, or --fresh to replace them"
 PUBLISHED = ("paper", "quick")  # presets that start from published models
 DONE = ("finished", "held")  # states of trials that need not run
@@ -123,6 +126,8 @@ def _run(
         say(f"{counted(len(held), 'trial')} taken from the results")
     if report.reused:
         say(f"{report.reused} of {len(planned)} trials are finished already")
+    if options.train and pending:
+        say(outlook(recipe, pending, len(planned), options))
     if options.train and options.fresh:
         results.forget_trials(report.folder)
         for p in pending:
@@ -153,6 +158,17 @@ def _run(
         _write_results(recipe, done, store, options, report)
     elif not (report.errors or report.kept):
         raise DgmError(f"{report.folder}: no trial is finished")
+
+
+def outlook(recipe: Recipe, pending: list[Planned], trials: int, options: Options) -> str:
+    """How many trials are to run and for how long; where that is hours, what shows it sooner."""
+    roots = [options.out, beside(recipe.path)]
+    found = estimate(recipe, roots, [p.spec for p in pending])
+    text = f"to run: {len(pending)} of {counted(trials, 'trial')}, {found.text(options.jobs)}"
+    if recipe.preset == "paper" and found.seconds / options.jobs > LONG:
+        took = duration_text(roots, recipe.name, "quick")
+        text += f"; sooner: dgm run {recipe.name} --preset quick" + (f" ({took})" if took else "")
+    return text
 
 
 # --- deciding --------------------------------------------------------------------------------

@@ -23,6 +23,7 @@ from dgm.files import read_csv
 from dgm.recipe.load import Recipe
 from dgm.report.summary import Metric, read_metrics, summary
 from dgm.report.tables import Artifacts
+from dgm.text import counted
 from dgm.trial.measured import Compared, compare
 
 EXACT = 1e-9  # relative; what follows from the same tables
@@ -38,6 +39,15 @@ class Verified(NamedTuple):
     @property
     def agrees(self) -> bool:
         return not self.problem and all(one.agrees for one in self.compared)
+
+    def text(self, every: bool = False) -> str:
+        """A line, and below it each number that differs, or every one."""
+        if self.problem:
+            return f"  {self.label}: DIFFERS: {self.problem}"
+        agree = sum(one.agrees for one in self.compared)
+        head = f"  {self.label}: {agree} of {counted(len(self.compared), 'number')} agree"
+        shown = [one.text for one in self.compared if every or not one.agrees]
+        return "\n    ".join([head, *shown])
 
 
 def verify(

@@ -17,8 +17,6 @@ from dgm.text import columns, counted, number
 if TYPE_CHECKING:
     import pandas as pd
 
-    from dgm.trial.measured import Compared
-
 WIDTH = 100  # characters of a line
 LONGEST = 18  # of a value that stands beside its meaning
 
@@ -50,18 +48,6 @@ def list_table(rows: Iterable[Sequence[str]]) -> str:
             for name, title, *rest in lines
         )
     )
-
-
-def verified_text(
-    label: str, compared: "Sequence[Compared]", problem: str, every: bool = False
-) -> str:
-    """A trial that was measured again: a line, and below it each number that differs."""
-    if problem:
-        return f"  {label}: DIFFERS: {problem}"
-    shown = [one for one in compared if every or not one.agrees]
-    agree = sum(one.agrees for one in compared)
-    head = f"  {label}: {agree} of {counted(len(compared), 'number')} agree"
-    return "\n".join([head, *(f"    {one.text}" for one in shown)])
 
 
 def page(
