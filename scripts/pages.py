@@ -19,7 +19,7 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from itertools import groupby
 from pathlib import Path
@@ -30,6 +30,7 @@ from dgm.engine.official import is_official
 from dgm.errors import DgmError
 from dgm.files import atomic_write, read_csv
 from dgm.recipe.load import header
+from dgm.report.markdown import table
 from dgm.report.summary import band_text, measured_text
 from dgm.text import number
 
@@ -172,13 +173,6 @@ def minutes(run: Path) -> str:
     took = sum(trial.get("seconds") or 0 for trial in trials) / 60
     part = f" ({len(trials)} of {of} trials)" if len(trials) < of else ""
     return (f"{took:.0f}" if took >= 10 else f"{took:.2g}") + part
-
-
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Markdown; a bar within a cell is escaped."""
-    lines = [head, ["---"] * len(head), *rows]
-    cells = ([cell.replace("|", r"\|") for cell in line] for line in lines)
-    return "".join(f"| {' | '.join(line)} |\n" for line in cells)
 
 
 def sources(root: Path, block: re.Match[str]) -> list[Path]:

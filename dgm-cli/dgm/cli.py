@@ -537,14 +537,24 @@ def plot(recipe: str, preset: str, out: Path) -> None:
         raise Exit(3)
 
 
-@cli.command(short_help="Compare two results folders.")
-@click.argument("a", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.argument("b", type=click.Path(path_type=Path, exists=True, file_okay=False))
-def diff(a: Path, b: Path) -> None:
-    """Compare the metrics of two results folders, e.g. results/R/paper and mine/R/paper."""
-    from dgm.report import summary as results
+@cli.command(short_help="Compare results folders.")
+@click.argument(
+    "folders",
+    nargs=-1,
+    required=True,
+    type=click.Path(path_type=Path, exists=True, file_okay=False),
+)
+@click.option("--markdown", is_flag=True, help="As a table for a pull request.")
+def diff(folders: tuple[Path, ...], markdown: bool) -> None:
+    """Compare the metrics of results folders, e.g. results/R/paper and mine/R/paper.
 
-    click.echo(results.diff(a, b))
+    The difference is that to the first folder; of several folders the largest.
+    """
+    from dgm.report.diff import diff as differences
+
+    if len(folders) < 2:
+        raise click.UsageError("give two folders or more")
+    click.echo(differences(folders, markdown))
 
 
 @cli.group()

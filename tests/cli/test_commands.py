@@ -326,7 +326,9 @@ def test_diff_compares_means(here: Here) -> None:
     here(*RUN)
     assert here("diff", FOLDER, FOLDER) == "no differences\n"
     measured(1.0, Path("b"))
-    assert "score/small: 7.05 and 1, difference -6.05" in here("diff", FOLDER, "b")
+    assert re.search(r"score/small +7.05 +1 +-6.05", here("diff", FOLDER, "b"))
+    assert "| `score/small` | 7.05 | 1 | -6.05 |" in here("diff", FOLDER, "b", "--markdown")
+    assert "give two folders or more" in here("diff", FOLDER, code=2)
 
 
 # --- what a user may get wrong ---------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Metrics: statistics against scipy, verdicts, and what `check` and `diff` print."""
+"""Metrics: statistics against scipy, verdicts, and what `check` prints."""
 
 from pathlib import Path
 from typing import Any
@@ -8,14 +8,13 @@ import pandas as pd
 import pytest
 import scipy.stats
 
-from dgm.errors import BadInput, DgmError
+from dgm.errors import DgmError
 from dgm.files import read_csv, write_csv
 from dgm.recipe.schema import Expectation
 from dgm.report.summary import (
     SUMMARY,
     Metric,
     check_table,
-    diff,
     measured_text,
     read_metrics,
     summary,
@@ -173,22 +172,6 @@ def test_other_settings_than_the_recipes_are_not_judged() -> None:
     )
     assert (row["metric"], row["verdict"], row["reported"]) == ("score", "info", 2)
     assert np.isnan(row["low"])
-
-
-def test_diff(tmp_path: Path) -> None:
-    a, b = tmp_path / "a", tmp_path / "b"
-    one = [Metric("same", 0, 1.0), Metric("moved", 0, 1.0), Metric("moved", 1, 2.0)]
-    write_metrics(a / "metrics.csv", [*one, Metric("nan", 0, np.nan), Metric("old", 0, 0.0)])
-    moved = [Metric("same", 0, 1.0), Metric("moved", 0, 1.0), Metric("moved", 1, 2.5)]
-    write_metrics(b / "metrics.csv", [*moved, Metric("nan", 0, np.nan), Metric("new", 0, 0.0)])
-    assert diff(a, a) == "no differences"
-    assert diff(a, b).splitlines() == [
-        "moved: 1.5 and 1.75, difference +0.25",
-        f"old: only in {a}",
-        f"new: only in {b}",
-    ]
-    with pytest.raises(BadInput, match=r"c.metrics\.csv: no such results"):
-        diff(a, tmp_path / "c")
 
 
 def test_a_file_that_is_no_table(tmp_path: Path) -> None:

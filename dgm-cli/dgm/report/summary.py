@@ -141,23 +141,3 @@ def check_table(summary_by_recipe: dict[str, pd.DataFrame], every: bool = True) 
                 rows.append((f"  {row['metric']}", *texts, row["verdict"]))
     count = ", ".join(f"{verdicts[v]} {v}" for v in ("pass", "fail", "missing", "info"))
     return "\n".join([*columns(rows), count])
-
-
-def diff(a: Path, b: Path) -> str:
-    """How the means of two results folders' metrics differ, a line each."""
-    means = [
-        read_metrics(folder / "metrics.csv").groupby("metric", sort=False)["value"].agg(_mean)
-        for folder in (a, b)
-    ]
-    lines = []
-    for metric in dict.fromkeys([*means[0].index, *means[1].index]):
-        left, right = (mean.get(metric) for mean in means)
-        if left is None or right is None:
-            lines.append(f"{metric}: only in {a if right is None else b}")
-        elif left != right and not (math.isnan(left) and math.isnan(right)):
-            lines.append(f"{metric}: {left:.10g} and {right:.10g}, difference {right - left:+.3g}")
-    return "\n".join(lines) or "no differences"
-
-
-def _mean(values: pd.Series) -> float:
-    return float(values.to_numpy().mean())  # unlike pandas' own, NaN if one value is

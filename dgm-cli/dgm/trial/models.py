@@ -24,11 +24,13 @@ def save(model: Any, path: Path, about: dict[str, Any], half: bool = False) -> N
     A model is a `State` or a `torch.nn.Module` of `dgm.models`, whose `config` holds the arguments
     of its constructor; that of a `State` takes a device beside them.
     """
-    head = json.dumps({"model": type(model).__name__, "config": model.config, "about": about})
+    head = {"model": type(model).__name__, "config": model.config, "about": about}
     tensors = {name: copied(tensor) for name, tensor in model.state_dict().items()}
     if half:
         tensors = {k: t.half() if t.is_floating_point() else t for k, t in tensors.items()}
-    atomic_write(path, to_bytes(tensors, {"dgm": head, "sha256": digest(head, tensors)}))
+    # One entry of metadata: safetensors orders several at random, and the file's SHA-256 counts.
+    head |= {"sha256": digest(json.dumps(head), tensors)}
+    atomic_write(path, to_bytes(tensors, {"dgm": json.dumps(head)}))
 
 
 def load(path: str | Path, device: Any = "cpu") -> Any:
@@ -40,11 +42,10 @@ def load(path: str | Path, device: Any = "cpu") -> Any:
         raise BadInput(f"{path}: no such file")
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata()
+            head = json.loads(file.metadata()["dgm"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if metadata["sha256"] != digest(metadata["dgm"], tensors):
+        if head.pop("sha256") != digest(json.dumps(head), tensors):
             raise ValueError("it is damaged: its checksum differs")
-        head = json.loads(metadata["dgm"])
         model = _new(head["model"], head["config"], device)
         # Compared first, for `copy_` spreads a smaller tensor over a larger one.
         if _shapes(tensors) != _shapes(model.state_dict()):
