@@ -98,4 +98,6 @@ def compare(
 def _index(table: pd.DataFrame, columns: list[str]) -> pd.Index:
     """The rows' keys; all rows have one key where no column tells them apart."""
     rows = table[columns].itertuples(index=False, name=None) if columns else [()] * len(table)
-    return pd.Index(list(rows), tupleize_cols=False)
+    # A text that is empty comes back from a CSV as a missing value.
+    keys = [tuple("" if pd.isna(value) else value for value in row) for row in rows]
+    return pd.Index(keys, tupleize_cols=False)
