@@ -1,4 +1,4 @@
-.PHONY: help demo setup test lint bench reproduce-all publish check pages clean
+.PHONY: help demo setup test lint bench reproduce-all publish verify check pages clean
 PYTHON ?= python3
 PRESET ?= paper
 SEEDS ?=
@@ -40,6 +40,9 @@ reproduce-all: setup  ## every recipe; PRESET=paper, quick or embedded, SEEDS=0:
 
 publish: setup  ## mark results as official: R="recipe ..." or R=benchmarks, PRESET=
 	$(BIN)/python scripts/publish.py $(R) --preset $(PRESET)
+
+verify: setup  ## measure the reported numbers again from published models, on real data
+	$(BIN)/dgm verify
 
 check: setup  ## compare the results with the recipes' bands
 	$(BIN)/dgm check

@@ -17,7 +17,7 @@ from dgm.engine.load import load
 from dgm.engine.plan import Options, plan
 from dgm.engine.published import Published
 from dgm.engine.run import run
-from dgm.errors import BadInput, DgmError
+from dgm.errors import BadInput, DgmError, MissingData
 from dgm.files import read_csv, sha256, write_csv
 from dgm.models.pca import PCA
 from dgm.recipe.schema import TrialSettings
@@ -221,6 +221,20 @@ def test_untouched_results_agree(here: Here) -> None:
     assert "means mean (split=test): 0.5, now 0.5, within 5e-05: agrees" in said
     assert "not measured again: 2 trials without a model" in said
     assert "compared: all agree" in said
+
+
+def test_data_that_are_not_here(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
+    published()
+
+    def missing(name: str) -> Any:
+        raise MissingData(f"{name}: is not here; `dgm data fetch {name}` gets it")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("dgm.data.load", missing)
+        assert "`dgm data fetch bars_and_stripes`" in here("verify", "net", code=2)
+        assert "`dgm data fetch bars_and_stripes`" in here("verify", "--require-data", code=2)
+        assert "NOT VERIFIED: bars_and_stripes: is not here" in here("verify")
+    assert "NOT VERIFIED" not in here("verify")
 
 
 def renew_manifest(path: Path, before: str) -> None:
