@@ -18,6 +18,7 @@ from torch import Tensor
 
 import dgm.trial.checkpoint
 import dgm.trial.loop
+import dgm.trial.progress
 from dgm.data.batches import Minibatches
 from dgm.data.dataset import Dataset
 from dgm.errors import DgmError, Diverged
@@ -107,7 +108,8 @@ class FakeTime:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 100.0
-        monkeypatch.setattr(dgm.trial.loop, "time", SimpleNamespace(monotonic=lambda: self.now))
+        for module in (dgm.trial.loop, dgm.trial.progress):
+            monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=lambda: self.now))
 
     def advance(self, seconds: float) -> None:
         self.now += seconds

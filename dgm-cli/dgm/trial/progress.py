@@ -1,7 +1,13 @@
-"""Progress bars: how many trials are done, and how far each running one is. Silent off-terminal."""
+"""Progress: how many trials are done, and how far each running one is.
+
+Bars on a terminal; elsewhere, such as in a log, a line a minute for each running trial.
+"""
 
 import sys
+import time
 from typing import Any
+
+EVERY = 60.0  # seconds between two lines of a trial
 
 
 class Display:
@@ -14,9 +20,14 @@ class Display:
         self._all = tqdm(total=total, initial=finished, desc="trials", unit="trial", disable=None)
         self._running: dict[str, Any] = {}
         self._phase: dict[str, str] = {}
+        self._is_log = not sys.stderr.isatty()
+        self._logged: dict[str, float] = {}
 
     def update(self, label: str, phase: str, step: int, n: int) -> None:
         """Show that a running trial is at `step` of `n` in a phase."""
+        if self._is_log:
+            self._log(label, f"{phase}, step {step:,} of {n:,}")
+            return
         if self._phase.get(label) != phase:
             if label in self._running:
                 self._running[label].close()
@@ -26,6 +37,12 @@ class Display:
             )
         bar = self._running[label]
         bar.update(step - bar.n)
+
+    def _log(self, label: str, text: str) -> None:
+        now = time.monotonic()
+        if now - self._logged.setdefault(label, now) >= EVERY:
+            self._logged[label] = now
+            print(f"{label}: {text}", file=sys.stderr, flush=True)
 
     def end(self, label: str, message: str) -> None:
         """A trial is over; `message` is the one line that stays on the screen."""
