@@ -6,6 +6,7 @@ import runpy
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -339,3 +340,15 @@ def test_no_link_is_dead(page: str) -> None:
             dead.append(link)
     assert dead == []
     assert re.findall(r"!\[\s*\]", text) == []  # every image says what it shows
+
+
+# --- snippets ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
+def test_the_python_of_a_page_runs(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    for code in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+        names: dict[str, Any] = {}
+        exec(code, names)
+        assert len(names) > 2
