@@ -13,6 +13,7 @@ SHIPPED = [
     "recipes/*.yaml",
     "recipes/*.md",
     "results/*/quick/official.json",
+    "results/*/paper/models/manifest.json",  # the models themselves come with a clone
     *(
         f"results/*/{preset}/*.{kind}"
         for preset in ("paper", "embedded", "scale", "search")

@@ -500,10 +500,12 @@ def models_(names: tuple[str, ...], out: Path) -> None:
         with nullcontext() if names else _named(head.name):
             published = Published(_results(head, "paper", _roots(head.path, out)))
             for key, entry in published.trials.items():
-                folder = published.directory(key)
-                size = sum((folder / name).stat().st_size for name in entry["files"]) / 1e6
                 (digest, *_) = entry["files"].values()
-                rows.append((head.name, entry["label"], f"{size:.1f}", digest[:12]))
+                size = "not here"
+                if published.are_here(key):
+                    files = published.directory(key).glob("*.safetensors")
+                    size = f"{sum(path.stat().st_size for path in files) / 1e6:.1f}"
+                rows.append((head.name, entry["label"], size, digest[:12]))
     if len(rows) == 1:
         raise BadInput(f"{out}: no published models")
     click.echo("\n".join(columns(rows)))

@@ -189,6 +189,9 @@ def test_a_list_of_models(here: Here) -> None:
     lines = [line for line in here("models", "net").splitlines() if line.startswith("net ")]
     assert [line.split()[1] for line in lines] == ["row=half,seed=0", "row=third,seed=0"]
     assert lines[0].endswith(sha256(HALF)[:12])
+    HALF.unlink()
+    (line, _) = (line for line in here("models", "net").splitlines() if "row=" in line)
+    assert "not here" in line
 
 
 def test_a_recipe_starts_from_the_published_model() -> None:

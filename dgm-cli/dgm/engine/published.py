@@ -45,6 +45,11 @@ class Published:
         self._manifest = self.folder / "manifest.json"
         self.trials: dict[str, Entry] = read_json(self._manifest, _Manifest).get("trials", {})
 
+    def are_here(self, key: str) -> bool:
+        """Whether a trial's files are there; a wheel has the manifest alone."""
+        entry = self.trials[key]
+        return all((self.folder / entry["label"] / name).exists() for name in entry["files"])
+
     def directory(self, key: str) -> Path:
         """The folder of a trial's models, whole; DgmError if a file is missing or another's."""
         entry = self.trials[key]
