@@ -87,8 +87,8 @@ def _follow(recipe: Recipe, target: Path, trials: dict[str, Finished]) -> Iterat
     """Metrics beside what the tables give, and the summary beside what the metrics give."""
     report = experiments.report(recipe.experiment)
     fresh = {
-        (metric, seed): value
-        for metric, seed, value in map(Metric._make, report.summarise(gather(trials.values())))
+        (one.metric, one.seed): one.value
+        for one in map(Metric._make, report.summarise(gather(trials.values())))
     }
     metrics = read_metrics(target / "metrics.csv")
     for row in metrics.to_dict("records"):
