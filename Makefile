@@ -41,7 +41,7 @@ reproduce-all: setup  ## every recipe; PRESET=paper, quick or embedded, SEEDS=0:
 publish: setup  ## mark results as official: R="recipe ..." or R=benchmarks, PRESET=
 	$(BIN)/python scripts/publish.py $(R) --preset $(PRESET)
 
-check: setup  ## compare the results with the recipes' bands
+check: setup  ## are reported numbers reproduced, and bands met?
 	$(BIN)/dgm check
 
 pages: setup  ## write the numbers of README and pages anew from results/

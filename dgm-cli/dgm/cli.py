@@ -285,23 +285,22 @@ def _yaml(recipe: "Recipe") -> str:
 def list_(out: Path) -> None:
     """List the recipes: what was reproduced when they were run, and how long that took.
 
-    "7 of 9, 1 about" of the reported numbers and claims are reproduced: measured alike or better, or
-    they hold; of one that alone can be said that it is about right.  "11 of 12" bands are met.
-    "> 2 h" is the time of those trials that were timed.  `dgm show RECIPE` says more about one.
+    "7 of 9, 1 about": of nine reported numbers and claims, seven are reproduced (measured alike or
+    better, or they hold), and one is about right.  "> 2 h" is the time of those trials that were
+    timed.  `dgm check` has the numbers, `dgm show RECIPE` says more about one.
     """
     from dgm.engine.estimate import duration_text
-    from dgm.report.overview import list_table, verdicts_of
+    from dgm.report.overview import list_table, reproduced
 
     rows = []
     for head in _headers():
         with _named(head.name):
-            folder = _results(head, "paper", _roots(head.path, out))
-            verdicts = verdicts_of(folder / "summary.csv")
+            found = reproduced(_results(head, "paper", _roots(head.path, out)) / "summary.csv")
             times = [
                 duration_text(_roots(head.path, out), head.name, preset)
                 for preset in ("paper", "quick")
             ]
-            rows.append((head.name, head.title, *verdicts, *times))
+            rows.append((head.name, head.title, found, *times))
     click.echo(list_table(rows))
 
 

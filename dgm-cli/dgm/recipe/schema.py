@@ -246,9 +246,9 @@ def competitor(expect: Sequence[Expectation], entry: Expectation, preset: str) -
     if entry.against is None:
         return None
     for other in expect:
-        if other.metric == entry.against and other.applies_to(preset):
-            if other.reported is not None:
-                return other.reported
+        named = other.metric == entry.against and other.applies_to(preset)
+        if named and other.reported is not None:
+            return other.reported
     raise ValueError(f"expect: against {entry.against}, which has no reported value in {preset}")
 
 

@@ -24,31 +24,25 @@ WIDTH = 100  # characters of a line
 LONGEST = 18  # of a value that stands beside its meaning
 
 
-def verdicts_of(summary: Path) -> tuple[str, str]:
-    """What a run's summary.csv says of reported numbers and of bands: "7 of 9, 1 about" reproduced,
-    "11 of 12" met; "not run" without one, blank where there are none."""
+def reproduced(summary: Path) -> str:
+    """ "7 of 9, 1 about" reported numbers and claims of a run's summary.csv; "not run" without one,
+    blank where nothing was reported."""
     try:
         with summary.open(encoding="utf-8", newline="") as file:
             rows = csv.DictReader(file)
             if "verdict" not in (rows.fieldnames or ()):
                 raise ValueError("no verdicts")
-            verdicts: Counter[str] = Counter()
-            reproduced: Counter[str] = Counter()
-            for row in rows:
-                verdicts[row["verdict"]] += 1
-                reproduced[row.get("reproduction") or ""] += 1
+            return reproduced_text(Counter(row.get("reproduction") for row in rows))
     except FileNotFoundError:
-        return "not run", "not run"
+        return "not run"
     except (OSError, ValueError, csv.Error) as error:
         raise DgmError(f"{summary}: is not the summary of a run") from error
-    bands = sum(verdicts[verdict] for verdict in ("pass", "fail", "missing"))
-    return reproduced_text(reproduced), f"{verdicts['pass']} of {bands}" if bands else ""
 
 
 def list_table(rows: Iterable[Sequence[str]]) -> str:
-    """A line for each recipe: name, title, how many of the reported numbers are reproduced and
-    bands met, and the time that paper and quick take."""
-    head = ("recipe", "shows", "reproduced", "bands met", "paper", "quick")
+    """A line for each recipe: name, title, how many of the reported numbers are reproduced, and the
+    time that paper and quick take."""
+    head = ("recipe", "shows", "reproduced", "paper", "quick")
     lines: list[Sequence[str]] = [head, *rows]
     others = columns([(name, "", *rest) for name, _, *rest in lines])
     room = WIDTH - max(map(len, others))  # what the other columns leave to the titles

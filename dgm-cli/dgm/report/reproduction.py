@@ -132,17 +132,11 @@ def judge(
     half = (high - low) / 2
     lower = better == "lower" and mean < reported
     higher = better == "higher" and mean > reported
-    if low <= reported <= high:
-        verdict = "agrees"
-    else:
-        verdict = "better" if lower or higher else "worse"
+    verdict = "agrees" if low <= reported <= high else "better" if lower or higher else "worse"
     one = n == 1 and not deterministic
-    wide = half > effect / 2
-    if verdict == "worse":
-        near = abs(mean - reported) <= 2 * half
-        limited = near and (recalled or one)
-    else:
-        limited = recalled or one or wide
+    wide = verdict != "worse" and half > effect / 2
+    near = abs(mean - reported) <= 2 * half
+    limited = (recalled or one or wide) and (verdict != "worse" or near)
     reasons = {
         "recalled": recalled,
         "one seed": one,
