@@ -33,7 +33,7 @@ from dgm.engine.official import is_official
 from dgm.errors import DgmError
 from dgm.files import atomic_write, read_csv
 from dgm.recipe.load import header
-from dgm.report.reproduction import DISSENTING, REPRODUCED, VERDICTS
+from dgm.report.reproduction import DISSENTING, REPRODUCED
 from dgm.report.summary import band_text, measured_text, seeds_text
 from dgm.text import number
 
@@ -138,28 +138,30 @@ def recipes_table(root: Path) -> str:
             raise DgmError(f"recipes/{path.name}: has no page; write {page}")
         rows.append((f"[`{path.stem}`]({page})", header(path).source, *tally.cells, *took))
     rows.append(("all", "", *sums._replace(seeds="").cells, *[""] * len(PRESETS)))
-    head = ("recipe", "reproduces", "reported", "reproduced", "about", "not", "open", "seeds")
-    return table((*head, "bands met", *(f"{p}, min" for p in PRESETS)), rows)
+    head = ("recipe", "reproduces", "reproduced", "seeds", "bands met")
+    return table((*head, *(f"{preset}, min" for preset in PRESETS)), rows)
 
 
 class Tally(NamedTuple):
-    """How many numbers of a summary have which verdict, and how many seeds they have."""
+    """How many numbers of a summary have which verdict, and how many seeds the reported ones."""
 
     reported: Counter[str]
     bands: Counter[str]
     seeds: str = ""
 
     @property
-    def cells(self) -> tuple[str, ...]:
-        """Reported, reproduced, about, not reproduced, open, seeds, bands met; blank where there is
-        nothing to count."""
-        kinds = (VERDICTS, REPRODUCED, ("about",), DISSENTING, ("open",))
-        counts = [sum(self.reported[verdict] for verdict in kind) for kind in kinds]
+    def cells(self) -> tuple[str, str, str]:
+        """ "3 of 11, 7 about, 1 not", "1 to 3", "4 of 7"; blank where there is nothing to count."""
+        kinds = {"about": ("about",), "not": DISSENTING, "open": ("open",)}
+        counts = {kind: sum(self.reported[v] for v in of) for kind, of in kinds.items()}
+        reproduced = sum(self.reported[verdict] for verdict in REPRODUCED)
+        parts = [f"{reproduced} of {self.reported.total()}" if self.reported else ""]
+        parts += [f"{count} {kind}" for kind, count in counts.items() if count]
         of = sum(self.bands[verdict] for verdict in ("pass", "fail", "missing"))
         missing = self.bands["missing"]
         met = f"{self.bands['pass']} of {of}" if of else ""
         met += f", {missing} not measured" if missing else ""
-        return (*(str(count or "") for count in counts), self.seeds, met)
+        return ", ".join(parts), self.seeds, met
 
 
 def tally_of(path: Path) -> Tally:

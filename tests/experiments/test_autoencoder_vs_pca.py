@@ -129,7 +129,7 @@ def test_other_code_sizes_carry_theirs_in_the_name() -> None:
         }
     )
     found = report.summarise(Results({"errors": errors}))
-    metrics = {metric: value for metric, _, value in found}
+    metrics = {metric: value for metric, _, value, *_ in found}
     assert metrics == {
         "test_squared_error/pca/code2": 4.0,
         "test_squared_error/pca": 3.0,
@@ -151,6 +151,7 @@ def test_reported_errors_are_marked_at_the_papers_code_size() -> None:
         }
     )
     about = {"metric": "test_squared_error/pca", "measures": "errors", "reported": 13.0}
+    about |= {"better": "lower"}
     entry = Expectation.model_validate(about)
     (axes,) = report.codes_figure(errors, {entry.metric: entry}).axes
     lines = {str(line.get_label()): line for line in axes.lines}

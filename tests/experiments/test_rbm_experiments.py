@@ -172,7 +172,7 @@ def test_the_best_of_all_is_chosen_on_validation_images() -> None:
         "reconstruction": reconstruction,
         "partition": partition,
     }
-    found = {m: v for m, _, v in rbm_report.summarise(Results(tables))}
+    found = {m: v for m, _, v, *_ in rbm_report.summarise(Results(tables))}
     assert found["test_log_likelihood/cd1"] == -4.5
     assert found["test_log_likelihood/pcd"] == -3.2
     assert found["test_log_likelihood/best"] == -3.2  # though cd3 has -3.0
@@ -183,18 +183,18 @@ def test_the_best_of_all_is_chosen_on_validation_images() -> None:
 
     again = [{**row, "log_likelihood": -3.1} for row in rows(1, "pcd", [-3.0], [-3.2])[:1]]
     tables["refit"] = pd.DataFrame(again)  # by the machine that is the best on validation images
-    found = {m: v for m, _, v in rbm_report.summarise(Results(tables))}
+    found = {m: v for m, _, v, *_ in rbm_report.summarise(Results(tables))}
     assert found["test_log_likelihood/pcd"] == -3.2
     assert found["test_log_likelihood/pcd/refit"] == -3.1
     assert found["test_log_likelihood/best"] == -3.1
     tables["refit"] = pd.DataFrame([{**row, "method": "cd", "k": 3} for row in again])
-    found = {m: v for m, _, v in rbm_report.summarise(Results(tables))}
+    found = {m: v for m, _, v, *_ in rbm_report.summarise(Results(tables))}
     assert found["test_log_likelihood/best"] == -3.2  # refit or not, cd3 is not the best
     del tables["refit"]
 
     likelihood = [*rows(1, "cd", [-3.4], [-2.9]), *rows(3, "cd", [-3.5], [-3.0])]
     tables["likelihood"] = pd.DataFrame(likelihood)
-    found = {m: v for m, _, v in rbm_report.summarise(Results(tables))}
+    found = {m: v for m, _, v, *_ in rbm_report.summarise(Results(tables))}
     assert found["rising_in_k"] == 0
 
 
@@ -216,7 +216,7 @@ def test_a_variant_called_none_keeps_its_name(tmp_path: Path) -> None:
     read = {name: read_csv(tmp_path / f"{name}.csv") for name in tables}
     found, again = (list(rbm_report.summarise(Results(each))) for each in (tables, read))
     assert again == found
-    values = {metric: value for metric, _, value in found}
+    values = {metric: value for metric, _, value, *_ in found}
     assert values["test_log_likelihood/cd1/None"] == values["test_log_likelihood/best"] == -3.0
     assert values["test_log_likelihood/cd1/NA"] == -4.0
     assert values["test_log_likelihood/cd1/small"] == -2.0
@@ -295,6 +295,7 @@ def test_reported_likelihoods_are_lines_that_the_figure_has_room_for() -> None:
     )
     reconstruction = pd.DataFrame([{**cell, "epoch": 1, "error": 9.0}])
     about = {"metric": "test_log_likelihood/cd1", "measures": "nats", "reported": -125.0}
+    about |= {"better": "higher"}
     entry = Expectation.model_validate(about)
     figure = rbm_report.learning_figure(likelihood, reconstruction, {entry.metric: entry})
     left, right = figure.axes

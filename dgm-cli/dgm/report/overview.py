@@ -161,8 +161,7 @@ def _expected(recipe: Recipe, summary: "pd.DataFrame | None") -> Iterator[str]:
         low, high = entry.band
         band = band_text({"low": low, "high": high})
         source = f" ({entry.source})" if entry.source else ""
-        row = rows.get(entry.metric)
-        facts = [f"band {band}" + (f": {row['verdict']}" if row else "")] if band else []
+        row, facts = rows.get(entry.metric), []
         if entry.reported is not None:
             recalled = "recalled, " if entry.recalled else ""
             facts.append(
@@ -173,6 +172,8 @@ def _expected(recipe: Recipe, summary: "pd.DataFrame | None") -> Iterator[str]:
         if row and isinstance(row["reproduction"], str):
             note = f" ({row['note']})" if isinstance(row["note"], str) else ""
             facts[-1] += f": {row['reproduction']}{note}"
+        if band:
+            facts.append(f"band {band}" + (f": {row['verdict']}" if row else ""))
         if row:
             seeds = f" ({counted(row['n'], 'seed')})" if row["n"] else ""
             facts.append(f"measured {measured_text(row)}{seeds}")

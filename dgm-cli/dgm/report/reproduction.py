@@ -110,7 +110,7 @@ def binomial_stderr(wrong: int, images: int) -> float:
 def stderr_of_images(row: Mapping[Any, Any]) -> float:
     """sigma / sqrt(N) of a mean over N images, from the standard deviation `test_std` beside it in
     a table's row; NaN where the trial did not record it yet."""
-    return float(row.get("test_std", math.nan)) / math.sqrt(row.get("images", math.nan))
+    return float(row["test_std"]) / math.sqrt(row["images"]) if "test_std" in row else math.nan
 
 
 def judge(
