@@ -1,11 +1,12 @@
 """Reproduction: does a measured mean agree with the number that was reported?
 
 The interval. With n seeds of mean m and sample variance s^2, all measured on the same N test
-images (or documents) over whose values a net's own mean has the standard error sigma / sqrt(N),
+images (or documents) over which one net's mean has the standard error sigma / sqrt(N),
 
     var(m) = s^2 / n + sigma^2 / N,
 
-for more seeds do not make the test set larger. The half-width of the 95 % interval is
+for more seeds do not make the test set larger (averaging over nets may make sigma a little smaller
+than one net's, which is taken). The half-width of the 95 % interval is
 
     sqrt( (t(0.975; n - 1) s / sqrt(n))^2 + (1.96 sigma / sqrt(N))^2 ),
 
@@ -15,9 +16,9 @@ exact interval of Clopper and Pearson (1934) instead. Where sigma is not known t
 taken as 0, and the verdict's note says so. With one seed the first part is 0: the randomness of
 training is not in the interval, and the verdict is at most `about`, unless nothing in it is random.
 
-The verdict. "Limited" is a verdict on a reported value that was recalled and not read in its
-source, on one seed of a learner that is random, or by a half-width above half of the effect: the
-reported value's distance to that of its competitor.
+The verdict. It is limited where the reported value was recalled and not read in its source, where a
+learner that is random has one seed, and where the interval is longer than half of the effect: than
+half of the reported value's distance to that of its competitor.
 
     the reported value lies                    not limited    limited
     inside the interval                        agrees         about
@@ -134,7 +135,7 @@ def judge(
     higher = better == "higher" and mean > reported
     verdict = "agrees" if low <= reported <= high else "better" if lower or higher else "worse"
     one = n == 1 and not deterministic
-    wide = verdict != "worse" and half > effect / 2
+    wide = verdict != "worse" and high - low > effect / 2
     near = abs(mean - reported) <= 2 * half
     limited = (recalled or one or wide) and (verdict != "worse" or near)
     reasons = {
