@@ -44,7 +44,7 @@ publish: setup  ## mark results as official: R="recipe ..." or R=benchmarks, PRE
 verify: setup  ## measure the reported numbers again from published models, on real data
 	$(BIN)/dgm verify
 
-check: setup  ## compare the results with the recipes' bands
+check: setup  ## are reported numbers reproduced, and bands met?
 	$(BIN)/dgm check
 
 pages: setup  ## write the numbers of README and pages anew from results/

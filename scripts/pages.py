@@ -3,14 +3,15 @@
 `--check` writes nothing: it says which blocks are stale. A block whose results somebody has
 replaced by others stays as it is.
 
-<!-- results:NAME --> ... <!-- end -->   the summary of results/NAME/paper
+<!-- results:NAME --> ... <!-- end -->   the summary of results/NAME/paper, with both verdicts
 <!-- runs:NAME --> ... <!-- end -->      a command a preset, and the minutes that it took
-<!-- recipes --> ... <!-- end -->        one row a recipe: bands met, and minutes per preset
+<!-- recipes --> ... <!-- end -->        one row a recipe: reproduced, bands met, minutes; and all
 <!-- benchmarks --> ... <!-- end -->     results/benchmarks.csv
 
 Either way a recipe's page is refused that lacks one of the HEADINGS, or does not name a metric that
-misses its band, or has a text in backticks that is neither a metric or a file of
-results/NAME/paper, nor a setting of the recipe or a value of one, nor a command.
+misses its band, is worse than reported or tells against a claim, or has a text in backticks that is
+neither a metric or a file of results/NAME/paper, nor a setting of the recipe or a value of one, nor
+a command.
 """
 
 import argparse
@@ -23,7 +24,9 @@ from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+import pandas as pd
 
 from dgm.engine.estimate import cpu_trials
 from dgm.engine.official import is_official
@@ -31,7 +34,8 @@ from dgm.errors import DgmError
 from dgm.files import atomic_write, read_csv
 from dgm.recipe.load import header
 from dgm.report.markdown import table
-from dgm.report.summary import band_text, measured_text
+from dgm.report.reproduction import DISSENTING, REPRODUCED
+from dgm.report.summary import band_text, measured_text, seeds_text
 from dgm.text import number
 
 MISSES = "What does not hold, and why"
@@ -47,6 +51,7 @@ HEADINGS = (
     "Equations and files",
     "How to run it",
 )
+WRONG = {"worse": "is worse than reported", "fails": "tells against its claim"}
 PRESETS = ("paper", "quick", "embedded")
 BLOCK = re.compile(
     r"(<!-- (recipes|benchmarks|(results|runs):(\S+)) -->\n)(.*?)(<!-- end -->)", re.DOTALL
@@ -72,22 +77,38 @@ def results_table(root: Path, name: str) -> str:
         if len(of) >= LONG:
             ends = ", ".join(row["metric"].removeprefix(series_of(row)) for row in of)
             name, measured = f"{series_of(of[0])}{ends}", ", ".join(number(r["mean"]) for r in of)
-            seeds = measured_text(of[0]).rpartition("(")[2]
-            rest.append((f"`{name}`", f"{measured} ({seeds}", of[0]["unit"]))
+            rest.append((f"`{name}`", measured, seeds_text(of[0]), of[0]["unit"]))
             continue
         for row in of:
-            cells = (f"`{row['metric']}`", measured_text(row), row["unit"])
+            cells = (f"`{row['metric']}`", measured_text(row), seeds_text(row), row["unit"])
             if judged(row):
-                rows.append((*cells, number(row["reported"]), band_text(row), row["verdict"]))
+                band = (band_text(row), row["verdict"] if band_text(row) else "")
+                rows.append((*cells, reported(row), reproduction(row), *band))
             else:
                 rest.append(cells)
-    head = ("metric", "measured", "unit", "reported", "band", "verdict")
-    return (table(head, rows) if rows else "") + folded(table(head[:3], rest), len(rest))
+    head = ("metric", "measured", "seeds", "unit", "reported", "reproduction", "band", "verdict")
+    return (table(head, rows) if rows else "") + folded(table(head[:4], rest), len(rest))
 
 
 def judged(row: dict[str, Any]) -> bool:
-    """Whether a metric has a band or a reported value."""
-    return row["verdict"] != "info" or bool(number(row["reported"]))
+    """Whether a metric has a band, a reported value or a claim."""
+    return row["verdict"] != "info" or not pd.isna(row["reproduction"])
+
+
+def reported(row: dict[str, Any]) -> str:
+    """ "1.25, lower is better", or the claim."""
+    if not pd.isna(row["claim"]):
+        return str(row["claim"])
+    value = number(row["reported"])
+    return f"{value}, {row['better']} is better" if value else ""
+
+
+def reproduction(row: dict[str, Any]) -> str:
+    """The verdict, and in brackets what limits it."""
+    if pd.isna(row["reproduction"]):
+        return ""
+    note = "" if pd.isna(row["note"]) else f" ({row['note']})"
+    return f"{row['reproduction']}{note}"
 
 
 def series_of(row: dict[str, Any]) -> str:
@@ -105,28 +126,55 @@ def folded(content: str, rows: int) -> str:
 
 
 def recipes_table(root: Path) -> str:
-    """What each recipe reproduces, how many bands it meets, and how long it took."""
-    rows = []
+    """What each recipe reproduces and how well, with how many seeds, and how long it took; and the
+    sums over all recipes."""
+    rows, sums = [], Tally(Counter(), Counter())
     for path in sorted((root / "recipes").glob("*.yaml")):
         results = root / "results" / path.stem
         took = (minutes(results / preset / "official.json") for preset in PRESETS)
-        met = bands_met(results / "paper" / "summary.csv")
+        tally = tally_of(results / "paper" / "summary.csv")
+        sums = Tally(sums.reported + tally.reported, sums.bands + tally.bands)
         page = f"recipes/{path.stem}.md"
         if not (root / page).exists():
             raise DgmError(f"recipes/{path.name}: has no page; write {page}")
-        recipe = f"[`{path.stem}`]({page})"
-        rows.append((recipe, header(path).source, met, *took))
-    return table(("recipe", "reproduces", "bands met", *(f"{p}, min" for p in PRESETS)), rows)
+        rows.append((f"[`{path.stem}`]({page})", header(path).source, *tally.cells, *took))
+    rows.append(("all", "", *sums._replace(seeds="").cells, *[""] * len(PRESETS)))
+    head = ("recipe", "reproduces", "reproduced", "seeds", "bands met")
+    return table((*head, *(f"{preset}, min" for preset in PRESETS)), rows)
 
 
-def bands_met(path: Path) -> str:
-    """How many of a summary's bands pass, and of those that do not, how many are not measured."""
+class Tally(NamedTuple):
+    """How many numbers of a summary have which verdict, and how many seeds the reported ones."""
+
+    reported: Counter[str]
+    bands: Counter[str]
+    seeds: str = ""
+
+    @property
+    def cells(self) -> tuple[str, str, str]:
+        """ "3 of 11, 7 about, 1 not", "1 to 3", "4 of 7"; blank where there is nothing to count."""
+        kinds = {"about": ("about",), "not": DISSENTING, "open": ("open",)}
+        counts = {kind: sum(self.reported[v] for v in of) for kind, of in kinds.items()}
+        reproduced = sum(self.reported[verdict] for verdict in REPRODUCED)
+        parts = [f"{reproduced} of {self.reported.total()}" if self.reported else ""]
+        parts += [f"{count} {kind}" for kind, count in counts.items() if count]
+        of = sum(self.bands[verdict] for verdict in ("pass", "fail", "missing"))
+        missing = self.bands["missing"]
+        met = f"{self.bands['pass']} of {of}" if of else ""
+        met += f", {missing} not measured" if missing else ""
+        return ", ".join(parts), self.seeds, met
+
+
+def tally_of(path: Path) -> Tally:
+    """Of a summary; of none where there is none."""
     if not path.exists():
-        return ""
-    verdicts = Counter(row["verdict"] for row in read_csv(path).to_dict("records"))
-    bands = sum(verdicts[verdict] for verdict in ("pass", "fail", "missing"))
-    missing = f", {verdicts['missing']} not measured" if verdicts["missing"] else ""
-    return f"{verdicts['pass']} of {bands}{missing}"
+        return Tally(Counter(), Counter())
+    rows = read_csv(path).to_dict("records")
+    reported = [row for row in rows if not pd.isna(row["reproduction"])]
+    ends = sorted({row["n"] for row in reported if row["n"]})
+    seeds = " to ".join(str(n) for n in dict.fromkeys((ends[0], ends[-1]))) if ends else ""
+    verdicts = Counter(row["reproduction"] for row in reported)
+    return Tally(verdicts, Counter(row["verdict"] for row in rows), seeds)
 
 
 def benchmarks_table(root: Path) -> str:
@@ -218,8 +266,11 @@ def check_page(page: Path, text: str, root: Path) -> None:
         return
     told = text.partition(f"## {MISSES}\n")[2].partition("\n## ")[0]
     for row in read_csv(folder / "summary.csv").to_dict("records"):
-        if row["verdict"] == "fail" and f"`{row['metric']}`" not in told:
-            raise DgmError(f'{label}: {row["metric"]} misses its band; say why under "{MISSES}"')
+        faults = ["misses its band"] if row["verdict"] == "fail" else []
+        faults += [WRONG[row["reproduction"]]] if row["reproduction"] in DISSENTING else []
+        if faults and f"`{row['metric']}`" not in told:
+            fault = " and ".join(faults)
+            raise DgmError(f'{label}: {row["metric"]} {fault}; say why under "{MISSES}"')
     metrics = list(read_csv(folder / "metrics.csv")["metric"])
     recipe = (root / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
     words = set(re.findall(r"[\w=.]+", re.sub("#.*", "", recipe.split("\nexpect:")[0])))

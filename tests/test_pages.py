@@ -54,7 +54,7 @@ stale
 
 ## What does not hold, and why
 
-`gap` is wide, with a `batch` of `7`.
+`gap` is wide, with a `batch` of `7`. `slow` is so.
 
 ## What differs from the paper
 
@@ -76,12 +76,15 @@ presets:
 expect:
   - {metric: gap, measures: a gap}
 """
-README_MADE = r"""# A toy
+README_MADE = """\
+# A toy
 <!-- recipes -->
-| recipe | reproduces | bands met | paper, min | quick, min | embedded, min |
-| --- | --- | --- | --- | --- | --- |
-| [`later`](recipes/later.md) | Nobody (2024), p(x\|z) |  |  |  |  |
-| [`toy`](recipes/toy.md) | Nobody (2024), p(x\|z) | 1 of 2 | 90 | 2 (1 of 3 trials) | 0.25 |
+| recipe | reproduces | reproduced | seeds | bands met | paper, min | quick, min | embedded, min |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+| [`later`](recipes/later.md) | Nobody (2024), p(x\\|z) |  |  |  |  |  |  |
+| [`toy`](recipes/toy.md) | Nobody (2024), p(x\\|z) | 2 of 4, 1 not, 1 open | 1 to 2 | 2 of 3 \
+| 90 | 2 (1 of 3 trials) | 0.25 |
+| all |  | 2 of 4, 1 not, 1 open |  | 2 of 3 |  |  |  |
 <!-- end -->
 The end.
 """
@@ -95,17 +98,21 @@ SPEED_MADE = """\
 """
 RESULTS_MADE = """\
 <!-- results:toy -->
-| metric | measured | unit | reported | band | verdict |
-| --- | --- | --- | --- | --- | --- |
-| `score/aevb` | -133.5 ± 0.5 (2 seeds) | nats | -130 | at least -134 | pass |
-| `gap` | 0.9 (1 seed) | nats |  | at most 0.5 | fail |
+| metric | measured | seeds | unit | reported | reproduction | band | verdict |
+| --- | --- | --- | --- | --- | --- | --- | --- |
+| `score/aevb` | -133.5 ± 6.4 | 2 | nats | -130, higher is better | agrees \
+(test set's share unknown) | at least -134 | pass |
+| `gap` | 0.9 | 1 | nats |  |  | at most 0.5 | fail |
+| `lead` | 1 | 1 | nats | AEVB is ahead | holds | at least 1 | pass |
+| `slow` | 3 | 1 | nats | 2, lower is better | worse (one seed; test set's share unknown) |  |  |
+| `later` | not measured |  | nats | 2, lower is better | open |  |  |
 
 <details>
 <summary>1 more line</summary>
 
-| metric | measured | unit |
-| --- | --- | --- |
-| `share/at1, 3, 7, 15, 31` | 0.5, 0.25, 0.125, 0.0625, 0.03125 (1 seed) | share |
+| metric | measured | seeds | unit |
+| --- | --- | --- | --- |
+| `share/at1, 3, 7, 15, 31` | 0.5, 0.25, 0.125, 0.0625, 0.03125 | 1 | share |
 
 </details>
 <!-- end -->
@@ -151,16 +158,20 @@ def root(tmp_path: Path) -> Path:
         (tmp_path / "recipes" / f"{name}.md").write_text(PAGE.replace("NAME", name))
     metrics = pd.DataFrame(
         {
-            "metric": ["score/aevb", "score/aevb", "gap", *(f"share/at{k}" for k in SERIES)],
-            "seed": [0, 1, 0, *[0] * 5],
-            "value": [-133.0, -134.0, 0.9, 0.5, 0.25, 0.125, 0.0625, 0.03125],
+            "metric": ["score/aevb", "score/aevb", "gap", "lead", "slow"]
+            + [f"share/at{k}" for k in SERIES],
+            "seed": [0, 1, *[0] * 8],
+            "value": [-133.0, -134.0, 0.9, 1.0, 3.0, 0.5, 0.25, 0.125, 0.0625, 0.03125],
         }
     )
     expect = [
         Expectation.model_validate({"metric": metric, "measures": "per image", **keys})
         for metric, keys in (
-            ("score/aevb", {"reported": -130, "at_least": -134}),
+            ("score/aevb", {"reported": -130, "better": "higher", "at_least": -134}),
             ("gap", {"at_most": 0.5}),
+            ("lead", {"claim": "AEVB is ahead", "at_least": 1}),
+            ("slow", {"reported": 2, "better": "lower"}),
+            ("later", {"reported": 2, "better": "lower"}),
             ("share/*", {"unit": "share"}),
         )
     ]
@@ -216,7 +227,7 @@ def test_blocks_are_made_from_results_and_then_agree(root: Path, pages: Pages) -
     assert "README.md: stale: recipes; run `make pages`" in said
     assert "recipes/toy.md: stale: results:toy, runs:toy; run" in said
     assert "-stale" in said
-    assert "+| `score/aevb` | -133.5 ± 0.5 (2 seeds) | nats | -130 | at least -134 | pass |" in said
+    assert "+| `score/aevb` | -133.5 ± 6.4 | 2 | nats | -130, higher is better | agrees (" in said
     assert texts(root) == before  # --check writes nothing
 
     assert pages(root) == (0, "")
@@ -269,6 +280,7 @@ def test_results_that_are_not_official_change_nothing(root: Path, pages: Pages, 
         ("`batch`", "`much`", ":19: `much` is no metric"),
         ("`dgm run toy`", "`dmg run toy`", ":15: `dmg run toy` is no metric"),
         ("`gap`", "The gap", ": gap misses its band; say why under "),
+        ("`slow`", "It", ": slow is worse than reported; say why under "),
     ],
 )
 def test_pages_that_are_refused(root: Path, pages: Pages, old: str, new: str, said: str) -> None:

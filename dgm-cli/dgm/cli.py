@@ -292,25 +292,27 @@ def _yaml(recipe: "Recipe") -> str:
     return yaml.safe_dump(recipe.resolved, sort_keys=False, width=100, allow_unicode=True)
 
 
-@cli.command(name="list", short_help="What there is, with bands met and times.")
+@cli.command(name="list", short_help="What there is, how well it is reproduced, and times.")
 @out_option
 def list_(out: Path) -> None:
-    """List the recipes: how many bands they met when they were run, and how long that took.
+    """List the recipes: what was reproduced when they were run, and how long that took.
 
-    "> 2 h" is the time of those trials that were timed.  `dgm show RECIPE` says more about one.
+    "7 of 9, 1 about": of nine reported numbers and claims, seven are reproduced (measured alike or
+    better, or they hold), and one is about right.  "> 2 h" is the time of those trials that were
+    timed.  `dgm check` has the numbers, `dgm show RECIPE` says more about one.
     """
     from dgm.engine.estimate import duration_text
-    from dgm.report.overview import bands_met, list_table
+    from dgm.report.overview import list_table, reproduced
 
     rows = []
     for head in _headers():
         with _named(head.name):
-            met = bands_met(_results(head, "paper", _roots(head.path, out)) / "summary.csv")
+            found = reproduced(_results(head, "paper", _roots(head.path, out)) / "summary.csv")
             times = [
                 duration_text(_roots(head.path, out), head.name, preset)
                 for preset in ("paper", "quick")
             ]
-            rows.append((head.name, head.title, met, *times))
+            rows.append((head.name, head.title, found, *times))
     click.echo(list_table(rows))
 
 
@@ -394,14 +396,17 @@ def show(recipe: str, overrides: tuple[str, ...], preset: str, out: Path, as_yam
     click.echo(page(loaded, settings(loaded.experiment), times, frame))
 
 
-@cli.command(short_help="Do the numbers meet their bands?")
+@cli.command(short_help="Are reported numbers reproduced, and bands met?")
 @recipes_argument
 @preset_option
-@click.option("--all", "every", is_flag=True, help="Also list metrics that have no band.")
+@click.option("--all", "every", is_flag=True, help="Also list metrics that are not judged.")
 @out_option
 def check(names: tuple[str, ...], preset: str, every: bool, out: Path) -> None:
-    """Compare results with the recipes' bands; exit with 1 when one is missed.
+    """Compare results with what was reported, and with the recipes' bands; exit with 1 when a band
+    is missed.
 
+    Of each number: the measured mean ± its 95 % half-width, the seeds, the reported value and
+    whether it is reproduced, our own band and whether it is met.
     Reads RECIPE/PRESET/metrics.csv in OUT, by default also in the results that come with dgm.
     Without RECIPE, of all recipes that have the preset and were run.
     """

@@ -98,18 +98,18 @@ def test_list_is_a_table_of_recipes(here: Here) -> None:
     )
     write("title: A toy", f"title: {long}")
     head, row = here("list").splitlines()
-    assert head.split() == ["recipe", "shows", "bands", "met", "paper", "quick"]
+    assert head.split() == ["recipe", "shows", "reproduced", "paper", "quick"]
     assert (
         row.startswith("toy     A toy whose title is longer than what a line") and len(row) <= 100
     )
     assert "...  not run" in row
     here(*RUN)
     (_, row) = here("list").splitlines()
-    assert re.search(r"\.\.\.  1 of 1     \d+ s$", row)
+    assert re.search(r"\.\.\.  1 of 1      \d+ s$", row)
     run = json.loads((FOLDER / "run.json").read_text())
     run["unfinished"] = ["another"]
     (FOLDER / "run.json").write_text(json.dumps(run))
-    assert re.search(r"1 of 1     > \d+ s$", here("list").strip())
+    assert re.search(r"1 of 1      > \d+ s$", here("list").strip())
 
 
 def test_tables_of_the_repository_fit_a_terminal(
@@ -174,7 +174,7 @@ def test_show_explains_trials_settings_and_numbers(here: Here) -> None:
         "grid:\n  - {variant: [null, small]}\n  - {variant: [large], settings: {hidden: 7}}\n"
         "presets: {quick: {seeds: [3]}}\n"
         "expect: [{metric: score/small, measures: the last step, unit: points, reported: 3,\n"
-        "  source: a table, at_least: 0, presets: [paper]}]\n"
+        "  better: higher, recalled: true, source: a table, at_least: 0, presets: [paper]}]\n"
     )
     assert here("show", "toy").splitlines() == [
         "toy",
@@ -196,11 +196,13 @@ def test_show_explains_trials_settings_and_numbers(here: Here) -> None:
         "expected:",
         "  score/small, points",
         "      the last step",
-        "      reported 3 (a table); band at least 0",
+        "      reported 3 (a table), recalled, higher is better; band at least 0",
     ]
     here(*RUN)
     shown = here("show", "toy")
-    assert "band at least 0; measured 7.05 ± 0.05 (2 seeds): pass" in shown
+    words = " ".join(shown.split())
+    assert "higher is better: about (recalled; test set's share unknown); band at least" in words
+    assert "band at least 0: pass; measured 7.05 ± 0.64 (2 seeds)" in words
     assert re.search(r"time: paper \d+ s, quick not timed", shown)
     quick = here("show", "toy", "--preset", "quick")
     assert "3 trials of preset quick, 1 seed:" in quick
@@ -264,13 +266,17 @@ def measured(value: float, folder: Path = FOLDER) -> None:
     (folder / "metrics.csv").write_text(f"metric,seed,value\nscore/small,0,{value}\n")
 
 
-def test_check_compares_with_the_bands(here: Here) -> None:
+def test_check_compares_with_the_bands_and_with_what_was_reported(here: Here) -> None:
     measured(0.0)
-    assert "1 pass, 0 fail" in here("check", "toy")
+    said = here("check", "toy")
+    assert "bands: 1 pass, 0 fail" in said  # what is worse than reported is no error
+    assert said.endswith("reproduction: 1 worse\n")
+    measured(4.0)
+    assert here("check", "toy").endswith("reproduction: 1 about\n")  # better, but one seed
     measured(-0.5)
     assert "0 pass, 1 fail" in here("check", code=1)
     measured(float("nan"))
-    assert "score/small  nan (1 seed)  3         at least 0  fail" in here("check", code=1)
+    assert "score/small  nan       1      3: worse  at least 0: fail" in here("check", code=1)
 
 
 def test_a_check_of_nothing_is_bad_input(here: Here) -> None:
@@ -301,7 +307,7 @@ def test_other_settings_than_the_recipes_are_not_judged(here: Here) -> None:
     assert "0 pass, 0 fail, 0 missing, 4 info" in said
     said = here("check", "toy", "--all")
     assert "NOTE: results/toy/paper: was run with overrides, so its bands do not apply" in said
-    assert re.search(r"score/small +8.05 ± 0.05 \(2 seeds\)  3 +info", said)
+    assert re.search(r"score/small +8.05 ± 0.64  2      3\n", said)
     here(*RUN, "--fresh")
     assert "1 fail" in here("check", "toy", code=1)
 

@@ -24,7 +24,7 @@ data: bars_and_stripes
 seeds: [0, 1]
 grid: {variant: [null, small]}
 presets: {embedded: {}}
-expect: [{metric: score/small, measures: points, reported: 3, at_least: 0}]
+expect: [{metric: score/small, measures: points, reported: 3, better: higher, at_least: 0}]
 """
 
 

@@ -74,6 +74,17 @@ def test_the_table_holds_what_the_model_gives(tmp_path: Path) -> None:
     assert found.tables["curves"]["epoch"].tolist() == [0, 0, 1, 1, 2, 2]
     assert found.tables["greedy"]["phase"].tolist() == ["layer1", "layer2"]
     assert found.arrays["original"].shape == (10, 8, 8)
+    values = (test - net.reconstruct(test)).square().sum(1).numpy()
+    np.testing.assert_allclose(found.arrays["test_values"], values, rtol=1e-4)
+    assert found.arrays["test_best_codes_values"].mean() < values.mean()
+    row = errors[(errors["stage"] == "") & (errors["split"] == "test")].iloc[0]
+    assert row["test_std"] == pytest.approx(values.std(ddof=1), rel=1e-5)
+    assert row["images"] == 300
+    cells = {"data": "digits", "row": "net", "code": 3, "seed": 0}
+    table = pd.concat([pd.DataFrame([cells] * len(errors)), errors], axis=1)
+    stderrs = {m.metric: m.test_stderr for m in report.summarise(Results({"errors": table}))}
+    assert stderrs["test_squared_error/net/code3"] == row["test_std"] / 300**0.5
+    assert np.isnan(stderrs["train_squared_error/net/code3"])
 
 
 def test_validation_images_are_left_out_where_they_judge(
@@ -129,7 +140,7 @@ def test_other_code_sizes_carry_theirs_in_the_name() -> None:
         }
     )
     found = report.summarise(Results({"errors": errors}))
-    metrics = {metric: value for metric, _, value in found}
+    metrics = {metric: value for metric, _, value, *_ in found}
     assert metrics == {
         "test_squared_error/pca/code2": 4.0,
         "test_squared_error/pca": 3.0,
@@ -151,6 +162,7 @@ def test_reported_errors_are_marked_at_the_papers_code_size() -> None:
         }
     )
     about = {"metric": "test_squared_error/pca", "measures": "errors", "reported": 13.0}
+    about |= {"better": "lower"}
     entry = Expectation.model_validate(about)
     (axes,) = report.codes_figure(errors, {entry.metric: entry}).axes
     lines = {str(line.get_label()): line for line in axes.lines}

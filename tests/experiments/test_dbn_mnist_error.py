@@ -45,14 +45,18 @@ def test_every_two_rows_are_compared_on_the_same_images() -> None:
     cells = {f"{row}{seed}": {"data": "mnist", "row": row, "seed": seed} for row, seed in guesses}
     predicted = dict(zip(cells, (np.array(guess) for guess in guesses.values()), strict=True))
     columns = {"data": "mnist", "row": "svm", "seed": 0, "stage": "final", "error": 12.5}
-    found = report.summarise(
-        Results(
-            {"errors": pd.DataFrame([columns])},
-            {"predicted_final": predicted, "truth": dict.fromkeys(cells, np.zeros(8))},
-            cells,
+    columns |= {"wrong": 1, "images": 8}
+    found = list(
+        report.summarise(
+            Results(
+                {"errors": pd.DataFrame([columns])},
+                {"predicted_final": predicted, "truth": dict.fromkeys(cells, np.zeros(8))},
+                cells,
+            )
         )
     )
-    values = {(metric, seed): value for metric, seed, value in found}
+    assert found[0].test_stderr == pytest.approx(100 * (1 / 8 * 7 / 8 / 8) ** 0.5)
+    values = {(metric, seed): value for metric, seed, value, *_ in found}
     assert values["test_error/svm", 0] == 12.5
     # The least sure of the seeds: svm errs on 1 image more and 6 fewer than one, 5 than the other.
     name = "mcnemar_p/svm/backprop_1000"
@@ -137,10 +141,11 @@ def test_the_figure_shows_the_numbers_that_the_recipe_reports() -> None:
         ]
     )
     expect = {
-        name: Expectation.model_validate(
-            {"metric": name, "measures": "errors", "reported": reported}
+        name: Expectation.model_validate({"metric": name, "measures": "errors", **reported})
+        for name, reported in (
+            ("test_error/svm", {"reported": 1.4, "better": "lower"}),
+            ("test_error/knn", {}),
         )
-        for name, reported in (("test_error/svm", 1.4), ("test_error/knn", None))
     }
     (axes,) = report.table_figure(errors, ["svm", "knn", "own"], expect).axes
     diamonds = [

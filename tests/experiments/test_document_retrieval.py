@@ -200,7 +200,7 @@ def test_parts_of_generated_codes_add_up(tmp_path: Path) -> None:
     np.testing.assert_allclose(whole["value"], chance, atol=4 * (chance / 5000) ** 0.5)
     clustered = report.precision_of(Results({"hits": hits(1, "clustered_codes")}))
     assert clustered["value"].iloc[0] > 3 * chance
-    names = {metric for metric, _, _ in report.summarise(results)}
+    names = {metric for metric, *_ in report.summarise(results)}
     assert names == {f"precision/isotropic_codes/codes10/at{k}" for k in CUTOFFS}
 
 

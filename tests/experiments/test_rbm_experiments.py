@@ -134,7 +134,8 @@ def test_the_mean_of_the_last_epochs_and_what_is_learned_in_the_end(
     monkeypatch.setattr(experiment, "Minibatches", Seen)
     settings = Settings.model_validate(values | {"refit": True, "averaged": 0.5})
     trial = a_trial(tmp_path / "refit")
-    tables = experiment.run_trial(settings, trial).tables
+    left = experiment.run_trial(settings, trial)
+    tables = left.tables
     first, both = learned
     assert len(first) == len(trial.data.train)
     assert len(both) == len(trial.data.train) + len(trial.data.validation)
@@ -142,6 +143,41 @@ def test_the_mean_of_the_last_epochs_and_what_is_learned_in_the_end(
     assert list(tables["refit"]["epoch"]) == [trial.chosen["chosen_epoch"]]
     row = tables["refit"].iloc[0]
     assert row["low"] <= row["log_likelihood"] <= row["high"] < 0
+    values = left.arrays["test_values"]  # of the machine that learned validation images too
+    assert values.dtype == np.float32
+    assert values.mean() == pytest.approx(row["log_likelihood"], rel=1e-5)
+    assert row["test_std"] == pytest.approx(values.std(ddof=1), rel=1e-4)
+    assert row["images"] == len(values) == len(trial.data.test)
+
+
+def test_the_share_of_the_test_images_is_that_of_the_machine_that_is_judged() -> None:
+    """The small machine's 14 images are all there are."""
+    likelihood = pd.DataFrame(
+        [
+            {"data": "mnist", "variant": variant, "method": "cd", "k": 1, "seed": 0}
+            | {"epoch": epoch, "split": split, "log_likelihood": value}
+            | {"low": value, "high": value, "test_std": std, "images": 100}
+            for variant in ("paper", "small")
+            for epoch, value, std in ((1, -2.0, 20.0), (2, -3.0, 30.0))
+            for split in ("train", "validation", "test")
+        ]
+    )
+    at = likelihood[likelihood["split"] == "test"]
+    refit = at[(at["variant"] == "paper") & (at["epoch"] == 1)].assign(test_std=40.0)
+    partition = at.assign(effective_chains=1.0)
+    tables = {"likelihood": likelihood, "partition": partition}
+    tables["reconstruction"] = likelihood[:0].assign(error=1.0)
+
+    def stderrs(tables: dict[str, pd.DataFrame]) -> dict[str, float]:
+        return {m.metric: m.test_stderr for m in rbm_report.summarise(Results(tables))}
+
+    found = stderrs(tables)
+    assert found["test_log_likelihood/cd1"] == found["test_log_likelihood/best"] == 2.0
+    assert np.isnan(found["train_log_likelihood/cd1"])
+    assert np.isnan(found["test_log_likelihood/cd1/small"])
+    found = stderrs({**tables, "refit": refit})
+    assert found["test_log_likelihood/cd1"] == 2.0
+    assert found["test_log_likelihood/cd1/refit"] == found["test_log_likelihood/best"] == 4.0
 
 
 def test_the_best_of_all_is_chosen_on_validation_images() -> None:
@@ -172,7 +208,7 @@ def test_the_best_of_all_is_chosen_on_validation_images() -> None:
         "reconstruction": reconstruction,
         "partition": partition,
     }
-    found = {m: v for m, _, v in rbm_report.summarise(Results(tables))}
+    found = {m: v for m, _, v, *_ in rbm_report.summarise(Results(tables))}
     assert found["test_log_likelihood/cd1"] == -4.5
     assert found["test_log_likelihood/pcd"] == -3.2
     assert found["test_log_likelihood/best"] == -3.2  # though cd3 has -3.0
@@ -183,18 +219,18 @@ def test_the_best_of_all_is_chosen_on_validation_images() -> None:
 
     again = [{**row, "log_likelihood": -3.1} for row in rows(1, "pcd", [-3.0], [-3.2])[:1]]
     tables["refit"] = pd.DataFrame(again)  # by the machine that is the best on validation images
-    found = {m: v for m, _, v in rbm_report.summarise(Results(tables))}
+    found = {m: v for m, _, v, *_ in rbm_report.summarise(Results(tables))}
     assert found["test_log_likelihood/pcd"] == -3.2
     assert found["test_log_likelihood/pcd/refit"] == -3.1
     assert found["test_log_likelihood/best"] == -3.1
     tables["refit"] = pd.DataFrame([{**row, "method": "cd", "k": 3} for row in again])
-    found = {m: v for m, _, v in rbm_report.summarise(Results(tables))}
+    found = {m: v for m, _, v, *_ in rbm_report.summarise(Results(tables))}
     assert found["test_log_likelihood/best"] == -3.2  # refit or not, cd3 is not the best
     del tables["refit"]
 
     likelihood = [*rows(1, "cd", [-3.4], [-2.9]), *rows(3, "cd", [-3.5], [-3.0])]
     tables["likelihood"] = pd.DataFrame(likelihood)
-    found = {m: v for m, _, v in rbm_report.summarise(Results(tables))}
+    found = {m: v for m, _, v, *_ in rbm_report.summarise(Results(tables))}
     assert found["rising_in_k"] == 0
 
 
@@ -216,7 +252,7 @@ def test_a_variant_called_none_keeps_its_name(tmp_path: Path) -> None:
     read = {name: read_csv(tmp_path / f"{name}.csv") for name in tables}
     found, again = (list(rbm_report.summarise(Results(each))) for each in (tables, read))
     assert again == found
-    values = {metric: value for metric, _, value in found}
+    values = {metric: value for metric, _, value, *_ in found}
     assert values["test_log_likelihood/cd1/None"] == values["test_log_likelihood/best"] == -3.0
     assert values["test_log_likelihood/cd1/NA"] == -4.0
     assert values["test_log_likelihood/cd1/small"] == -2.0
@@ -295,6 +331,7 @@ def test_reported_likelihoods_are_lines_that_the_figure_has_room_for() -> None:
     )
     reconstruction = pd.DataFrame([{**cell, "epoch": 1, "error": 9.0}])
     about = {"metric": "test_log_likelihood/cd1", "measures": "nats", "reported": -125.0}
+    about |= {"better": "higher"}
     entry = Expectation.model_validate(about)
     figure = rbm_report.learning_figure(likelihood, reconstruction, {entry.metric: entry})
     left, right = figure.axes

@@ -184,7 +184,7 @@ def test_the_summary_of_a_manifold() -> None:
     posterior = np.array([[0.9 * far, -0.9 * far], [-1.1 * far, 0], [0, 1.1 * far], [3, 3]])
     arrays = {"posterior": {"t": posterior}, "manifold": {"t": np.zeros((4, 2, 2))}}
     found = manifold_report.summarise(Results(tables, arrays, {"t": head}))
-    values = {metric: value for metric, _, value in found}
+    values = {metric: value for metric, _, value, *_ in found}
     assert values == pytest.approx(
         {
             "test_elbo": -140.0,
@@ -286,7 +286,7 @@ def test_the_summary_of_the_bounds() -> None:
     results.tables["latents"] = pd.DataFrame(latents, columns=[*axes, "active"])
     results.tables["latents"].insert(5, "variant", None)
     found = list(bound_report.summarise(results))
-    values = {(metric, seed): value for metric, seed, value in found}
+    values = {(metric, seed): value for metric, seed, value, *_ in found}
     assert len(values) == len(found)
     assert values == pytest.approx(
         {
@@ -325,7 +325,7 @@ def test_no_claim_before_all_that_it_compares_is_measured() -> None:
     rows = [("mnist", "bernoulli", "static", *cell, 0, -100.0 - cell[1]) for cell in measured]
     results = bounds(rows)
     results.tables["curves"] = results.tables["bounds"]
-    names = {metric for metric, _, _ in bound_report.summarise(results)}
+    names = {metric for metric, *_ in bound_report.summarise(results)}
     assert names == {
         f"{split}_elbo/{method}/latent{d}" for split in ("test", "train") for method, d in measured
     }
@@ -343,7 +343,7 @@ def test_variants_are_told_from_the_others_and_from_a_blank(tmp_path: Path) -> N
     write_csv(pd.concat([part.tables["bounds"] for part in parts]), tmp_path / "bounds.csv")
     table = read_csv(tmp_path / "bounds.csv")
     found = {
-        m: v for m, _, v in bound_report.summarise(Results({"bounds": table, "curves": table}))
+        m: v for m, _, v, *_ in bound_report.summarise(Results({"bounds": table, "curves": table}))
     }
     for variant, (few, many) in values.items():
         ending = f"/{variant}" if variant else ""
@@ -385,7 +385,7 @@ def test_the_summary_of_the_samples() -> None:
         "labels": table(label=[0, 1], samples=[500, 500]),
         "estimators": table(estimator=["encoder", "fitted"], log_likelihood=[-91.0, -90.5]),
     }
-    found = {metric: value for metric, _, value in samples_report.summarise(Results(tables))}
+    found = {metric: value for metric, _, value, *_ in samples_report.summarise(Results(tables))}
     for name in ("latent5", "modern"):
         assert found[f"test_log_likelihood/{name}"] == pytest.approx(-92.0)
         assert found[f"mean_effective_samples/{name}"] == pytest.approx(20.0)

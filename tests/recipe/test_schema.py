@@ -1,11 +1,12 @@
 """What may stand in a recipe, and the one line that says what may not."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dgm.engine.load import load
-from dgm.recipe.schema import Expectation
+from dgm.recipe.schema import Expectation, competitor
 
 from .toy import RECIPE, Settings, message, write
 
@@ -36,8 +37,11 @@ from .toy import RECIPE, Settings, message, write
         ("rate: 1e-3", "rates: [1, true]", ":8: settings.rates: should be a number, not [1, True]"),
         ("experiment: toy", "experiment: __init__", ":3: experiment: should be a name of small"),
         ("data: mnist", "uses: '  '", ":4: uses: should read RECIPE KEY=VALUE"),
-        ("at_least: -134", "better: nearer", ":24: expect.better: should be 'higher', 'lower' or"),
-        ("reported: -130", "recalled: true", ":21: expect: better and recalled"),
+        ("better: higher", "better: nearer", ":26: expect.better: should be 'higher', 'lower' or"),
+        ("better: higher", "recalled: true", ":21: expect: reported needs better: higher, lower"),
+        ("reported: -130", "recalled: true", ":21: expect: better, recalled and against say"),
+        ("better: higher", "better: higher\n    claim: it is", ":21: expect: either reported, "),
+        ("better: higher", "better: higher\n    against: gap", "expect: against gap, which has no"),
         ("rate: 1e-3", "latent_dim: 1001", ":8: latent_dim 1001 is too large for hidden 100"),
         ("[0, 1]", "3", ":5: seeds: should be a valid list, not 3"),
         ("[0, 1]", "[true]", ":5: seeds: should be a number, not [True]"),
@@ -179,8 +183,32 @@ def test_a_complaint_about_several_settings_stands_at_the_first_that_it_names() 
 
 
 def test_the_reported_value_of_an_expectation() -> None:
-    entry = {"metric": "m", "measures": "x", "reported": 1.0}
+    entry = {"metric": "m", "measures": "x", "reported": 1.0, "better": "lower"}
     plain = Expectation.model_validate(entry)
-    assert (plain.better, plain.recalled) == (None, False)
-    given = Expectation.model_validate({**entry, "better": "lower", "recalled": True})
-    assert (given.better, given.recalled) == ("lower", True)
+    assert (plain.better, plain.recalled, plain.deterministic) == ("lower", False, False)
+    given = Expectation.model_validate({**entry, "better": "closer", "recalled": True})
+    assert (given.better, given.recalled) == ("closer", True)
+
+
+def test_a_claim_needs_a_band() -> None:
+    entry = {"metric": "m", "measures": "x", "claim": "a is above b"}
+    with pytest.raises(ValueError, match="claim needs a band"):
+        Expectation.model_validate(entry)
+    assert Expectation.model_validate({**entry, "at_least": 0}).claim == "a is above b"
+
+
+def test_the_competitor_of_an_expectation() -> None:
+    def entry(metric: str, reported: float, **keys: Any) -> Expectation:
+        about = {"metric": metric, "measures": "x", "reported": reported, "better": "lower"}
+        return Expectation.model_validate({**about, **keys})
+
+    expect = [
+        entry("a", 1.25, against="b"),
+        entry("b", 9.0, presets=["quick"]),
+        entry("b", 1.4, presets=["paper"]),
+    ]
+    assert competitor(expect, expect[0], "paper") == 1.4
+    assert competitor(expect, expect[0], "quick") == 9.0
+    assert competitor(expect, expect[2], "paper") is None
+    with pytest.raises(ValueError, match="against b, which has no reported value in scale"):
+        competitor(expect, expect[0], "scale")

@@ -37,6 +37,7 @@ expect:
     reported: -130
     at_least: -134
     presets: [paper]
+    better: higher
 """
 BLOCKS = """\
 grid:

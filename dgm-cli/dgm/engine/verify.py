@@ -96,10 +96,8 @@ def unpublished(recipe: Recipe, target: Path, options: Options) -> list[str]:
 def _follow(recipe: Recipe, target: Path, trials: dict[str, Finished]) -> Iterator[Compared]:
     """Metrics beside what the tables give, and the summary beside what the metrics give."""
     report = experiments.report(recipe.experiment)
-    fresh = {
-        (metric, seed): value
-        for metric, seed, value in map(Metric._make, report.summarise(gather(trials.values())))
-    }
+    found = (Metric(*each) for each in report.summarise(gather(trials.values())))
+    fresh = {(each.metric, each.seed): each.value for each in found}
     metrics = read_metrics(target / "metrics.csv")
     for row in metrics.to_dict("records"):
         now = float(fresh.pop((row["metric"], row["seed"]), np.nan))

@@ -109,8 +109,12 @@ def _record(trial: Trial, epoch: int, net: Autoencoder, judged: dict[str, Tensor
 
 def squared_error(x: Tensor, reconstruct: Callable[[Tensor], Tensor]) -> float:
     """Summed over pixels, mean over images."""
-    parts = [(part - reconstruct(part)).square().sum(1) for part in x.split(BLOCK)]
-    return torch.cat(parts).mean().item()
+    return squared_errors(x, reconstruct).mean().item()
+
+
+def squared_errors(x: Tensor, reconstruct: Callable[[Tensor], Tensor]) -> Tensor:
+    """Of each image (n,), summed over pixels."""
+    return torch.cat([(part - reconstruct(part)).square().sum(1) for part in x.split(BLOCK)])
 
 
 def best_codes(net: Autoencoder, x: Tensor, steps: int, rate: float = 0.1) -> Tensor:

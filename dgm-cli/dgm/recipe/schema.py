@@ -103,6 +103,14 @@ class Expectation(Schema):
         None, description="than the reported value: above it, below it, or near it"
     )
     recalled: bool = Field(False, description="the reported value was not read in its source")
+    against: str | None = Field(
+        None,
+        description="the competitor: a metric whose reported value the effect is measured from",
+    )
+    deterministic: bool = Field(False, description="nothing is random: one seed tells all")
+    claim: str | None = Field(
+        None, description="what was claimed without a number; it holds where the band is met"
+    )
     at_most: float | None = None
     at_least: float | None = None
     equals: float | None = None
@@ -112,8 +120,16 @@ class Expectation(Schema):
     @pydantic.model_validator(mode="after")
     def _consistent(self) -> "Expectation":
         low, high = self.band
-        if self.reported is None and (self.better or self.recalled):
-            raise ValueError("better and recalled say something of a reported value; there is none")
+        if self.reported is None and (self.better or self.recalled or self.against):
+            raise ValueError(
+                "better, recalled and against say something of a reported value; there is none"
+            )
+        if self.reported is not None and self.better is None:
+            raise ValueError("reported needs better: higher, lower or closer")
+        if self.claim is not None and self.reported is not None:
+            raise ValueError("either reported, which is a number, or claim, which has none")
+        if self.claim is not None and low is None and high is None:
+            raise ValueError("claim needs a band, which tells whether it holds")
         if (self.equals is None) != (self.tolerance is None):
             raise ValueError("equals and tolerance belong together")
         if self.equals is not None and (self.at_least, self.at_most) != (None, None):
@@ -215,6 +231,25 @@ class RecipeFile(Layer):
                 if count > 1:
                     raise ValueError(f"expect: {count} entries for {metric} in preset {preset}")
         return self
+
+    @pydantic.model_validator(mode="after")
+    def _competitors_have_numbers(self) -> "RecipeFile":
+        for entry in self.expect:
+            for preset in PRESETS:
+                if entry.against and entry.applies_to(preset):
+                    competitor(self.expect, entry, preset)
+        return self
+
+
+def competitor(expect: Sequence[Expectation], entry: Expectation, preset: str) -> float | None:
+    """The reported value of what this entry is compared with; ValueError if it has none."""
+    if entry.against is None:
+        return None
+    for other in expect:
+        named = other.metric == entry.against and other.applies_to(preset)
+        if named and other.reported is not None:
+            return other.reported
+    raise ValueError(f"expect: against {entry.against}, which has no reported value in {preset}")
 
 
 def validate(

@@ -12,6 +12,7 @@ from dgm.errors import DgmError
 from dgm.recipe.load import Recipe
 from dgm.recipe.schema import TrialSettings
 from dgm.recipe.union import SettingsType, fields, members
+from dgm.report.reproduction import reproduced_text
 from dgm.text import columns, counted, number
 
 if TYPE_CHECKING:
@@ -21,25 +22,26 @@ WIDTH = 100  # characters of a line
 LONGEST = 18  # of a value that stands beside its meaning
 
 
-def bands_met(summary: Path) -> str:
-    """ "11 of 12" bands of a run's summary.csv; "not run" without one, blank without bands."""
+def reproduced(summary: Path) -> str:
+    """ "7 of 9, 1 about" reported numbers and claims of a run's summary.csv; "not run" without one,
+    blank where nothing was reported."""
     try:
         with summary.open(encoding="utf-8", newline="") as file:
             rows = csv.DictReader(file)
             if "verdict" not in (rows.fieldnames or ()):
                 raise ValueError("no verdicts")
-            verdicts = Counter(row["verdict"] for row in rows)
+            return reproduced_text(Counter(row.get("reproduction") for row in rows))
     except FileNotFoundError:
         return "not run"
     except (OSError, ValueError, csv.Error) as error:
         raise DgmError(f"{summary}: is not the summary of a run") from error
-    bands = sum(verdicts[verdict] for verdict in ("pass", "fail", "missing"))
-    return f"{verdicts['pass']} of {bands}" if bands else ""
 
 
 def list_table(rows: Iterable[Sequence[str]]) -> str:
-    """A line for each recipe: name, title, bands met, and the time that paper and quick take."""
-    lines: list[Sequence[str]] = [("recipe", "shows", "bands met", "paper", "quick"), *rows]
+    """A line for each recipe: name, title, how many of the reported numbers are reproduced, and the
+    time that paper and quick take."""
+    head = ("recipe", "shows", "reproduced", "paper", "quick")
+    lines: list[Sequence[str]] = [head, *rows]
     others = columns([(name, "", *rest) for name, _, *rest in lines])
     room = WIDTH - max(map(len, others))  # what the other columns leave to the titles
     return "\n".join(
@@ -145,12 +147,22 @@ def _expected(recipe: Recipe, summary: "pd.DataFrame | None") -> Iterator[str]:
         low, high = entry.band
         band = band_text({"low": low, "high": high})
         source = f" ({entry.source})" if entry.source else ""
-        facts = [f"reported {number(entry.reported)}{source}"] if entry.reported is not None else []
-        facts += [f"band {band}"] if band else []
-        if entry.metric in rows:
-            row = rows[entry.metric]
-            verdict = f": {row['verdict']}" if band else ""
-            facts.append(f"measured {measured_text(row)}{verdict}")
+        row, facts = rows.get(entry.metric), []
+        if entry.reported is not None:
+            recalled = "recalled, " if entry.recalled else ""
+            facts.append(
+                f"reported {number(entry.reported)}{source}, {recalled}{entry.better} is better"
+            )
+        if entry.claim is not None:
+            facts.append(f"claim: {entry.claim}{source}")
+        if row and isinstance(row["reproduction"], str):
+            note = f" ({row['note']})" if isinstance(row["note"], str) else ""
+            facts[-1] += f": {row['reproduction']}{note}"
+        if band:
+            facts.append(f"band {band}" + (f": {row['verdict']}" if row else ""))
+        if row:
+            seeds = f" ({counted(row['n'], 'seed')})" if row["n"] else ""
+            facts.append(f"measured {measured_text(row)}{seeds}")
         yield f"  {entry.metric}, {entry.unit}"
         measures = entry.measures if entry.measures != previous else ""
         for text in filter(None, (measures, "; ".join(facts))):

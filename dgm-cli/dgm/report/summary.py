@@ -1,7 +1,11 @@
-"""Metrics, their summary over seeds, and verdicts.
+"""Metrics, their summary over seeds, and two kinds of verdict, which are never mixed.
 
 A metric's mean m over n seeds, its standard deviation s (n - 1 degrees of freedom), standard
-error s / sqrt(n), and Student's 95 % interval m -+ t(0.975; n - 1) s / sqrt(n).
+error s / sqrt(n), and Student's 95 % interval m -+ t(0.975; n - 1) s / sqrt(n). The half-width
+also has the finite test set's share (`dgm.report.reproduction`), if it is known.
+
+The verdict is on the band, which is what we ask of ourselves; the reproduction is of what was
+reported.
 """
 
 import math
@@ -10,26 +14,29 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from dgm.errors import DgmError
 from dgm.files import read_csv, write_csv
-from dgm.recipe.schema import Expectation
-from dgm.text import columns, counted, number
+from dgm.recipe.schema import Expectation, competitor
+from dgm.report import reproduction
+from dgm.report.reproduction import Reproduction
+from dgm.text import columns, number
 
 SUMMARY = (
-    ["metric", "mean", "std", "n", "stderr", "ci_low", "ci_high", "unit", "measures"]
-    + ["reported", "source", "low", "high", "verdict"]
+    ["metric", "mean", "std", "n", "stderr", "ci_low", "ci_high", "test_stderr", "half_width"]
+    + ["unit", "measures", "reported", "better", "source", "claim", "low", "high", "verdict"]
+    + ["reproduction", "note"]
 )  # fmt: skip
 
 
 class Metric(NamedTuple):
-    """One number that one seed gave."""
+    """One number that one seed gave, and its standard error over the images of a test set."""
 
     metric: str
     seed: int
     value: float
+    test_stderr: float = math.nan  # sigma / sqrt(N) of a mean over N images; NaN: not known
 
 
 def write_metrics(path: Path, metrics: Iterable[Metric]) -> None:
@@ -37,7 +44,10 @@ def write_metrics(path: Path, metrics: Iterable[Metric]) -> None:
 
     DgmError where two cells have one name.
     """
-    rows = [Metric(metric, int(seed), float(value)) for metric, seed, value in metrics]
+    rows = [
+        Metric(metric, int(seed), float(value), float(stderr))
+        for metric, seed, value, stderr in metrics
+    ]
     for (metric, seed), times in Counter(row[:2] for row in rows).items():
         if times > 1:  # or else their mean would pass for one over seeds
             raise DgmError(f"{path}: two cells of the grid give {metric} with seed {seed}")
@@ -45,10 +55,12 @@ def write_metrics(path: Path, metrics: Iterable[Metric]) -> None:
 
 
 def read_metrics(path: Path) -> pd.DataFrame:
-    """What `write_metrics` wrote; BadInput when it is not there."""
+    """What `write_metrics` wrote, now or before there were standard errors; BadInput when it is
+    not there."""
     frame = read_csv(path)
+    types = {"metric": str, "seed": int, "value": float, "test_stderr": float}
     try:
-        return frame[list(Metric._fields)].astype({"metric": str, "seed": int, "value": float})
+        return frame.assign(test_stderr=frame.get("test_stderr", math.nan))[[*types]].astype(types)
     except (KeyError, ValueError, OverflowError, TypeError) as error:
         raise DgmError(f"{path}: is not a table of metric, seed, value: {error}") from error
 
@@ -60,43 +72,77 @@ def summary(
 
     The verdict is on the mean: `pass` or `fail` its band in this preset, `info` where there is
     none, `missing` where there is one but no value. One seed has no std, stderr or interval.
-    Bands are for the recipe's own settings: `overridden` ones are not judged.
+    Bands and reported values are for the recipe's own settings: `overridden` ones are not judged.
     """
-    values = {
-        str(metric): group.to_numpy(dtype=float)
-        for metric, group in metrics.groupby("metric", sort=False)["value"]
+    seeds = {
+        str(metric): rows
+        for metric, rows in metrics.reindex(columns=Metric._fields).groupby("metric", sort=False)
     }
     rows = []
     own = [entry.metric for entry in expect if not entry.is_pattern]
-    for metric in dict.fromkeys([*own, *values]):
+    for metric in dict.fromkeys([*own, *seeds]):
         entries = [entry for entry in expect if entry.describes(metric)]
         entries.sort(key=lambda entry: entry.is_pattern)  # its own before patterns, as they stand
         entry = next((e for e in entries if e.applies_to(preset)), None)
         low, high = entry.band if entry and not overridden else (None, None)
-        row = {"metric": metric, **_statistics(values.get(metric, np.empty(0)))}
+        unit = (entry or entries[0]).unit if entries else None
+        row = {"metric": metric, **_statistics(seeds.get(metric, metrics.iloc[:0]), unit)}
         row |= {"low": low, "high": high, "verdict": _verdict(row["mean"], row["n"], low, high)}
         if entry:
-            row |= {"reported": entry.reported}
+            row |= {key: getattr(entry, key) for key in ("reported", "better", "claim")}
+        if entry and not overridden:
+            found = _reproduction(row, entry, competitor(expect, entry, preset))
+            row |= {"reproduction": found.verdict or None, "note": found.note or None}
         if entries:
             described = entry or entries[0]
             row |= {key: getattr(described, key) for key in ("unit", "measures", "source")}
-        if row["n"] or row["verdict"] == "missing":
+        if row["n"] or row["verdict"] == "missing" or row.get("reproduction"):
             rows.append(row)
-    numbers = ["mean", "std", "stderr", "ci_low", "ci_high", "reported", "low", "high"]
+    numbers = ["mean", "std", "stderr", "ci_low", "ci_high", "test_stderr", "half_width"]
+    numbers += ["reported", "low", "high"]
     return pd.DataFrame(rows, columns=SUMMARY).astype(dict.fromkeys(numbers, float) | {"n": int})
 
 
-def _statistics(values: np.ndarray) -> dict[str, Any]:
+def _statistics(rows: pd.DataFrame, unit: str | None) -> dict[str, Any]:
+    """Of the seeds of one metric. Seeds are tested on the same images: `test_stderr` is the mean
+    of those that know theirs."""
     from scipy.special import stdtrit  # slow to import
 
+    values = rows["value"].to_numpy(dtype=float)
     n = len(values)
+    known = rows["test_stderr"].dropna() if n else rows["value"]
+    test_stderr = float(known.mean()) if len(known) else math.nan
     row: dict[str, Any] = {"n": n, "mean": float(values.mean()) if n else None}
+    row |= {"test_stderr": test_stderr}
     if n > 1:
         mean, std = row["mean"], float(values.std(ddof=1))
         stderr = std / math.sqrt(n)
         half = float(stdtrit(n - 1, 0.975)) * stderr
         row |= {"std": std, "stderr": stderr, "ci_low": mean - half, "ci_high": mean + half}
+    row["interval"] = reproduction.interval(values.tolist(), test_stderr, unit == "percent")
+    row["half_width"] = row["interval"].half_width if row["interval"] else None
     return row
+
+
+def _reproduction(
+    row: Mapping[str, Any], entry: Expectation, against: float | None
+) -> Reproduction:
+    """The verdict on an entry's reported value or claim; a blank one where it has neither."""
+    if entry.claim is not None:
+        return reproduction.judge_claim(row["verdict"])
+    if entry.reported is None or entry.better is None:
+        return Reproduction("")
+    return reproduction.judge(
+        entry.reported,
+        entry.better,
+        math.nan if row["mean"] is None else row["mean"],
+        row["n"],
+        row["interval"],
+        recalled=entry.recalled,
+        deterministic=entry.deterministic,
+        effect=math.nan if against is None else abs(entry.reported - against),
+        share_known=not math.isnan(row["test_stderr"]),
+    )
 
 
 def _verdict(mean: float, n: int, low: float | None, high: float | None) -> str:
@@ -110,11 +156,21 @@ def _verdict(mean: float, n: int, low: float | None, high: float | None) -> str:
 
 
 def measured_text(row: Mapping[Any, Any]) -> str:
-    """ "-133.21 ± 0.34 (3 seeds)" for a row of a summary."""
+    """ "-133.21 ± 0.34", with the half-width where it is known, for a row of a summary."""
     if row["n"] == 0:
         return "not measured"
-    spread = f" ± {row['stderr']:.2g}" if row["n"] > 1 else ""
-    return f"{row['mean']:.5g}{spread} ({counted(row['n'], 'seed')})"
+    half = row["half_width"]
+    return f"{row['mean']:.5g}" + ("" if pd.isna(half) else f" ± {half:.2g}")
+
+
+def seeds_text(row: Mapping[Any, Any]) -> str:
+    return str(row["n"]) if row["n"] else ""
+
+
+def reported_text(row: Mapping[Any, Any]) -> str:
+    """ "1.25: agrees", "claim: holds", or nothing; without the verdict where there is none."""
+    text = number(row["reported"]) if pd.isna(row["claim"]) else "claim"
+    return text if pd.isna(row["reproduction"]) else f"{text}: {row['reproduction']}"
 
 
 def band_text(row: Mapping[Any, Any]) -> str:
@@ -126,18 +182,23 @@ def band_text(row: Mapping[Any, Any]) -> str:
 
 
 def check_table(summary_by_recipe: dict[str, pd.DataFrame], every: bool = True) -> str:
-    """Every metric, or every one with a band, and its verdict; then how many have which verdict.
+    """Every metric, or every one that is judged, with both verdicts; then how many have which.
 
     The metrics of a recipe stand below its name.
     """
-    rows: list[tuple[str, ...]] = [("  metric", "measured", "reported", "band", "verdict")]
-    verdicts: Counter[str] = Counter()
+    rows: list[tuple[str, ...]] = [("  metric", "measured", "seeds", "reported", "band")]
+    bands: Counter[str] = Counter()
+    reported: Counter[str] = Counter()
     for recipe, frame in summary_by_recipe.items():
-        verdicts.update(frame["verdict"])
+        bands.update(frame["verdict"])
+        reported.update(frame["reproduction"].dropna())
         rows.append((recipe,))
         for row in frame.to_dict("records"):
-            if every or row["verdict"] != "info":
-                texts = (measured_text(row), number(row["reported"]), band_text(row))
-                rows.append((f"  {row['metric']}", *texts, row["verdict"]))
-    count = ", ".join(f"{verdicts[v]} {v}" for v in ("pass", "fail", "missing", "info"))
-    return "\n".join([*columns(rows), count])
+            if every or row["verdict"] != "info" or not pd.isna(row["reproduction"]):
+                band = f"{band_text(row)}: {row['verdict']}" if band_text(row) else ""
+                texts = (measured_text(row), seeds_text(row), reported_text(row), band)
+                rows.append((f"  {row['metric']}", *texts))
+    count = ", ".join(f"{bands[v]} {v}" for v in ("pass", "fail", "missing", "info"))
+    return "\n".join(
+        [*columns(rows), f"bands: {count}", f"reproduction: {reproduction.counts_text(reported)}"]
+    )

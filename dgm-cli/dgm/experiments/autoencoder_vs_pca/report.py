@@ -1,5 +1,6 @@
 """Figure 2B of Hinton & Salakhutdinov (2006): reconstructions, errors by code size and epoch."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from matplotlib.ticker import FormatStrFormatter, LogLocator, NullFormatter
 
 from dgm.recipe.schema import Expectation
 from dgm.report import plotting
+from dgm.report.reproduction import stderr_of_images
 from dgm.report.summary import Metric
 from dgm.report.tables import Cell, Results, by_cell, metric_name
 
@@ -47,7 +49,8 @@ def summarise(results: Results) -> Iterator[Metric]:
     for cell, rows in by_cell(errors_of(results)):
         for of in rows.to_dict("records"):
             name = named(f"{of['split']}_squared_error", cell, of["stage"])
-            yield Metric(name, cell["seed"], of["squared_error"])
+            stderr = math.nan if of["split"] == "train" else stderr_of_images(of)
+            yield Metric(name, cell["seed"], of["squared_error"], stderr)
 
 
 def errors_of(results: Results) -> pd.DataFrame:
@@ -90,7 +93,7 @@ def shown_code(errors: pd.DataFrame) -> int:
 def reconstructions_figure(results: Results, errors: pd.DataFrame, code: int) -> Figure:
     """A digit of each class, and below it its reconstruction by the first seed of each row."""
     lines: dict[str, np.ndarray] = {}
-    for array in results.arrays:
+    for array in (name for name in results.arrays if not name.endswith("_values")):
         stage = array.removeprefix("reconstructed").removeprefix("_")
         for cell, images in results.each(array):
             if cell["code"] == code:

@@ -17,7 +17,7 @@ from dgm.data.shifted import shifted
 from dgm.experiments.autoencoder_vs_pca.settings import AutoencoderRow, PCARow, Settings
 from dgm.models.autoencoder import Autoencoder
 from dgm.models.pca import PCA
-from dgm.protocols.fit_autoencoder import best_codes, fit_autoencoder, squared_error
+from dgm.protocols.fit_autoencoder import best_codes, fit_autoencoder, squared_errors
 from dgm.report.pixels import grey
 from dgm.report.tables import Artifacts
 from dgm.trial.loop import Trial
@@ -44,15 +44,21 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
 def measure(
     settings: Settings, trial: Trial, model: Autoencoder | PCA, full: bool = True
 ) -> Artifacts:
-    """The errors of a fitted model, and its reconstructions; not `full`: without better codes."""
+    """The errors of a fitted model, and its reconstructions; not `full`: without better codes.
+
+    Beside a split's mean error stand its images' number and standard deviation, and the errors of
+    all judged images are kept ("test_values"): the mean has a standard error for being of so many.
+    """
     x, judged, shown = images(settings, trial)
     arrays = {"original": grey(shown, trial.data.shape)}
     for stage, reconstruct in stages_of(model, settings if full else None).items():
         for split, of in (("train", x), (settings.judged, judged)):
-            error = squared_error(of, reconstruct)
-            trial.record("errors", stage=stage, split=split, squared_error=error)
-        name = f"reconstructed_{stage}" if stage else "reconstructed"
-        arrays[name] = grey(reconstruct(shown), trial.data.shape)
+            errors = squared_errors(of, reconstruct)
+            row = {"squared_error": errors.mean().item(), "test_std": errors.std().item()}
+            trial.record("errors", stage=stage, split=split, **row, images=len(of))
+        ending = f"_{stage}" if stage else ""
+        arrays[f"reconstructed{ending}"] = grey(reconstruct(shown), trial.data.shape)
+        arrays[f"{settings.judged}{ending}_values"] = errors.float().cpu().numpy()
     return Artifacts(trial.tables(), arrays)
 
 

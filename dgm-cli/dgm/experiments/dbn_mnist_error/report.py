@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from dgm.experiments.dbn_mnist_error.settings import FINAL
 from dgm.recipe.schema import Expectation
 from dgm.report import plotting
+from dgm.report.reproduction import binomial_stderr
 from dgm.report.summary import Metric
 from dgm.report.tables import Cell, Results, by_cell, metric_name
 
@@ -41,7 +42,9 @@ def summarise(results: Results) -> Iterator[Metric]:
         if set(ON_THE_WAY) <= set(rows["stage"]):
             generative.add(cell["row"])
         for of in rows.to_dict("records"):
-            yield Metric(f"test_error/{named(cell, of['stage'])}", cell["seed"], of["error"])
+            stderr = binomial_stderr(of["wrong"], of["images"])
+            name = f"test_error/{named(cell, of['stage'])}"
+            yield Metric(name, cell["seed"], of["error"], stderr)
     for cell, rows in results.rows("curves"):
         if cell["row"] in generative:
             best = rows.loc[rows["split"] == "validation", "error"].min()

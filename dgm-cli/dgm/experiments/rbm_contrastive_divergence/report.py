@@ -1,5 +1,6 @@
 """Likelihoods by AIS against epochs, the errors of AIS and CD, and what machines have learned."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -16,6 +17,7 @@ from dgm.experiments.rbm_contrastive_divergence.settings import (
 )
 from dgm.recipe.schema import Expectation
 from dgm.report import plotting
+from dgm.report.reproduction import stderr_of_images
 from dgm.report.summary import Metric
 from dgm.report.tables import Cell, Results, by_cell, metric_name, own_axes
 
@@ -41,6 +43,7 @@ class Chosen(NamedTuple):
     validation: float  # log-likelihoods
     test: float
     refit: float | None  # of test images, once validation images were learned from too
+    stderr: float  # of the test images' mean, of the machine learned last
 
 
 def summarise(results: Results) -> Iterator[Metric]:
@@ -53,18 +56,23 @@ def summarise(results: Results) -> Iterator[Metric]:
         epoch = int(by_split["validation"].idxmax())
         best = by_split.loc[epoch]
         refit = refits[key]["log_likelihood"].item() if key in refits else None
-        chosen[key] = Chosen(cell, epoch, best["validation"], best["test"], refit)
+        at_best = rows[(rows["epoch"] == epoch) & (rows["split"] == "test")]
+        stderr, stderr_refit = (
+            stderr_of(cell, table) for table in (at_best, refits.get(key, at_best))
+        )
+        chosen[key] = Chosen(cell, epoch, best["validation"], best["test"], refit, stderr_refit)
         for split in ("test", "train"):
-            yield Metric(named(f"{split}_log_likelihood", cell), seed, best[split])
+            share = stderr if split == "test" else math.nan
+            yield Metric(named(f"{split}_log_likelihood", cell), seed, best[split], share)
         at_end = by_split.loc[by_split.index.max(), "test"]
         yield Metric(named("test_log_likelihood_at_end", cell), seed, at_end)
-        at_best = rows[(rows["epoch"] == epoch) & (rows["split"] == "test")]
         interval = (at_best["high"] - at_best["low"]).item()
         yield Metric(named("ais_interval", cell), seed, interval)
         effective = partition[key].set_index("epoch").loc[epoch, "effective_chains"]
         yield Metric(named("ais_effective_chains", cell), seed, effective)
         if refit is not None:
-            yield Metric(f"{named('test_log_likelihood', cell)}/refit", seed, refit)
+            name = f"{named('test_log_likelihood', cell)}/refit"
+            yield Metric(name, seed, refit, stderr_refit)
     yield from comparisons(list(chosen.values()))
     for cell, rows in results.rows("reconstruction"):
         name = named("reconstruction_error", cell)
@@ -90,13 +98,18 @@ def comparisons(chosen: list[Chosen]) -> Iterator[Metric]:
     for seed in dict.fromkeys(one.cell["seed"] for one in of_data):
         machines = [one for one in of_data if one.cell["seed"] == seed]
         best = max(machines, key=lambda one: one.validation)
-        yield Metric(
-            "test_log_likelihood/best", seed, best.test if best.refit is None else best.refit
-        )
+        test = best.test if best.refit is None else best.refit
+        yield Metric("test_log_likelihood/best", seed, test, best.stderr)
         by_k = sorted((one.cell["k"], one.test) for one in machines if one.cell["method"] == "cd")
         tests = [test for _, test in by_k]
         if len(tests) > 1:
             yield Metric("rising_in_k", seed, float(tests == sorted(tests)))
+
+
+def stderr_of(cell: Cell, row: pd.DataFrame) -> float:
+    """Of the mean over test images; NaN of the small machine, whose 14 images are all there are."""
+    (of,) = row.to_dict("records")
+    return math.nan if cell["variant"] == SMALL else stderr_of_images(of)
 
 
 def key_of(cell: Cell) -> tuple[Any, ...]:

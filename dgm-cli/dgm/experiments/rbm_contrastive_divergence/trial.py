@@ -48,30 +48,33 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     train = evaluated["train"]
     rbm = RBM(train.shape[1], settings.hidden, trial.device)
     kept = learn(settings, trial, rbm, train, settings.epochs)
-    validation = []
+    validation, partitions = [], []
     for epoch, vector in zip(kept.steps, kept.vectors, strict=True):
         rbm.flat.copy_(vector)
-        validation.append(evaluate(settings, trial, rbm, epoch, evaluated))
+        mean, found = evaluate(settings, trial, rbm, epoch, evaluated)
+        validation.append(mean)
+        partitions.append(found)
         if train.shape[1] + settings.hidden <= MOST:
             compare(trial, rbm, epoch, train)
     best = int(np.argmax(validation))
     rbm.flat.copy_(kept.vectors[best])
     trial.choose(chosen_epoch=kept.steps[best])
+    found = partitions[best]
     if settings.refit:
         both = torch.cat([evaluated["train"], evaluated["validation"]])
         rbm.flat.copy_(learn(settings, trial, rbm, both, kept.steps[best], "all").vectors[-1])
-        judge_refit(settings, trial, rbm, evaluated)
-    return Artifacts(trial.tables(), pictures(trial, rbm, evaluated), {"rbm": rbm})
+        found = judge_refit(settings, trial, rbm, evaluated)
+    return Artifacts(trial.tables(), arrays(trial, rbm, evaluated, found), {"rbm": rbm})
 
 
 def measure(settings: Settings, trial: Trial, model: RBM, full: bool = True) -> Artifacts:
-    """The likelihood of the machine that was kept, and its pictures."""
+    """The likelihood of the machine that was kept, of each test image too, and its pictures."""
     evaluated = images(trial)
     if settings.refit:
-        judge_refit(settings, trial, model, evaluated)
+        found = judge_refit(settings, trial, model, evaluated)
     else:
-        evaluate(settings, trial, model, trial.chosen["chosen_epoch"], evaluated)
-    return Artifacts(trial.tables(), pictures(trial, model, evaluated))
+        _, found = evaluate(settings, trial, model, trial.chosen["chosen_epoch"], evaluated)
+    return Artifacts(trial.tables(), arrays(trial, model, evaluated, found))
 
 
 def images(trial: Trial) -> dict[str, Tensor]:
@@ -82,10 +85,15 @@ def images(trial: Trial) -> dict[str, Tensor]:
     return {split: x.to(trial.device) for split, x in evaluated.items()}
 
 
-def pictures(trial: Trial, rbm: RBM, evaluated: dict[str, Tensor]) -> dict[str, np.ndarray]:
-    """What the units see, and Gibbs chains from test images and from noise."""
+def arrays(
+    trial: Trial, rbm: RBM, evaluated: dict[str, Tensor], found: LogPartition
+) -> dict[str, np.ndarray]:
+    """log p(x) of each test image, what the units see, and Gibbs chains from test images and from
+    noise."""
     shape, train = trial.data.shape, evaluated["train"]
+    values = minus_free_energy(rbm, evaluated["test"]) - found.log_partition
     return {
+        "test_values": values.float().cpu().numpy(),
         "filters": filters(rbm)[:FILTERS_SHOWN].reshape(-1, *shape),
         "from_data": chain(rbm, evaluated["test"][:CHAINS_SHOWN], trial, shape),
         "from_noise": chain(rbm, noise(train[:CHAINS_SHOWN], trial), trial, shape),
@@ -128,8 +136,9 @@ def learn(
 
 def evaluate(
     settings: Settings, trial: Trial, rbm: RBM, epoch: int, evaluated: dict[str, Tensor]
-) -> float:
-    """Record log Z by AIS and the mean log p(x) of each split; return that of validation images."""
+) -> tuple[float, LogPartition]:
+    """Record log Z by AIS and the mean log p(x) of each split; give that of validation images, and
+    log Z."""
     found = anneal(settings, trial, rbm, f"ais_{epoch}", evaluated["train"])
     trial.record("partition", epoch=epoch, **found._asdict())
     means = {}
@@ -137,16 +146,19 @@ def evaluate(
         row = likelihood(rbm, x, found)
         trial.record("likelihood", epoch=epoch, split=split, **row)
         means[split] = row["log_likelihood"]
-    return means["validation"]
+    return means["validation"], found
 
 
-def judge_refit(settings: Settings, trial: Trial, rbm: RBM, evaluated: dict[str, Tensor]) -> None:
+def judge_refit(
+    settings: Settings, trial: Trial, rbm: RBM, evaluated: dict[str, Tensor]
+) -> LogPartition:
     """Record the test images' mean log p(x) of a machine that learned validation images too."""
     both = torch.cat([evaluated["train"], evaluated["validation"]])
     found = anneal(settings, trial, rbm, "ais_all", both)
     effective, row = found.effective_chains, likelihood(rbm, evaluated["test"], found)
     epoch = trial.chosen["chosen_epoch"]
     trial.record("refit", epoch=epoch, effective_chains=effective, **row)
+    return found
 
 
 def anneal(
@@ -163,13 +175,22 @@ def anneal(
 
 
 def likelihood(rbm: RBM, x: Tensor, found: LogPartition) -> dict[str, float]:
-    """The mean of log p(x) of these images, with the interval that log Z's gives it."""
-    minus_f = -torch.cat([rbm.free_energy(part) for part in x.split(10_000)]).mean().item()
+    """The mean of log p(x) of these images, with the interval that log Z's gives it; and their
+    number and standard deviation, for the mean has a standard error for being of so many."""
+    values = minus_free_energy(rbm, x)
+    minus_f = values.mean().item()
     return {
         "log_likelihood": minus_f - found.log_partition,
         "low": minus_f - found.high,
         "high": minus_f - found.low,
+        "test_std": values.std().item(),
+        "images": len(x),
     }
+
+
+def minus_free_energy(rbm: RBM, x: Tensor) -> Tensor:
+    """log p(x) + log Z of each image (n,)."""
+    return -torch.cat([rbm.free_energy(part) for part in x.split(10_000)])
 
 
 def compare(trial: Trial, rbm: RBM, epoch: int, x: Tensor) -> None:
