@@ -163,8 +163,12 @@ def _run(
 def outlook(recipe: Recipe, pending: list[Planned], trials: int, options: Options) -> str:
     """How many trials are to run and for how long; where that is hours, what shows it sooner."""
     roots = [options.out, beside(recipe.path)]
-    found = estimate(recipe, roots, [p.spec for p in pending])
-    text = f"to run: {len(pending)} of {counted(trials, 'trial')}, {found.text(options.jobs)}"
+    text = f"to run: {len(pending)} of {counted(trials, 'trial')}"
+    try:
+        found = estimate(recipe, roots, [p.spec for p in pending])
+    except DgmError:  # results that cannot be read tell no time, and stop no run
+        return text
+    text += f", {found.text(options.jobs)}"
     if recipe.preset == "paper" and found.seconds / options.jobs > LONG:
         took = duration_text(roots, recipe.name, "quick")
         text += f"; sooner: dgm run {recipe.name} --preset quick" + (f" ({took})" if took else "")
