@@ -31,7 +31,7 @@ import pandas as pd
 from dgm.engine.estimate import cpu_trials
 from dgm.engine.official import is_official
 from dgm.errors import DgmError
-from dgm.files import atomic_write, read_csv
+from dgm.files import atomic_write, read_csv, read_json
 from dgm.recipe.load import header
 from dgm.report.markdown import table
 from dgm.report.reproduction import DISSENTING, REPRODUCED
@@ -201,7 +201,23 @@ def runs_table(root: Path, name: str) -> str:
         run = root / "results" / name / preset / "official.json"
         command = f"`dgm run {name}" + ("`" if preset == "paper" else f" --preset {preset}`")
         rows.append((preset, command, minutes(run) or "not timed yet", processors(run)))
-    return table(("preset", "command", "minutes", "processors"), rows)
+    runs = table(("preset", "command", "minutes", "processors"), rows)
+    return runs + origin(root / "results" / name / "paper" / "run.json")
+
+
+def origin(run: Path) -> str:
+    """The command and the commit that wrote the paper preset's tables and figures."""
+    if not run.exists():
+        return ""
+    about = read_json(run)
+    if not about.get("command"):
+        return ""
+    at = f" at commit {about['commit'][:7]}" if about.get("commit") else ""
+    return (
+        f"\nTables and figures of the paper preset were last written by `{about['command']}`{at}, "
+        f"each trial by the commit that `run.json` names; `dgm plot {about['recipe']}` draws the "
+        f"figures again.\n"
+    )
 
 
 def processors(run: Path) -> str:

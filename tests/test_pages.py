@@ -123,6 +123,9 @@ RUNS_MADE = """\
 | --- | --- | --- | --- |
 | paper | `dgm run toy` | 90 | any |
 | quick | `dgm run toy --preset quick` | 2 (1 of 3 trials) | any |
+
+Tables and figures of the paper preset were last written by `dgm run toy --jobs 2` at commit 0123456, \
+each trial by the commit that `run.json` names; `dgm plot toy` draws the figures again.
 <!-- end -->
 """
 
@@ -210,6 +213,7 @@ def root(tmp_path: Path) -> Path:
     run = json.loads((paper / "official.json").read_text())
     run["trials"] = [{**left, **trial} for trial in run["trials"]]
     run["files"] = {path.name: sha256(path) for path in paper.glob("*.csv")}
+    run |= {"recipe": "toy", "command": "dgm run toy --jobs 2", "commit": "0123456789"}
     (paper / "run.json").write_text(json.dumps(run))
     publish(paper)
     publish(tmp_path / "results")
