@@ -202,20 +202,18 @@ def runs_table(root: Path, name: str) -> str:
         command = f"`dgm run {name}" + ("`" if preset == "paper" else f" --preset {preset}`")
         rows.append((preset, command, minutes(run) or "not timed yet", processors(run)))
     runs = table(("preset", "command", "minutes", "processors"), rows)
-    return runs + origin(root / "results" / name / "paper" / "run.json")
+    return runs + origin(root / "results" / name / "paper" / "official.json", name)
 
 
-def origin(run: Path) -> str:
+def origin(official: Path, name: str) -> str:
     """The command and the commit that wrote the paper preset's tables and figures."""
-    if not run.exists():
-        return ""
-    about = read_json(run)
+    about = read_json(official)
     if not about.get("command"):
         return ""
     at = f" at commit {about['commit'][:7]}" if about.get("commit") else ""
     return (
         f"\nTables and figures of the paper preset were last written by `{about['command']}`{at}, "
-        f"each trial by the commit that `run.json` names; `dgm plot {about['recipe']}` draws the "
+        f"each trial by the commit that `run.json` names; `dgm plot {name}` draws the "
         f"figures again.\n"
     )
 

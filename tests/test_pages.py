@@ -124,8 +124,8 @@ RUNS_MADE = """\
 | paper | `dgm run toy` | 90 | any |
 | quick | `dgm run toy --preset quick` | 2 (1 of 3 trials) | any |
 
-Tables and figures of the paper preset were last written by `dgm run toy --jobs 2` at commit 0123456, \
-each trial by the commit that `run.json` names; `dgm plot toy` draws the figures again.
+Tables and figures of the paper preset were last written by `dgm run toy --jobs 2` at commit \
+0123456, each trial by the commit that `run.json` names; `dgm plot toy` draws the figures again.
 <!-- end -->
 """
 

@@ -11,19 +11,20 @@ from dgm.engine.results import manifest
 from dgm.errors import BadInput
 from dgm.files import atomic_write, read_json, sha256
 
-TIMING = ("jobs", "disk_mb", "unfinished")
+KEPT = ("command", "commit", "jobs", "disk_mb", "unfinished")
 TRIAL = ("cell", "seconds", "reference_seconds", "device")
 
 
 def publish(target: Path) -> None:
     """Mark the tables and arrays in this folder as official; BadInput if they cannot be.
 
-    Of a run it also keeps how long each trial took: all that is committed of a quick run.
+    Of a run it also keeps who wrote it and how long each trial took: all that is committed of a
+    quick run.
     """
     run = manifest(target)
     if run and (not run.get("trials") or run.get("overrides") or run.get("fell_back")):
         raise BadInput(f"{target}: is not a run of the recipe's own settings")
-    about = {key: run[key] for key in TIMING if key in run}
+    about = {key: run[key] for key in KEPT if key in run}
     if run:
         about["trials"] = [{key: trial[key] for key in TRIAL} for trial in run["trials"]]
     tables = [path for pattern in ("*.csv", "*.npz") for path in target.glob(pattern)]
