@@ -2,16 +2,18 @@
 
 A committed number is held in three steps: summary.csv follows from metrics.csv, that from the
 tables, and the tables' rows are measured again on real data by the code that measured them first.
+What is measured now must also give the committed verdicts.
 Where the first measurement took longer than minutes, a part of it is repeated and compared on the
 same images or queries; `full` repeats all.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from dgm import data, experiments
 from dgm.engine.again import measure_again
@@ -24,7 +26,7 @@ from dgm.recipe.load import Recipe
 from dgm.report.summary import Metric, read_metrics, summary
 from dgm.report.tables import Artifacts
 from dgm.text import counted
-from dgm.trial.measured import Compared, compare
+from dgm.trial.measured import Compared, compare, merge
 
 EXACT = 1e-9  # relative; what follows from the same tables
 
@@ -45,7 +47,9 @@ class Verified(NamedTuple):
         if self.problem:
             return f"  {self.label}: DIFFERS: {self.problem}"
         agree = sum(one.agrees for one in self.compared)
-        head = f"  {self.label}: {agree} of {counted(len(self.compared), 'number')} agree"
+        head = f"  {self.label}: agree"
+        if self.compared:
+            head = f"  {self.label}: {agree} of {counted(len(self.compared), 'number')} agree"
         shown = [one.text for one in self.compared if every or not one.agrees]
         return "\n    ".join([head, *shown])
 
@@ -62,6 +66,7 @@ def verify(
         held = Held(target)
         trials = {key: held.read(key) for key in held.trials}
         yield Verified("tables", list(_follow(recipe, target, trials)))
+        yield Verified("verdicts", [], _verdicts(recipe, target, trials))
     except MissingData:
         raise
     except DgmError as error:
@@ -71,15 +76,20 @@ def verify(
     for p in plan(recipe, options):
         if p.key not in trials:
             continue
+        left = Artifacts(trials[p.key].tables, trials[p.key].arrays)
         try:
-            found = _again(recipe, p, trials[p.key], published, options, full)
+            again = _again(recipe, p, trials[p.key].about, published, options, full)
         except MissingData:
             raise
         except DgmError as error:
             yield Verified(p.label, [], str(error))
             continue
-        if found is not None:
-            yield Verified(p.label, found)
+        if again is not None:
+            measured = experiments.trial(recipe.experiment).MEASURED
+            yield Verified(p.label, list(compare(left, again, measured)))
+            merged = merge(left, again, measured)
+            trials[p.key] = trials[p.key]._replace(tables=merged.tables, arrays=merged.arrays)
+    yield Verified("verdicts, as measured now", [], _verdicts(recipe, target, trials))
 
 
 def unpublished(recipe: Recipe, target: Path, options: Options) -> list[str]:
@@ -111,6 +121,25 @@ def _follow(recipe: Recipe, target: Path, trials: dict[str, Finished]) -> Iterat
         yield Compared(f"{row['metric']}, mean", before, row["mean"], EXACT * abs(row["mean"]))
 
 
+def _verdicts(recipe: Recipe, target: Path, trials: dict[str, Finished]) -> str:
+    """Which verdicts of the summary are not those that the tables give; "" where all are."""
+    found = experiments.report(recipe.experiment).summarise(gather(trials.values()))
+    metrics = pd.DataFrame([Metric(*each) for each in found], columns=list(Metric._fields))
+    saved = read_csv(target / "summary.csv").to_dict("records")
+    committed = {(row["metric"], name): value for row in saved for name, value in row.items()}
+    differ = []
+    for row in summary(metrics, recipe.expect, recipe.preset).to_dict("records"):
+        for kind in ("verdict", "reproduction"):
+            was, now = _text(committed.get((row["metric"], kind))), _text(row[kind])
+            if was != now:
+                differ.append(f"{row['metric']}: {was or 'none'} is now {now or 'none'}")
+    return "; ".join(differ)
+
+
+def _text(value: Any) -> str:
+    return "" if pd.isna(value) else str(value)
+
+
 def _can_be(recipe: Recipe, p: Planned, published: Published, full: bool) -> bool:
     experiment = experiments.trial(recipe.experiment)
     if not hasattr(experiment, "measure"):
@@ -123,12 +152,12 @@ def _can_be(recipe: Recipe, p: Planned, published: Published, full: bool) -> boo
 def _again(
     recipe: Recipe,
     p: Planned,
-    left: Finished,
+    about: Mapping[str, Any],
     published: Published,
     options: Options,
     full: bool,
-) -> list[Compared] | None:
-    """A trial's numbers beside those that it gives now; None where nothing can be measured."""
+) -> Artifacts | None:
+    """What a trial's model gives now; None where nothing can be measured."""
     if not _can_be(recipe, p, published, full):
         return None
     data.load(p.spec.data)  # MissingData, before the model is looked at
@@ -138,7 +167,5 @@ def _again(
         directory = published.directory(p.key)
     else:
         directory = None
-    earlier = Artifacts(left.tables, left.arrays)
-    chosen = left.about.get("chosen") or {}
-    again = measure_again(recipe.experiment, p.spec, directory, chosen, options, full)
-    return list(compare(earlier, again, experiments.trial(recipe.experiment).MEASURED))
+    chosen = about.get("chosen") or {}
+    return measure_again(recipe.experiment, p.spec, directory, chosen, options, full)
