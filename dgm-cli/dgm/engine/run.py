@@ -118,7 +118,8 @@ def _run(
     if options.publish:
         pending = _to_publish(recipe, planned, options)
     store = Store(report.folder, options.extend)
-    report.reused = len(planned) - len(pending)
+    done = [p for p in planned if not options.fresh and store.state(p).name in DONE]
+    report.reused = len(done)
     held = [p for p in planned if store.state(p).name == "held"] if not options.fresh else []
     for p in held:  # what is lacking there shows before hours of training
         store.read(p, [])
