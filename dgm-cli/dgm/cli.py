@@ -265,7 +265,7 @@ def _dry_run(recipe: "Recipe", options: "Options") -> None:
     from dgm.engine import status as standing
     from dgm.engine.estimate import estimate
     from dgm.engine.plan import plan
-    from dgm.engine.run import outlook
+    from dgm.engine.run import outlook, with_models
 
     found = standing.of(recipe, options)
     done = ("finished", "held") if options.extend else ("finished",)
@@ -275,15 +275,15 @@ def _dry_run(recipe: "Recipe", options: "Options") -> None:
         if trial.label in todo and trial.detail:
             state += f" ({trial.detail})"
         click.echo(f"{trial.label}: {state}")
-    pending = [p for p in plan(recipe, options) if p.label in todo]
+    pending, lacking = with_models(
+        recipe, [p for p in plan(recipe, options) if p.label in todo], options
+    )
+    if lacking:
+        click.echo(f"cannot run: {lacking}")
     click.echo(outlook(recipe, pending, len(found.trials), options))
     if recipe.uses and any(p.start is None for p in pending):
-        roots = _roots(recipe.uses.path, options.out)
-        before = estimate(recipe.uses, roots).text(options.jobs)
-        click.echo(
-            f"before that (in paper and quick by --train-used alone) the models of "
-            f"{recipe.uses.name} that are not there: {before}"
-        )
+        before = estimate(recipe.uses, _roots(recipe.uses.path, options.out)).text(options.jobs)
+        click.echo(f"first the models of {recipe.uses.name} that are not there: {before}")
 
 
 def _yaml(recipe: "Recipe") -> str:
@@ -298,8 +298,8 @@ def list_(out: Path) -> None:
     """List the recipes: what was reproduced when they were run, and how long that took.
 
     "7 of 9, 1 about": of nine reported numbers and claims, seven are reproduced (measured alike or
-    better, or they hold), and one is about right.  "> 2 h" is the time of those trials that were
-    timed.  `dgm check` has the numbers, `dgm show RECIPE` says more about one.
+    better, or they hold), and one is about right.  Times are of one trial after another; "> 2 h" is
+    that of those that a CPU ran.  `dgm check` has the numbers, `dgm show RECIPE` says more.
     """
     from dgm.engine.estimate import duration_text
     from dgm.report.overview import list_table, reproduced
@@ -509,10 +509,10 @@ def models_(names: tuple[str, ...], out: Path) -> None:
                 size = "not here"
                 if published.are_here(key):
                     files = published.directory(key).glob("*.safetensors")
-                    size = f"{sum(path.stat().st_size for path in files) / 1e6:.1f}"
+                    size = f"{sum(path.stat().st_size for path in files) / 1e6:.2f}"
                 rows.append((head.name, entry["label"], size, digest[:12]))
     if len(rows) == 1:
-        raise BadInput(f"{out}: no published models")
+        raise BadInput(f"{', '.join(names) or out}: no published models")
     click.echo("\n".join(columns(rows)))
 
 

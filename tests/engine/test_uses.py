@@ -15,7 +15,7 @@ from dgm.engine import status
 from dgm.engine.load import load
 from dgm.engine.plan import Options, plan
 from dgm.engine.run import Report, run
-from dgm.errors import BadInput, DgmError
+from dgm.errors import BadInput
 from dgm.files import read_csv, sha256
 from dgm.models.pca import PCA
 from dgm.recipe.schema import TrialSettings
@@ -183,13 +183,18 @@ def test_the_other_recipes_trials_are_run_first_and_once() -> None:
 
 def test_nets_are_trained_first_only_where_one_asks_for_it() -> None:
     """For a paper preset it would take hours; the embedded one trains its own."""
-    with pytest.raises(DgmError, match="no trial is finished"):
+    with pytest.raises(
+        BadInput, match="no model of trained with this seed is published; --train-used"
+    ):
         go("shown", train_used=False)
     assert not results("trained").exists()
     go("shown", seeds=[0])
     report, said = go("shown", train_used=False)
     assert "not run: 1 trial (seed=1): no model of trained with this seed is published" in said
     assert (report.reused, report.unfinished, sums()) == (1, ["seed=1"], [9.0])
+    with pytest.raises(BadInput, match="--train-used trains it first"):  # nothing is given up
+        go("shown", train_used=False, fresh=True, seeds=[0, 1])
+    assert sums() == [9.0]
 
 
 def test_a_net_that_was_trained_otherwise_is_another() -> None:

@@ -77,13 +77,16 @@ def cpu_trials(run: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def duration_text(roots: Sequence[Path], recipe: str, preset: str) -> str:
-    """How long an earlier run took: "3.2 h", or "> 3.2 h" if not all of its trials were timed."""
+    """How long the trials of an earlier run took, one after another.
+
+    "3.2 h", or "> 3.2 h" if not all were timed on a CPU.
+    """
     run = earlier_run(roots, recipe, preset)
     seconds = [trial["seconds"] for trial in cpu_trials(run)]
     if not seconds:
         return ""
     lacking = len(run["trials"]) + len(run.get("unfinished", [])) - len(seconds)
-    text = duration(max(sum(seconds) / run.get("jobs", 1), *seconds))
+    text = duration(sum(seconds))
     return f"> {text}" if lacking else text
 
 

@@ -127,16 +127,19 @@ def _run(
         say(f"{counted(len(held), 'trial')} taken from the results")
     if report.reused:
         say(f"{report.reused} of {len(planned)} trials are finished already")
-    if options.train and pending:
+    if options.train:
+        pending, lacking = with_models(recipe, pending, options)
+        if lacking and (options.fresh or not (pending or done)):
+            raise BadInput(lacking)  # nothing is given up that cannot be run anew
+        if lacking:
+            say(f"NOTE: not run: {lacking}")
         say(outlook(recipe, pending, len(planned), options))
     if options.train and options.fresh:
         results.forget_trials(report.folder)
         for p in pending:
             folder.discard(p.directory)
     if options.train and pending:
-        if recipe.uses and recipe.preset in PUBLISHED and not options.train_used:
-            pending = _with_models(recipe, pending, say)
-        elif recipe.uses:
+        if recipe.uses and not _from_published(recipe, options):
             failed = _run_used(recipe.uses, {p.spec.seed for p in pending}, options, report, say)
             keys = {p.key for p in planned}
             # The models exist now, so that their hashes are known.
@@ -164,6 +167,8 @@ def _run(
 def outlook(recipe: Recipe, pending: list[Planned], trials: int, options: Options) -> str:
     """How many trials are to run and for how long; where that is hours, what shows it sooner."""
     roots = [options.out, beside(recipe.path)]
+    if not pending:
+        return "nothing to run"
     text = f"to run: {len(pending)} of {counted(trials, 'trial')}"
     try:
         found = estimate(recipe, roots, [p.spec for p in pending])
@@ -208,17 +213,25 @@ def _to_publish(recipe: Recipe, planned: list[Planned], options: Options) -> lis
     return pending
 
 
-def _with_models(recipe: Recipe, pending: list[Planned], say: Say) -> list[Planned]:
-    """The trials whose models to start from are there."""
-    assert recipe.uses is not None
+def _from_published(recipe: Recipe, options: Options) -> bool:
+    """Whether the recipe's trials start from published models alone."""
+    return recipe.preset in PUBLISHED and not options.train_used
+
+
+def with_models(
+    recipe: Recipe, pending: list[Planned], options: Options
+) -> tuple[list[Planned], str]:
+    """The trials that can run, and why others cannot: their models to start from are not there."""
+    if not recipe.uses or not _from_published(recipe, options):
+        return pending, ""
     lacking = [p for p in pending if p.start is None]
-    if lacking:
-        first = results.named((p.label for p in lacking), len(lacking))
-        say(
-            f"NOTE: not run: {first}: no model of {recipe.uses.name} with this seed is published; "
-            f"--train-used trains them first"
-        )
-    return [p for p in pending if p.start is not None]
+    if not lacking:
+        return pending, ""
+    which = results.named((p.label for p in lacking), len(lacking))
+    return [p for p in pending if p.start is not None], (
+        f"{which}: no model of {recipe.uses.name} with this seed is published; "
+        f"--train-used trains it first"
+    )
 
 
 def _lost(target: Path, planned: list[Planned]) -> str:

@@ -23,7 +23,7 @@ def diff(folders: Sequence[Path], markdown: bool = False) -> str:
     rows = []
     for metric in dict.fromkeys(metric for mean in means for metric in mean.index):
         values = [mean.get(metric) for mean in means]
-        texts = ["" if value is None else f"{value:.17g}" for value in values]
+        texts = ["" if value is None else f"{value:.12g}" for value in values]  # not rounding alone
         if len({*texts}) == 1:
             continue
         first, *others = (math.nan if value is None else value for value in values)

@@ -164,7 +164,7 @@ def _expected(recipe: Recipe, summary: "pd.DataFrame | None") -> Iterator[str]:
             seeds = f" ({counted(row['n'], 'seed')})" if row["n"] else ""
             facts.append(f"measured {measured_text(row)}{seeds}")
         yield f"  {entry.metric}, {entry.unit}"
-        measures = entry.measures if entry.measures != previous else ""
+        measures = entry.measures if entry.measures != previous else "as above"
         for text in filter(None, (measures, "; ".join(facts))):
             yield textwrap.fill(text, WIDTH, initial_indent=" " * 6, subsequent_indent=" " * 6)
         previous = entry.measures
