@@ -461,33 +461,40 @@ def verify(
     from dgm.engine.plan import Options
 
     options = Options(threads=threads)
-    numbers, missing, differ = 0, "", False
+    steps = numbers = 0
+    missing, differ = {}, False
     for head in _headers(names):
         target = _results(head, "paper", _roots(head.path, out))
         if not (target / "metrics.csv").exists():
             if names:
                 raise BadInput(f"{target}: no results; `dgm run` makes them")
             continue
-        recipe = load(head.path)
         click.echo(head.name)
+        skipped = 0
         try:
-            for found in verification.verify(recipe, target, options, full):
+            for found in verification.verify(load(head.path), target, options, full):
+                steps += 1
+                skipped += found.skipped
                 differ |= not found.agrees
                 numbers += len(found.compared)
-                click.echo(found.text(verbose))
-        except MissingData as error:
+                if not found.skipped:
+                    click.echo(found.text(verbose))
+        except (MissingData, BadInput) as error:
             if names or require_data:
                 raise BadInput(str(error)) from error
-            missing = str(error)
-            click.echo(f"  NOT VERIFIED: {missing}")
-            continue
-        without = len(verification.unpublished(recipe, target, options))
-        if without:
-            click.echo(f"  not measured again: {counted(without, 'trial')} without a model")
-    if not (numbers or differ):
-        raise BadInput(missing or f"{out}: no results of preset paper; `dgm run` makes them")
+            missing[head.name] = str(error)
+            click.echo(f"  NOT VERIFIED: {error}")
+        except DgmError as error:
+            differ = True
+            click.echo(f"  DIFFERS: {error}")
+        if skipped:
+            click.echo(f"  not measured again: {counted(skipped, 'trial')} without a model")
+    if not steps and not differ:
+        reason = next(iter(missing.values()), f"{out}: no results of preset paper")
+        raise BadInput(reason)
     verdict = "some differ" if differ else "all agree"
-    click.echo(f"{counted(numbers, 'number')} compared: {verdict}")
+    left_out = f"; NOT VERIFIED: {', '.join(missing)}" if missing else ""
+    click.echo(f"{counted(numbers, 'number')} compared: {verdict}{left_out}")
     if differ:
         raise Exit(1)
 
@@ -508,8 +515,8 @@ def models_(names: tuple[str, ...], out: Path) -> None:
                 (digest, *_) = entry["files"].values()
                 size = "not here"
                 if published.are_here(key):
-                    files = published.directory(key).glob("*.safetensors")
-                    size = f"{sum(path.stat().st_size for path in files) / 1e6:.2f}"
+                    bytes_ = sum(path.stat().st_size for path in published.files(key))
+                    size = f"{bytes_ / 1e6:.2f}"
                 rows.append((head.name, entry["label"], size, digest[:12]))
     if len(rows) == 1:
         raise BadInput(f"{', '.join(names) or out}: no published models")

@@ -18,8 +18,9 @@ from dgm.engine.plan import Options, plan
 from dgm.engine.published import Published
 from dgm.engine.run import run
 from dgm.errors import BadInput, DgmError, MissingData
-from dgm.files import read_csv, sha256, write_csv
+from dgm.files import atomic_write, read_csv, sha256
 from dgm.models.pca import PCA
+from dgm.models.rbm import RBM
 from dgm.recipe.schema import TrialSettings
 from dgm.report.summary import Metric
 from dgm.report.tables import Artifacts, Results
@@ -87,7 +88,7 @@ def recipes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         "trial": {
             "run_trial": run_trial,
             "measure": measure,
-            "MEASURED": {"means": Rows(("split",), "mean")},
+            "MEASURED": {"means": Rows(("split",), ("mean",))},
         },
         "report": {"AXES": ["row"], "summarise": summarise, "draw": lambda *_: {}},
     }
@@ -236,17 +237,33 @@ def test_data_that_are_not_here(here: Here, monkeypatch: pytest.MonkeyPatch) -> 
     assert "NOT VERIFIED" not in here("verify")
 
 
-def renew_manifest(path: Path, before: str) -> None:
-    manifest = TARGET / "models/manifest.json"
-    manifest.write_text(manifest.read_text().replace(before, sha256(path)))
+def renew(path: Path, before: str) -> None:
+    """Let all hashes of a file be those that it has now."""
+    for manifest in (TARGET / "models/manifest.json", TARGET / "run.json"):
+        manifest.write_text(manifest.read_text().replace(before, sha256(path)))
+
+
+def edit(name: str, old: str, new: str) -> None:
+    """Alter a table, and its hash too."""
+    path = TARGET / name
+    before, text = sha256(path), path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new))
+    renew(path, before)
 
 
 def scale_model() -> None:
-    """By 5 %, with the manifest renewed: the measurement has to notice."""
+    """By 5 %, hashes renewed: the measurement has to notice."""
     before, model = sha256(HALF), models.load(HALF)
     model.mean *= 1.05
     models.save(model, HALF, model.about)
-    renew_manifest(HALF, before)
+    renew(HALF, before)
+
+
+def another_class() -> None:
+    before = sha256(HALF)
+    models.save(RBM(9, 2, "cpu"), HALF, {})
+    renew(HALF, before)
 
 
 def flip_a_byte() -> None:
@@ -258,61 +275,64 @@ def swap_models() -> None:
     shutil.copy(HALF, TARGET / "models/row=third,seed=0/net.safetensors")
 
 
-def alter_metric() -> None:
-    path = TARGET / "metrics.csv"
-    path.write_text(path.read_text().replace("mean/half,0,0.5", "mean/half,0,0.51"))
-
-
-def alter_summary() -> None:
-    frame = read_csv(TARGET / "summary.csv")
-    frame.loc[0, "mean"] = 0.49
-    write_csv(frame, TARGET / "summary.csv")
-
-
-def alter_verdict() -> None:
-    path = TARGET / "summary.csv"
-    path.write_text(path.read_text().replace(",pass,", ",fail,"))
-
-
-def alter_table() -> None:
-    path = TARGET / "means.csv"
-    path.write_text(path.read_text().replace("test,0.5", "test,0.6"))
-
-
 def alter_everything_alike() -> None:
-    """Table, hash, metrics and summary: the model alone knows better."""
-    before = sha256(TARGET / "means.csv")
-    alter_table()
-    run_json = TARGET / "run.json"
-    run_json.write_text(run_json.read_text().replace(before, sha256(TARGET / "means.csv")))
-    path = TARGET / "metrics.csv"
-    text = path.read_text()
+    """Table, metrics and summary: the model alone knows better."""
+    edit("means.csv", "test,0.5", "test,0.6")
     for seed in (0, 1):
-        text = text.replace(f"mean/half,{seed},0.5", f"mean/half,{seed},0.6")
-    path.write_text(text)
-    frame = read_csv(TARGET / "summary.csv")
-    frame.loc[0, "mean"] = 0.6
-    write_csv(frame, TARGET / "summary.csv")
+        edit("metrics.csv", f"mean/half,{seed},0.5", f"mean/half,{seed},0.6")
+    edit("summary.csv", "mean/half,0.5,", "mean/half,0.6,")
+
+
+def train_again() -> None:
+    """Another run replaces the numbers that were measured on the stored model."""
+    go()
+
+
+def other_settings() -> None:
+    recipe = Path("recipes/net.yaml")
+    recipe.write_text(recipe.read_text().replace("seeds: [0, 1]", "seeds: [0]"))
+
+
+def other_seeds() -> None:
+    run = json.loads((TARGET / "run.json").read_text())
+    for about in run["trials"]:
+        about["seed"] = 1 - about["seed"]
+    (TARGET / "run.json").write_text(json.dumps(run))
+
+
+CHANGED = "was changed after the run that wrote it"
 
 
 @pytest.mark.parametrize(
     ("alter", "what"),
     [
         (scale_model, "means mean (split=test)"),
+        (another_class, "AttributeError"),
         (flip_a_byte, f"{HALF}: is not the published model; its SHA-256 differs"),
         (swap_models, "is not the published model; its SHA-256 differs"),
         (HALF.unlink, f"{HALF}: is missing; published models come with a clone"),
-        (alter_metric, "mean/half, seed 0, from the tables"),
-        (alter_summary, "mean/half, mean"),
-        (alter_verdict, "mean/half: fail is now pass"),
-        (alter_table, "means.csv: was changed after the run that wrote it"),
+        (lambda: shutil.rmtree(TARGET / "models"), "published model is no longer in the manifest"),
+        (lambda: (TARGET / "means.csv").write_text(""), f"means.csv: {CHANGED}"),
+        (lambda: (TARGET / "metrics.csv").write_text(""), f"metrics.csv: {CHANGED}"),
+        (lambda: (TARGET / "summary.csv").unlink(), "summary.csv: cannot be read"),
+        (lambda: edit("metrics.csv", "half,0,0.5", "half,0,0.51"), "mean/half, 0: value"),
+        (lambda: edit("metrics.csv", "half,0,0.5,", "half,0,0.5,9"), "mean/half, 0: test_stderr"),
+        (lambda: edit("summary.csv", "half,0.5,", "half,0.49,"), "mean/half: mean"),
+        (lambda: edit("summary.csv", ",pass,", ",fail,"), "mean/half: verdict is 'fail'"),
+        (lambda: edit("summary.csv", "mean/half", "mean/other"), "rows that should not be there"),
+        (lambda: edit("means.csv", "test,0.5", "test,word"), "and 'word' follows from the tables"),
+        (lambda: edit("means.csv", "test,0.5", "train,0.5"), "means mean (split=test)"),
         (alter_everything_alike, "means mean (split=test)"),
+        (train_again, "its numbers are not those of the published model; --publish mends it"),
+        (other_settings, "is no trial of the recipe as it stands: a setting was changed since"),
+        (other_seeds, "rows that should not be there"),
     ],
 )
 def test_whatever_was_altered_is_noticed(here: Here, alter: Callable[[], Any], what: str) -> None:
     published()
     alter()
-    assert any(what in found for found in differing())
+    found = differing()
+    assert any(what in each for each in found), found
     said = here("verify", code=1)
     assert "DIFFERS" in said and "some differ" in said
 
@@ -322,19 +342,86 @@ def test_a_models_folder_that_is_damaged(here: Here) -> None:
     flip_a_byte()
     with pytest.raises(DgmError, match="is not the published model"):
         dgm.load("net")
-    for wrong in ("{", "[]", '{"trials": 3}', '{"trials": {"x": {"label": 7}}}'):
+    entry = {"label": "..", "cell": {}, "code": {}, "files": {"net.safetensors": ""}}
+    for wrong in (
+        *("{", "[]", '{"trials": 3}', '{"trials": {"x": {"label": 7}}}'),
+        json.dumps({"trials": {"x": entry}}),
+        json.dumps({"trials": {"x": {**entry, "label": "a", "files": {}}}}),
+        json.dumps({"trials": {"x": {**entry, "label": "a", "files": {"../b": ""}}}}),
+    ):
         (TARGET / "models/manifest.json").write_text(wrong)
         with pytest.raises(DgmError, match=r"manifest\.json: is damaged"):
             Published(TARGET)
-        assert "manifest.json: is damaged" in here("verify", code=3)
+        assert "DIFFERS: results/net/paper/models/manifest.json: is damaged" in here(
+            "verify", code=1
+        )
     shutil.rmtree(TARGET / "models")
-    assert "not measured again: 4 trials" in here("verify")
     with pytest.raises(BadInput, match="published: none"):
         dgm.load("net")
 
 
-def test_another_revision_is_not_what_was_published() -> None:
+def test_another_revision_is_not_what_was_published(here: Here) -> None:
     published()
     vars(sys.modules["dgm.experiments.net.settings"])["REVISION"] = 2
-    assert len(verify.unpublished(load("net"), TARGET, Options())) == 4
+    assert "published model is no longer in the manifest" in here("verify", code=1)
     assert torch.equal(dgm.load("net").mean, torch.full((9,), 0.5))
+
+
+def test_numbers_of_another_run_give_way_to_those_of_the_stored_model(here: Here) -> None:
+    published()
+    go()
+    assert "--publish mends it" in here("verify", code=1)
+    assert go(extend=True, publish=True).count("publishing") == 2
+    assert "all agree" in here("verify")
+    assert "publishing" not in go(extend=True, publish=True)
+
+
+def test_one_model_a_cell_is_published() -> None:
+    published()
+    Path("recipes/net.yaml").write_text(RECIPE.replace("seeds: [0, 1]", "seeds: [1]"))
+    run(load("net"), Options(fresh=True), say=lambda _: None)
+    go(extend=True, publish=True)
+    labels = [entry["label"] for entry in Published(TARGET).trials.values()]
+    assert labels == ["row=half,seed=1", "row=third,seed=1"]
+    assert sorted(path.name for path in (TARGET / "models").iterdir()) == ["manifest.json", *labels]
+    assert dgm.load("net").about["seed"] == 1
+
+
+@pytest.mark.parametrize("stop", ["means.csv", "steps.csv", "net.safetensors", "trial.json"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_publishing_that_is_stopped_goes_on(
+    stop: str, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    go()
+    whole = atomic_write
+
+    def write(path: Path, content: bytes | str) -> None:
+        if when == "after":
+            whole(path, content)
+        if path.name == stop:
+            raise KeyboardInterrupt
+        if when == "before":
+            whole(path, content)
+
+    with monkeypatch.context() as patch:
+        for module in ("dgm.files", "dgm.trial.folder", "dgm.trial.models"):
+            patch.setattr(f"{module}.atomic_write", write)
+        with pytest.raises(KeyboardInterrupt):
+            go(extend=True, publish=True)
+    go(extend=True, publish=True)
+    assert differing() == []
+
+
+def test_a_stored_model_that_gives_other_numbers_is_not_published(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    go()
+
+    def halved(settings: Settings, trial: Any, model: PCA, full: bool = True) -> Artifacts:
+        model.mean /= 2
+        return measure(settings, trial, model, full)
+
+    monkeypatch.setitem(vars(sys.modules["dgm.experiments.net.trial"]), "measure", halved)
+    with pytest.raises(DgmError, match="row=half,seed=0: the stored model gives other numbers"):
+        go(extend=True, publish=True)
+    assert Published(TARGET).trials == {}

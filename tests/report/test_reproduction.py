@@ -154,3 +154,19 @@ def test_counts() -> None:
     assert reproduced_text({"": 7}) == ""
     assert counts_text(verdicts) == "2 agrees, 1 better, 3 holds, 4 about, 1 fails, 5 open"
     assert counts_text(Counter()) == "none"
+
+
+@pytest.mark.parametrize("mean", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("better", ["higher", "lower", "closer"])
+def test_a_mean_that_is_no_number_is_worse(mean: float, better: str) -> None:
+    assert interval([mean], 0.1, percent=True) is None
+    assert interval([mean, mean], 0.1) is None
+    for n in (1, 2):
+        assert judge(1.25, better, mean, n, None).verdict == "worse"
+
+
+@pytest.mark.parametrize("percent", [0.0, 100.0, 150.0, -1.0])
+def test_a_share_that_has_no_exact_interval_has_the_normal_one(percent: float) -> None:
+    found = interval([percent], 0.5, percent=True)
+    assert found is not None
+    assert found.half_width == pytest.approx(1.96 * 0.5)

@@ -10,9 +10,9 @@ from dgm.report.tables import Artifacts
 from dgm.trial.measured import Rows, compare, merge
 
 MEASURED = {
-    "errors": Rows(("stage",), "wrong", within=3),
-    "likelihood": Rows(("epoch", "split"), "value"),
-    "smooth": Rows(value="ratio"),
+    "errors": Rows(("stage",), ("wrong",), within=3),
+    "likelihood": Rows(("epoch", "split"), ("value",)),
+    "smooth": Rows(values=("ratio",)),
     "counts": Rows(("label",)),
 }
 

@@ -15,12 +15,12 @@ from dgm.report.tables import Artifacts
 def measure_again(
     experiment: str,
     spec: TrialSpec,
-    directory: Path | None,
+    files: list[Path],
     chosen: Mapping[str, Any],
     options: Options,
     full: bool = True,
 ) -> Artifacts:
-    """What `measure` of an experiment gives for the model in a folder; None: it needs no model.
+    """What `measure` of an experiment gives for a model's file; without one it needs no model.
 
     `chosen` is what the trial chose. The generator begins at the trial's seed, so that on one
     machine the same model gives the same numbers.
@@ -29,7 +29,7 @@ def measure_again(
     from dgm.trial import models
     from dgm.trial.loop import Trial
 
-    (path,) = directory.glob("*.safetensors") if directory else (None,)
+    path = files[0] if files else None
     with tempfile.TemporaryDirectory() as scratch, limited(options.threads):
         model = models.load(path, options.device) if path else None
         dataset = data.load(spec.data)

@@ -99,8 +99,8 @@ def models_of(p: Planned, recipe: Recipe, out: Path) -> Path | None:
         return p.directory
     for root in (out, beside(recipe.path)):
         published = Published(root / recipe.name / recipe.preset)
-        if published.holds(p.key, p.keys.code):
-            return published.directory(p.key)
+        if published.holds(p.key, p.keys.code) and published.are_here(p.key):
+            return published.files(p.key)[0].parent
     return None
 
 

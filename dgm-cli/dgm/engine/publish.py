@@ -10,8 +10,9 @@ from pathlib import Path
 from dgm import experiments
 from dgm.engine.again import measure_again
 from dgm.engine.plan import Options, Planned
-from dgm.engine.published import Published
-from dgm.errors import BadInput
+from dgm.engine.published import Entry, Published
+from dgm.engine.results import Store
+from dgm.errors import BadInput, DgmError
 from dgm.files import sha256
 from dgm.recipe.load import Recipe
 from dgm.report.tables import Artifacts
@@ -30,35 +31,48 @@ def named(recipe: Recipe, planned: Iterable[Planned]) -> list[Planned]:
     return list(found.values())
 
 
-def unpublished(recipe: Recipe, planned: Iterable[Planned], target: Path) -> list[Planned]:
-    """Those of them whose models are not published, or were trained by other code."""
-    published = Published(target)
-    return [p for p in named(recipe, planned) if not published.holds(p.key, p.keys.code)]
+def unpublished(recipe: Recipe, planned: Iterable[Planned], store: Store) -> list[Planned]:
+    """Those of them whose numbers are not those of a published model that this code trained."""
+    published = Published(store.target)
+    return [
+        p
+        for p in named(recipe, planned)
+        if not published.holds(p.key, p.keys.code)
+        or store.measured_on(p) != published.trials[p.key]["files"]
+    ]
 
 
-def store(p: Planned, target: Path, options: Options) -> list[str]:
-    """Publish a finished trial's model, and measure it in the trained one's place.
+def publish(p: Planned, target: Path, options: Options) -> list[str]:
+    """Store a finished trial's model, and let its numbers be those of the stored one.
 
-    Gives what was compared to what the trained model gave, a line each.
+    Gives what was compared, a line each; DgmError where even in single precision the stored model
+    gives other numbers than the trained one did.
     """
     from dgm.trial import models
 
     published, experiment = Published(target), experiments.trial(p.experiment)
-    directory = published.folder / p.label
+    trained = folder.models(p.directory)
+    stored = [published.folder / p.label / path.name for path in trained]
     earlier = Artifacts(*folder.read_trial(p.directory))
     chosen = folder.about(p.directory)["chosen"]
     for half in (True, False):
-        for path in folder.models(p.directory):
+        for path, to in zip(trained, stored, strict=True):
             model = models.load(path)
-            models.save(model, directory / path.name, model.about, half)
-        again = measure_again(p.experiment, p.spec, directory, chosen, options)
+            models.save(model, to, model.about, half)
+        again = measure_again(p.experiment, p.spec, stored, chosen, options)
         compared = list(compare(earlier, again, experiment.MEASURED))
         if all(one.agrees for one in compared):
             break
-    folder.replace(p.directory, merge(earlier, again, experiment.MEASURED), directory)
-    files = {path.name: sha256(path) for path in sorted(directory.glob("*.safetensors"))}
-    published.add(
-        p.key, {"label": p.label, "cell": p.keys.cell, "code": p.keys.code, "files": files}
-    )
+    else:
+        differing = next(one.text for one in compared if not one.agrees)
+        raise DgmError(f"{p.label}: the stored model gives other numbers: {differing}")
+    folder.replace(p.directory, merge(earlier, again, experiment.MEASURED), stored)
+    entry: Entry = {
+        "label": p.label,
+        "cell": p.keys.cell,
+        "code": p.keys.code,
+        "files": {path.name: sha256(path) for path in stored},
+    }
+    published.add(p.key, entry)
     precision = "half" if half else "single"
-    return [f"stored in {precision} precision: {directory}", *(one.text for one in compared)]
+    return [f"stored in {precision} precision: {stored[0]}", *(one.text for one in compared)]

@@ -8,6 +8,7 @@ model whose bytes are not those of the manifest is refused.
 """
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,39 +45,40 @@ class Published:
         self.folder = target / FOLDER
         self._manifest = self.folder / "manifest.json"
         self.trials: dict[str, Entry] = read_json(self._manifest, _Manifest).get("trials", {})
+        for entry in self.trials.values():
+            names = [entry["label"], *entry["files"]]
+            if len(names) < 2 or any(Path(name).name != name or name == ".." for name in names):
+                raise DgmError(f"{self._manifest}: is damaged: {entry['label']!r}")
 
     def are_here(self, key: str) -> bool:
         """Whether a trial's files are there; a wheel has the manifest alone."""
-        entry = self.trials[key]
-        return all((self.folder / entry["label"] / name).exists() for name in entry["files"])
+        return all(path.exists() for path in self._paths(key))
 
-    def directory(self, key: str) -> Path:
-        """The folder of a trial's models, whole; DgmError if a file is missing or another's."""
-        entry = self.trials[key]
-        directory = self.folder / entry["label"]
-        for name, digest in entry["files"].items():
-            path = directory / name
+    def files(self, key: str) -> list[Path]:
+        """A trial's models, whole; DgmError if one is missing or another's."""
+        paths = self._paths(key)
+        for path, digest in zip(paths, self.trials[key]["files"].values(), strict=True):
             if not path.exists():
                 raise DgmError(
                     f"{path}: is missing; published models come with a clone of the repository"
                 )
             if sha256(path) != digest:
                 raise DgmError(f"{path}: is not the published model; its SHA-256 differs")
-        return directory
+        return paths
 
     def holds(self, key: str, code: Key) -> bool:
         """Whether a trial's models are published, and by the code that there is now."""
         return key in self.trials and not any(changes(self.trials[key]["code"], code))
 
     def add(self, key: str, entry: Entry) -> None:
+        """Publish a trial, in the place of those of the same label or, but for the seed, cell."""
+        for other in [other for other in self.trials if other != key]:
+            if _cell_of(self.trials[other]["label"]) == _cell_of(entry["label"]):
+                label = self.trials.pop(other)["label"]
+                if label != entry["label"]:
+                    shutil.rmtree(self.folder / label, ignore_errors=True)
         self.trials[key] = entry
-        self._write()
-
-    def keep_only(self, keys: set[str]) -> None:
-        """Forget trials that are no longer published."""
-        if not self.trials.keys() <= keys:
-            self.trials = {key: entry for key, entry in self.trials.items() if key in keys}
-            self._write()
+        atomic_write(self._manifest, json.dumps({"trials": self.trials}, indent=1) + "\n")
 
     def find(self, cell: Mapping[str, Any]) -> str:
         """The key of the trial whose cell and label have these values; BadInput lists them all."""
@@ -88,9 +90,9 @@ class Published:
         many = "more than one is" if found else "none is"
         raise BadInput(f"{self.folder}: {many} of {asked or 'no name'}; published: {labels}")
 
-    def _write(self) -> None:
-        text = json.dumps({"trials": self.trials}, indent=1) + "\n"
-        atomic_write(self._manifest, text)
+    def _paths(self, key: str) -> list[Path]:
+        entry = self.trials[key]
+        return [self.folder / entry["label"] / name for name in entry["files"]]
 
 
 def results_of(recipe: str, preset: str) -> Path:
@@ -109,9 +111,13 @@ def model_of(recipe: str, cell: Mapping[str, Any]) -> Path:
     """The file of a published model of a recipe's paper preset; by default of its first cell."""
     published = Published(results_of(recipe, "paper"))
     first = header(recipe).publish[:1]
-    directory = published.directory(published.find(cell or (first[0] if first else {})))
-    (path,) = directory.glob("*.safetensors")
+    (path,) = published.files(published.find(cell or (first[0] if first else {})))
     return path
+
+
+def _cell_of(label: str) -> str:
+    """A label without its seed, which comes last."""
+    return label.rpartition("seed=")[0]
 
 
 def _has(entry: Entry, cell: Mapping[str, Any]) -> bool:

@@ -8,7 +8,7 @@ read back by a filter, and a grid or a list of seeds can grow on another day or 
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NotRequired
 
 import numpy as np
 import pandas as pd
@@ -45,6 +45,8 @@ class _Entry(TypedDict):
     code: Key
     tables: dict[str, list[str]]  # their columns
     arrays: list[str]
+    chosen: NotRequired[dict[str, Any]]
+    measured_on: NotRequired[dict[str, str]]
 
 
 class _Run(TypedDict, total=False):
@@ -138,6 +140,7 @@ class Store:
     """Finished trials: in their folders and, to extend results, in these."""
 
     def __init__(self, target: Path, extend: bool) -> None:
+        self.target = target
         self.held = Held(target) if extend else None
 
     def state(self, p: Planned) -> State:
@@ -148,6 +151,12 @@ class Store:
         about = self.held.trials.get(p.key)
         held = about is not None and not any(changes(about["code"], p.keys.code))
         return State("held") if held else found
+
+    def measured_on(self, p: Planned) -> dict[str, str] | None:
+        """The SHA-256 of the published models that a trial's numbers were measured on."""
+        if p.state().name == "finished":
+            return folder.about(p.directory).get("measured_on")
+        return self.held.trials.get(p.key, {}).get("measured_on") if self.held else None
 
     def read(self, p: Planned, names: list[str]) -> Finished:
         """A trial that is finished or held, with its values of these axes."""
@@ -165,6 +174,7 @@ class Store:
             "seed": p.spec.seed,
             **{key: left[key] for key in ("cell", "code", "machine")},
             **{key: left.get(key) for key in PROVENANCE},
+            **({"measured_on": left["measured_on"]} if "measured_on" in left else {}),
             "tables": {name: list(table.columns) for name, table in tables.items()},
             "arrays": list(arrays),
         }

@@ -73,7 +73,8 @@ def run(recipe: Recipe, options: Options, say: Say = print) -> Report:
     pending = measured = _decide(recipe, planned, options)
     if options.publish:
         pending = _to_publish(recipe, planned, options)
-        measured = publish.unpublished(recipe, planned, results_folder(recipe, options.out))
+        store = Store(results_folder(recipe, options.out), extend=True)
+        measured = publish.unpublished(recipe, planned, store)
     missing = _get_data(recipe, measured)
     # Nothing is given up by --fresh that cannot be run anew.
     given_up = options.fresh and (results_folder(recipe, options.out) / "run.json").exists()
@@ -148,10 +149,10 @@ def _run(
             pending = [p for p in pending if p.spec.seed not in failed]
         _run_trials(pending, len(planned), options, report)
     if options.publish:
-        for p in publish.unpublished(recipe, planned, report.folder):
-            if p.state().name == "finished":
+        for p in publish.unpublished(recipe, planned, store):
+            if p.has_models:
                 say(f"publishing {p.label}")
-                for line in publish.store(p, report.folder, options):
+                for line in publish.publish(p, report.folder, options):
                     say(f"  {line}")
     done = [p for p in planned if store.state(p).name in DONE]
     keys = {p.key for p in done}
@@ -207,7 +208,7 @@ def _decide(recipe: Recipe, planned: list[Planned], options: Options) -> list[Pl
 def _to_publish(recipe: Recipe, planned: list[Planned], options: Options) -> list[Planned]:
     """The trials that have to run so that their models can be published."""
     target = results_folder(recipe, options.out)
-    unpublished = publish.unpublished(recipe, planned, target)
+    unpublished = publish.unpublished(recipe, planned, Store(target, extend=True))
     pending = [p for p in unpublished if not p.has_models]
     _refuse_stale(target, pending)
     return pending

@@ -2,26 +2,26 @@
 
 A committed number is held in three steps: summary.csv follows from metrics.csv, that from the
 tables, and the tables' rows are measured again on real data by the code that measured them first.
-What is measured now must also give the committed verdicts.
-Where the first measurement took longer than minutes, a part of it is repeated and compared on the
-same images or queries; `full` repeats all.
+What is measured now must also give the committed verdicts. Where the first measurement took longer
+than minutes, a part of it is repeated and compared on the same images or queries; `full` repeats
+all.
 """
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from dgm import data, experiments
 from dgm.engine.again import measure_again
 from dgm.engine.plan import Options, Planned, plan
 from dgm.engine.published import Published
-from dgm.engine.results import Finished, Held, gather
+from dgm.engine.results import Finished, Held, gather, manifest
 from dgm.errors import DgmError, MissingData
-from dgm.files import read_csv
+from dgm.files import read_csv, sha256
 from dgm.recipe.load import Recipe
 from dgm.report.summary import Metric, read_metrics, summary
 from dgm.report.tables import Artifacts
@@ -32,11 +32,12 @@ EXACT = 1e-9  # relative; what follows from the same tables
 
 
 class Verified(NamedTuple):
-    """A trial that was measured again (or the tables, label ""), and what differs or why not."""
+    """A step, or a trial that was measured again: what was compared, and what is wrong with it."""
 
     label: str
     compared: list[Compared]
     problem: str = ""
+    skipped: bool = False  # it cannot be measured again
 
     @property
     def agrees(self) -> bool:
@@ -57,115 +58,146 @@ class Verified(NamedTuple):
 def verify(
     recipe: Recipe, target: Path, options: Options, full: bool = False
 ) -> Iterator[Verified]:
-    """Each step of each trial of committed results that can be measured again.
+    """Each step of committed results, and each trial in them.
 
-    MissingData where the data are not at hand.
+    MissingData or BadInput where the data are not at hand, or not as they should be.
     """
     options = replace(options, out=target.parents[1])
-    try:
+    trials: dict[str, Finished] = {}
+
+    def read() -> list[Compared]:
+        if manifest(target).get("overrides"):
+            raise DgmError("the results are of a run with overrides")
         held = Held(target)
-        trials = {key: held.read(key) for key in held.trials}
-        yield Verified("tables", list(_follow(recipe, target, trials)))
-        yield Verified("verdicts", [], _verdicts(recipe, target, trials))
+        for name in ("metrics.csv", "summary.csv"):
+            if sha256(target / name) != held.files.get(name):
+                raise DgmError(f"{target / name}: was changed after the run that wrote it")
+        trials.update({key: held.read(key) for key in held.trials})
+        return list(_follow(recipe, target, trials))
+
+    yield (found := _step("tables", read))
+    if found.problem:
+        return
+    planned, published = {p.key: p for p in plan(recipe, options)}, Published(target)
+    for key, left in list(trials.items()):
+        if key not in planned:
+            problem = "is no trial of the recipe as it stands: a setting was changed since"
+            yield Verified(left.about["label"], [], problem)
+            continue
+        p = planned[key]
+        if not _can_be(recipe, p, left, published, full):
+            yield Verified(p.label, [], skipped=True)
+            continue
+        data.load(p.spec.data)  # errors of the data are none of the numbers
+
+        def measure(p: Planned = p, left: Finished = left) -> list[Compared]:
+            return _again(recipe, p, trials, left, published, options, full)
+
+        yield _step(p.label, measure)
+    yield _step("verdicts, as measured now", lambda: _verdicts(recipe, target, trials))
+
+
+def _step(label: str, compared: Any) -> Verified:
+    """What a step compares; whatever goes wrong in it is something that differs."""
+    try:
+        return Verified(label, compared())
     except MissingData:
         raise
     except DgmError as error:
-        yield Verified("tables", [], str(error))
-        return
-    published = Published(target)
-    for p in plan(recipe, options):
-        if p.key not in trials:
-            continue
-        left = Artifacts(trials[p.key].tables, trials[p.key].arrays)
-        try:
-            again = _again(recipe, p, trials[p.key].about, published, options, full)
-        except MissingData:
-            raise
-        except DgmError as error:
-            yield Verified(p.label, [], str(error))
-            continue
-        if again is not None:
-            measured = experiments.trial(recipe.experiment).MEASURED
-            yield Verified(p.label, list(compare(left, again, measured)))
-            merged = merge(left, again, measured)
-            trials[p.key] = trials[p.key]._replace(tables=merged.tables, arrays=merged.arrays)
-    yield Verified("verdicts, as measured now", [], _verdicts(recipe, target, trials))
+        return Verified(label, [], str(error))
+    except Exception as error:  # results that were altered fail in any way
+        return Verified(label, [], " ".join(f"{type(error).__name__}: {error}".split()))
 
 
-def unpublished(recipe: Recipe, target: Path, options: Options) -> list[str]:
-    """The trials in committed results that cannot be measured again, for no model is published."""
-    options = replace(options, out=target.parents[1])
-    held, published = Held(target).trials, Published(target)
-    return [
-        p.label
-        for p in plan(recipe, options)
-        if p.key in held and not _can_be(recipe, p, published, True)
-    ]
+# --- tables to metrics to summary ------------------------------------------------------------
+
+
+def _metrics(recipe: Recipe, trials: dict[str, Finished]) -> pd.DataFrame:
+    found = experiments.report(recipe.experiment).summarise(gather(trials.values()))
+    return pd.DataFrame([Metric(*each) for each in found], columns=list(Metric._fields))
 
 
 def _follow(recipe: Recipe, target: Path, trials: dict[str, Finished]) -> Iterator[Compared]:
     """Metrics beside what the tables give, and the summary beside what the metrics give."""
-    report = experiments.report(recipe.experiment)
-    found = (Metric(*each) for each in report.summarise(gather(trials.values())))
-    fresh = {(each.metric, each.seed): each.value for each in found}
     metrics = read_metrics(target / "metrics.csv")
-    for row in metrics.to_dict("records"):
-        now = float(fresh.pop((row["metric"], row["seed"]), np.nan))
-        name = f"{row['metric']}, seed {row['seed']}, from the tables"
-        yield Compared(name, row["value"], now, EXACT * abs(now))
-    for metric, seed in fresh:
-        yield Compared(f"{metric}, seed {seed}, is not in metrics.csv", np.nan, 0, 0)
-    saved = read_csv(target / "summary.csv").set_index("metric")["mean"]
-    for row in summary(metrics, recipe.expect, recipe.preset).to_dict("records"):
-        before = float(saved.get(row["metric"], np.nan))
-        yield Compared(f"{row['metric']}, mean", before, row["mean"], EXACT * abs(row["mean"]))
+    yield from _frames(metrics, _metrics(recipe, trials), ["metric", "seed"])
+    fresh = summary(metrics, recipe.expect, recipe.preset)
+    yield from _frames(read_csv(target / "summary.csv"), fresh, ["metric"])
 
 
-def _verdicts(recipe: Recipe, target: Path, trials: dict[str, Finished]) -> str:
-    """Which verdicts of the summary are not those that the tables give; "" where all are."""
-    found = experiments.report(recipe.experiment).summarise(gather(trials.values()))
-    metrics = pd.DataFrame([Metric(*each) for each in found], columns=list(Metric._fields))
-    saved = read_csv(target / "summary.csv").to_dict("records")
-    committed = {(row["metric"], name): value for row in saved for name, value in row.items()}
-    differ = []
-    for row in summary(metrics, recipe.expect, recipe.preset).to_dict("records"):
-        for kind in ("verdict", "reproduction"):
-            was, now = _text(committed.get((row["metric"], kind))), _text(row[kind])
-            if was != now:
-                differ.append(f"{row['metric']}: {was or 'none'} is now {now or 'none'}")
-    return "; ".join(differ)
+def _verdicts(recipe: Recipe, target: Path, trials: dict[str, Finished]) -> list[Compared]:
+    """Nothing, or DgmError where what was measured now gives other verdicts."""
+    fresh = summary(_metrics(recipe, trials), recipe.expect, recipe.preset)
+    columns = ["metric", "verdict", "reproduction"]
+    saved = read_csv(target / "summary.csv")
+    list(_frames(saved[columns], fresh[columns], ["metric"]))
+    return []
 
 
-def _text(value: Any) -> str:
-    return "" if pd.isna(value) else str(value)
+def _frames(saved: pd.DataFrame, fresh: pd.DataFrame, keys: list[str]) -> Iterator[Compared]:
+    """Each number of two tables; DgmError where their rows, or their words, are not the same."""
+    old, new = (
+        {tuple(row[key] for key in keys): row for row in frame.to_dict("records")}
+        for frame in (saved, fresh)
+    )
+    if list(old) != list(new) or len(old) != len(saved):
+        differ = sorted({*map(str, old)} ^ {*map(str, new)}) or ["their order"]
+        raise DgmError(f"rows that should not be there, or are not: {', '.join(differ[:3])}")
+    for key, row in new.items():
+        for column, now in row.items():
+            was, name = old[key].get(column), ", ".join(map(str, key))
+            if isinstance(now, float) or isinstance(was, float):
+                was, now = (math.nan if each is None else each for each in (was, now))
+            if isinstance(now, float) and isinstance(was, float | int):
+                if not (math.isnan(now) and math.isnan(was)):
+                    yield Compared(f"{name}: {column}", was, now, EXACT * abs(now))
+            elif was != now:
+                raise DgmError(f"{name}: {column} is {was!r}, and {now!r} follows from the tables")
 
 
-def _can_be(recipe: Recipe, p: Planned, published: Published, full: bool) -> bool:
+# --- tables from models ----------------------------------------------------------------------
+
+
+def _can_be(recipe: Recipe, p: Planned, left: Finished, published: Published, full: bool) -> bool:
     experiment = experiments.trial(recipe.experiment)
     if not hasattr(experiment, "measure"):
         return False
     if hasattr(experiment, "anew") and experiment.anew(p.spec.settings, full):
         return True
-    return p.start is not None if recipe.uses else published.holds(p.key, p.keys.code)
+    if recipe.uses:
+        return p.start is not None
+    return "measured_on" in left.about or published.holds(p.key, p.keys.code)
 
 
 def _again(
     recipe: Recipe,
     p: Planned,
-    about: Mapping[str, Any],
+    trials: dict[str, Finished],
+    left: Finished,
     published: Published,
     options: Options,
     full: bool,
-) -> Artifacts | None:
-    """What a trial's model gives now; None where nothing can be measured."""
-    if not _can_be(recipe, p, published, full):
-        return None
-    data.load(p.spec.data)  # MissingData, before the model is looked at
-    if recipe.uses:
-        directory = p.start
-    elif published.holds(p.key, p.keys.code):
-        directory = published.directory(p.key)
-    else:
-        directory = None
+) -> list[Compared]:
+    """A trial's numbers beside those that its model gives now, which take their place."""
+    about, experiment = left.about, experiments.trial(recipe.experiment)
+    axes = {name: p.spec.value(name) for name in about["axes"]}
+    if (about["seed"], about["cell"]) != (p.spec.seed, p.keys.cell) or any(
+        str(axes[name]) != str(value) for name, value in about["axes"].items()
+    ):
+        raise DgmError("run.json gives it other axes or another seed than its key stands for")
+    files: list[Path] = []
+    if recipe.uses and p.start:
+        files = sorted(p.start.glob("*.safetensors"))
+    elif "measured_on" in about or published.holds(p.key, p.keys.code):
+        if not published.holds(p.key, p.keys.code):
+            raise DgmError("its published model is no longer in the manifest")
+        files = published.files(p.key)
+        if about.get("measured_on") != published.trials[p.key]["files"]:
+            raise DgmError("its numbers are not those of the published model; --publish mends it")
     chosen = about.get("chosen") or {}
-    return measure_again(recipe.experiment, p.spec, directory, chosen, options, full)
+    again = measure_again(recipe.experiment, p.spec, files, chosen, options, full)
+    earlier = Artifacts(left.tables, left.arrays)
+    found = list(compare(earlier, again, experiment.MEASURED))
+    merged = merge(earlier, again, experiment.MEASURED)
+    trials[p.key] = left._replace(tables=merged.tables, arrays=merged.arrays)
+    return found

@@ -75,11 +75,11 @@ def interval(
     """
     from scipy.special import stdtrit  # slow to import
 
-    n, known = len(values), not math.isnan(test_stderr)
-    if n == 0 or (n == 1 and not known):
+    n, known = len(values), math.isfinite(test_stderr)
+    mean = sum(values) / n if n else math.nan
+    if not math.isfinite(mean) or (n == 1 and not known):
         return None
-    mean = sum(values) / n
-    if n == 1 and percent and test_stderr > 0:
+    if n == 1 and percent and test_stderr > 0 and 0 < mean < 100:
         return exact(mean, test_stderr)
     of_seeds = 0.0
     if n > 1:
@@ -129,6 +129,8 @@ def judge(
     """The verdict on a reported value; the module says how."""
     if n == 0:
         return Reproduction("open")
+    if not math.isfinite(mean):
+        return Reproduction("worse")
     low, high = spread or (mean, mean)
     half = (high - low) / 2
     lower = better == "lower" and mean < reported

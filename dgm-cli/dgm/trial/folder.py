@@ -10,6 +10,7 @@ trials/<label>/trial.json     keys, state (started, finished, failed), seconds, 
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -54,9 +55,12 @@ class _File(TypedDict, total=False):
     seconds: float
     device: str
     files: dict[str, str]  # SHA-256 of tables, arrays and models, by name
+    chosen: dict[str, Any]
+    measured_on: dict[str, str]  # SHA-256 of published models whose numbers these are
 
 
 MODEL = ".safetensors"
+MEASURED = "measured"  # a folder for what was measured again, until it takes the old files' place
 KEYS = {"cell", "code", "machine", "state"}
 
 
@@ -80,7 +84,7 @@ def state(directory: Path, keys: Keys) -> State:
             return State("unreadable", f"{directory}: holds files, and no trial.json says of what")
         return State("new")
     finished = found.get("state") == "finished"
-    if not found.keys() >= (KEYS | {"files", "seconds", "device"} if finished else KEYS):
+    if not found.keys() >= (KEYS | {"files", "seconds", "device", "chosen"} if finished else KEYS):
         return State("stale", "an earlier version of dgm wrote it")
     different = [
         *changes(found["cell"], keys.cell, "the default"),
@@ -101,7 +105,10 @@ def state(directory: Path, keys: Keys) -> State:
 def _whole(directory: Path, files: dict[str, str]) -> State:
     """Whether what a finished trial left is as it left it; its models may be gone."""
     for name, digest in files.items():
-        path = directory / name
+        path, measured = directory / name, directory / MEASURED / name
+        if measured.exists() and sha256(measured) == digest:
+            with contextlib.suppress(OSError):  # then it is told below that it was changed
+                os.replace(measured, path)
         if not path.exists():
             if path.suffix != MODEL:
                 return State("stale", f"{name} is gone")
@@ -179,17 +186,25 @@ def finish_trial(
     shutil.rmtree(checkpoints(directory), ignore_errors=True)
 
 
-def replace(directory: Path, left: "Artifacts", models_from: Path) -> None:
-    """Let a finished trial have left these tables and arrays, and the models of another folder."""
+def replace(directory: Path, left: "Artifacts", models: list[Path]) -> None:
+    """Let a finished trial have left these tables and arrays, measured on these models.
+
+    All is written beside the old files first. Once trial.json knows the new hashes, `state` moves
+    what is not in place yet: stopped anywhere, the trial is the old or the new one.
+    """
+    beside = directory / MEASURED
+    shutil.rmtree(beside, ignore_errors=True)
     for name, table in left.tables.items():
-        write_csv(table, directory / f"{name}.csv")
+        write_csv(table, beside / f"{name}.csv")
     for name, array in left.arrays.items():
-        write_npz(directory / f"{name}.npz", {name: array})
-    for path in models_from.glob(f"*{MODEL}"):
-        shutil.copyfile(path, directory / path.name)
-    names = [*about(directory)["files"]]
-    names += [name for name in (f"{array}.npz" for array in left.arrays) if name not in names]
-    _write(directory, files={name: sha256(directory / name) for name in names})
+        write_npz(beside / f"{name}.npz", {name: array})
+    for path in models:
+        shutil.copyfile(path, beside / path.name)
+    new = {path.name: sha256(path) for path in sorted(beside.iterdir())}
+    files = {**about(directory)["files"], **new}
+    _write(directory, files=files, measured_on={path.name: new[path.name] for path in models})
+    _whole(directory, files)
+    shutil.rmtree(beside, ignore_errors=True)
 
 
 def fail_trial(directory: Path, keys: Keys, error: str) -> None:

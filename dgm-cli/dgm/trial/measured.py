@@ -21,10 +21,10 @@ RELATIVE = 1e-4  # for others
 
 
 class Rows(NamedTuple):
-    """A measured table: the columns that tell its rows apart, and the number that is compared."""
+    """A measured table: the columns that tell its rows apart, and the numbers that are compared."""
 
     keys: tuple[str, ...] = ()
-    value: str = ""  # none: nothing is compared
+    values: tuple[str, ...] = ()
     within: float | None = None
 
 
@@ -69,30 +69,40 @@ def compare(
     table has a column `stderr`, and else a ten thousandth; predicted classes (arrays of this name)
     may differ in three images. A number that was not measured before is NaN, and agrees with none.
     """
-    for name, (keys, value, within) in measured.items():
-        if name not in again.tables or not value:
-            continue
-        columns = list(keys)
-        old = earlier.tables[name] if name in earlier.tables else again.tables[name].iloc[:0]
-        by_key = dict(zip(_index(old, columns), old.to_dict("records"), strict=True))
-        new = again.tables[name]
-        for key, row in zip(_index(new, columns), new.to_dict("records"), strict=True):
-            before = by_key.get(key, {})
-            where = ", ".join(f"{column}={row[column]}" for column in columns)
-            label = f"{name} {value}" + (f" ({where})" if where else "")
-            was, now = float(before.get(value, math.nan)), float(row[value])
-            if within is not None:
-                allowed = within
-            elif "stderr" in row:
-                allowed = ERRORS * math.hypot(before.get("stderr", 0.0), row["stderr"])
-            else:
-                allowed = RELATIVE * abs(was)
-            yield Compared(label, was, now, allowed)
+    for name, rows in measured.items():
+        if name in again.tables and rows.values:
+            old = earlier.tables.get(name, again.tables[name].iloc[:0])
+            yield from _rows(name, rows, old, again.tables[name])
     for name, found in again.arrays.items():
         if name.startswith("predicted") and name in earlier.arrays:
             differ = int((earlier.arrays[name][: len(found)] != found).sum())
             label = f"{name}: of {len(found):,} images, how many differ"
             yield Compared(label, 0, differ, IMAGES)
+
+
+def _rows(name: str, rows: Rows, old: pd.DataFrame, new: pd.DataFrame) -> Iterator[Compared]:
+    columns = list(rows.keys)
+    index = _index(old, columns)
+    records = zip(index, old.to_dict("records"), strict=True)
+    by_key = {key: row for key, row in records if (index == key).sum() == 1}
+    for key, row in zip(_index(new, columns), new.to_dict("records"), strict=True):
+        before = by_key.get(key, {})
+        where = ", ".join(f"{column}={row[column]}" for column in columns)
+        for value in rows.values:
+            was, now = float(before.get(value, math.nan)), float(row[value])
+            label = f"{name} {value}" + (f" ({where})" if where else "")
+            yield Compared(label, was, now, _allowed(rows, was, before, row))
+
+
+def _allowed(
+    rows: Rows, was: float, before: Mapping[str, float], row: Mapping[str, float]
+) -> float:
+    if rows.within is not None:
+        return rows.within
+    if "stderr" not in row:
+        return RELATIVE * abs(was)
+    # What was committed may be noisier than what is measured now, but not by much.
+    return ERRORS * math.hypot(min(before.get("stderr", 0.0), 2 * row["stderr"]), row["stderr"])
 
 
 def _index(table: pd.DataFrame, columns: list[str]) -> pd.Index:

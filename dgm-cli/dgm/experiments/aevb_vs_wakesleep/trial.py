@@ -27,8 +27,8 @@ from dgm.trial.measured import Rows
 from dgm.trial.snapshots import Snapshots
 
 MEASURED = {
-    "curves": Rows(("samples", "split"), "log_likelihood"),
-    "estimators": Rows(("split", "estimator"), "log_likelihood"),
+    "curves": Rows(("samples", "split"), ("log_likelihood",)),
+    "estimators": Rows(("split", "estimator"), ("log_likelihood",)),
 }
 LEARNERS: dict[str, type[AEVB | WakeSleep | MonteCarloEM]] = {
     "aevb": AEVB,

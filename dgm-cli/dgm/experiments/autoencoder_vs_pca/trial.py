@@ -24,7 +24,7 @@ from dgm.trial.loop import Trial
 from dgm.trial.measured import Rows
 
 BEST_CODES = "best_codes"  # the stage in which judged images' codes have been improved on
-MEASURED = {"errors": Rows(("stage", "split"), "squared_error")}
+MEASURED = {"errors": Rows(("stage", "split"), ("squared_error",))}
 Reconstruct = Callable[[Tensor], Tensor]  # of images (n, visible), as many
 
 

@@ -44,7 +44,7 @@ def summarise(results: Results) -> Iterator[Metric]:
         for of in rows.to_dict("records"):
             stderr = binomial_stderr(of["wrong"], of["images"])
             name = f"test_error/{named(cell, of['stage'])}"
-            yield Metric(name, cell["seed"], of["error"], stderr)
+            yield Metric(name, cell["seed"], 100 * of["wrong"] / of["images"], stderr)
     for cell, rows in results.rows("curves"):
         if cell["row"] in generative:
             best = rows.loc[rows["split"] == "validation", "error"].min()

@@ -34,7 +34,7 @@ from dgm.trial.loop import Trial
 from dgm.trial.measured import IMAGES, Rows
 
 FEW = 1000  # test images that are enough to verify nearest neighbours
-MEASURED = {"errors": Rows(("stage",), "wrong", within=IMAGES), "confusion": Rows(("stage",))}
+MEASURED = {"errors": Rows(("stage",), ("wrong",), within=IMAGES), "confusion": Rows(("stage",))}
 
 
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:

@@ -63,8 +63,8 @@ class Seen(State):
 
 
 MEASURED = {
-    "judged": Rows(("sample", "label"), "agree", within=0.1),
-    "recognised": Rows((), "errors", within=IMAGES),
+    "judged": Rows(("sample", "label"), ("agree",), within=0.1),
+    "recognised": Rows((), ("errors",), within=IMAGES),
 }
 
 

@@ -41,7 +41,7 @@ QUERIES, COSINES = 500, 20_000_000  # ranked at once, at most; 2 GB or so
 
 
 Collections = AutoencoderRow | LSARow | TFIDFRow | CeilingRow
-MEASURED = {"precision": Rows(("measure", "retrieved"), "value")}
+MEASURED = {"precision": Rows(("measure", "retrieved"), ("value",))}
 
 
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:

@@ -31,9 +31,9 @@ CLOSE = 1e-4  # total variation to the RBM below which no deeper net is made
 
 
 MEASURED = {
-    "depths": Rows(("depth",), "total_variation"),
-    "bounds": Rows(("layer", "iteration"), "bound"),
-    "energies": Rows(("sampler",), "free_energy"),
+    "depths": Rows(("depth",), ("total_variation",)),
+    "bounds": Rows(("layer", "iteration"), ("bound", "log_likelihood")),
+    "energies": Rows(("sampler",), ("free_energy",)),
 }
 
 

@@ -19,9 +19,9 @@ from dgm.trial.loop import Trial
 from dgm.trial.measured import Rows
 
 MEASURED = {
-    "bounds": Rows(("split",), "elbo"),
-    "smoothness": Rows(value="neighbours"),
-    "digits": Rows(("label",), "images", within=1),  # of the manifold's 400
+    "bounds": Rows(("split",), ("elbo",)),
+    "smoothness": Rows(values=("neighbours", "pairs", "test_pairs")),
+    "digits": Rows(("label",), ("images",), within=1),  # of the manifold's 400
 }
 
 

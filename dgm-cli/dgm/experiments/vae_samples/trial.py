@@ -29,9 +29,9 @@ FEW = 2  # blocks that are enough to verify a likelihood
 
 
 MEASURED = {
-    "bounds": Rows(("split",), "elbo"),
-    "likelihood": Rows(("first_image",), "log_likelihood"),
-    "estimators": Rows(("estimator",), "log_likelihood"),
+    "bounds": Rows(("split",), ("elbo",)),
+    "likelihood": Rows(("first_image",), ("log_likelihood",)),
+    "estimators": Rows(("estimator",), ("log_likelihood",)),
     "labels": Rows(("label",)),  # of other random samples
 }
 
