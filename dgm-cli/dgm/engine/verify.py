@@ -140,8 +140,8 @@ def _frames(saved: pd.DataFrame, fresh: pd.DataFrame, keys: list[str]) -> Iterat
         {tuple(row[key] for key in keys): row for row in frame.to_dict("records")}
         for frame in (saved, fresh)
     )
-    if list(old) != list(new) or len(old) != len(saved):
-        differ = sorted({*map(str, old)} ^ {*map(str, new)}) or ["their order"]
+    if set(old) != set(new) or len(old) != len(saved):
+        differ = sorted({*map(str, old)} ^ {*map(str, new)}) or ["one is there twice"]
         raise DgmError(f"rows that should not be there, or are not: {', '.join(differ[:3])}")
     for key, row in new.items():
         for column, now in row.items():
