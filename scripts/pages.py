@@ -156,7 +156,7 @@ class Tally(NamedTuple):
 
     @property
     def cells(self) -> tuple[str, str, str]:
-        """ "3 of 11, 7 about, 1 not", "1 to 3", "4 of 7"; blank where there is nothing to count, and
+        """ "3 of 11, 7 about, 1 not", "1 to 3", "4 of 7"; blank where there is nothing to count,
         "not judged" where numbers have bands alone."""
         kinds = {"about": ("about",), "not": DISSENTING, "open": ("open",)}
         counts = {kind: sum(self.reported[v] for v in of) for kind, of in kinds.items()}
