@@ -3,9 +3,10 @@
 `--check` writes nothing: it says which blocks are stale. A block whose results somebody has
 replaced by others stays as it is.
 
-<!-- results:NAME --> ... <!-- end -->   the summary of results/NAME/paper, with both verdicts
-<!-- runs:NAME --> ... <!-- end -->      a command a preset, and the minutes that it took
-<!-- recipes --> ... <!-- end -->        one row a recipe: reproduced, bands met, minutes; and all
+<!-- results:NAME --> ... <!-- end -->   the summary of results/NAME/paper: reproduction, band met
+<!-- runs:NAME --> ... <!-- end -->      a command a preset, the trials run, and their minutes
+<!-- recipes --> ... <!-- end -->        one row a recipe: reproduced, bands met, trials, minutes;
+                                         and all
 <!-- benchmarks --> ... <!-- end -->     results/benchmarks.csv
 
 Either way a recipe's page is refused that lacks one of the HEADINGS, or does not name a metric that
@@ -57,6 +58,7 @@ BLOCK = re.compile(
     r"(<!-- (recipes|benchmarks|(results|runs):(\S+)) -->\n)(.*?)(<!-- end -->)", re.DOTALL
 )
 OPENING = re.compile(r"<!-- (recipes|benchmarks|(results|runs):\S+) -->")
+MET = {"pass": "yes", "fail": "no", "missing": "not measured"}
 LONG = 5  # metrics in a series that one line tells
 COMMAND = re.compile("(dgm|make) .+")
 # Where backticks name no metric: generated blocks, code, and links, whose targets a test follows.
@@ -82,11 +84,11 @@ def results_table(root: Path, name: str) -> str:
         for row in of:
             cells = (f"`{row['metric']}`", measured_text(row), seeds_text(row), row["unit"])
             if judged(row):
-                band = (band_text(row), row["verdict"] if band_text(row) else "")
+                band = (band_text(row), MET[row["verdict"]] if band_text(row) else "")
                 rows.append((*cells, reported(row), reproduction(row), *band))
             else:
                 rest.append(cells)
-    head = ("metric", "measured", "seeds", "unit", "reported", "reproduction", "band", "verdict")
+    head = ("metric", "measured", "seeds", "unit", "reported", "reproduction", "band", "band met")
     return (table(head, rows) if rows else "") + folded(table(head[:4], rest), len(rest))
 
 
@@ -126,8 +128,8 @@ def folded(content: str, rows: int) -> str:
 
 
 def recipes_table(root: Path) -> str:
-    """What each recipe reproduces and how well, with how many seeds, and how long it took; and the
-    sums over all recipes."""
+    """What each recipe reproduces and how well, with how many seeds and trials, and how long it
+    took; and the sums over all recipes."""
     rows, sums = [], Tally(Counter(), Counter())
     for path in sorted((root / "recipes").glob("*.yaml")):
         results = root / "results" / path.stem
@@ -137,10 +139,12 @@ def recipes_table(root: Path) -> str:
         page = f"recipes/{path.stem}.md"
         if not (root / page).exists():
             raise DgmError(f"recipes/{path.name}: has no page; write {page}")
-        rows.append((f"[`{path.stem}`]({page})", header(path).source, *tally.cells, *took))
-    rows.append(("all", "", *sums._replace(seeds="").cells, *[""] * len(PRESETS)))
-    head = ("recipe", "reproduces", "reproduced", "seeds", "bands met")
-    return table((*head, *(f"{preset}, min" for preset in PRESETS)), rows)
+        run = trials(results / "paper" / "official.json")
+        name = f"[`{path.stem}`]({page})"
+        rows.append((name, header(path).source, *tally.cells, run, *took))
+    rows.append(("all", "", *sums._replace(seeds="").cells, "", *[""] * len(PRESETS)))
+    head = ("recipe", "reproduces", "reproduced", "seeds per number", "bands met", "trials")
+    return table((*head, *(f"minutes: {preset}" for preset in PRESETS)), rows)
 
 
 class Tally(NamedTuple):
@@ -152,11 +156,13 @@ class Tally(NamedTuple):
 
     @property
     def cells(self) -> tuple[str, str, str]:
-        """ "3 of 11, 7 about, 1 not", "1 to 3", "4 of 7"; blank where there is nothing to count."""
+        """ "3 of 11, 7 about, 1 not", "1 to 3", "4 of 7"; blank where there is nothing to count,
+        "not judged" where numbers have bands alone."""
         kinds = {"about": ("about",), "not": DISSENTING, "open": ("open",)}
         counts = {kind: sum(self.reported[v] for v in of) for kind, of in kinds.items()}
         reproduced = sum(self.reported[verdict] for verdict in REPRODUCED)
-        parts = [f"{reproduced} of {self.reported.total()}" if self.reported else ""]
+        none = "not judged" if self.bands else ""
+        parts = [f"{reproduced} of {self.reported.total()}" if self.reported else none]
         parts += [f"{count} {kind}" for kind, count in counts.items() if count]
         of = sum(self.bands[verdict] for verdict in ("pass", "fail", "missing"))
         missing = self.bands["missing"]
@@ -192,7 +198,8 @@ def benchmarks_table(root: Path) -> str:
 
 
 def runs_table(root: Path, name: str) -> str:
-    """How each preset of a recipe is run, and for how long a CPU ran it."""
+    """How each preset of a recipe is run, how many of its trials were, and for how long a CPU ran
+    them."""
     recipe = root / "recipes" / f"{name}.yaml"
     if not recipe.exists():
         raise DgmError(f"runs:{name}: there is no recipes/{name}.yaml")
@@ -200,8 +207,9 @@ def runs_table(root: Path, name: str) -> str:
     for preset in header(recipe).presets:
         run = root / "results" / name / preset / "official.json"
         command = f"`dgm run {name}" + ("`" if preset == "paper" else f" --preset {preset}`")
-        rows.append((preset, command, minutes(run) or "not timed yet", processors(run)))
-    runs = table(("preset", "command", "minutes", "processors"), rows)
+        took = minutes(run) or "not timed yet"
+        rows.append((preset, command, trials(run), took, processors(run)))
+    runs = table(("preset", "command", "trials", "minutes", "processors"), rows)
     return runs + origin(root / "results" / name / "paper" / "official.json", name)
 
 
@@ -222,18 +230,28 @@ def processors(run: Path) -> str:
     """On what the timed trials ran."""
     if not run.exists():
         return ""
-    trials = cpu_trials(json.loads(run.read_text(encoding="utf-8")))
-    return "; ".join(sorted({trial["device"].removeprefix("cpu: ") for trial in trials}))
+    on_cpu = cpu_trials(json.loads(run.read_text(encoding="utf-8")))
+    return "; ".join(sorted({trial["device"].removeprefix("cpu: ") for trial in on_cpu}))
 
 
-def minutes(run: Path) -> str:
-    """The minutes of the trials that a CPU finished, one after another; blank without a run."""
+def trials(run: Path) -> str:
+    """ "10 of 30", the trials that were run of those that there are; blank without a run."""
     if not run.exists():
         return ""
     about = json.loads(run.read_text(encoding="utf-8"))
-    trials, of = cpu_trials(about), len(about["trials"]) + len(about.get("unfinished", []))
-    took = sum(trial.get("seconds") or 0 for trial in trials) / 60
-    part = f" ({len(trials)} of {of} trials)" if len(trials) < of else ""
+    done = len(about["trials"])
+    return f"{done} of {done + len(about.get('unfinished', []))}"
+
+
+def minutes(run: Path) -> str:
+    """The minutes of the trials that a CPU ran, one after another, and how many these are where a
+    GPU ran others; blank without a run."""
+    if not run.exists():
+        return ""
+    about = json.loads(run.read_text(encoding="utf-8"))
+    on_cpu = cpu_trials(about)
+    took = sum(trial.get("seconds") or 0 for trial in on_cpu) / 60
+    part = f" ({len(on_cpu)} on a CPU)" if len(on_cpu) < len(about["trials"]) else ""
     return (f"{took:.0f}" if took >= 10 else f"{took:.2g}") + part
 
 

@@ -79,12 +79,13 @@ expect:
 README_MADE = """\
 # A toy
 <!-- recipes -->
-| recipe | reproduces | reproduced | seeds | bands met | paper, min | quick, min | embedded, min |
-| --- | --- | --- | --- | --- | --- | --- | --- |
-| [`later`](recipes/later.md) | Nobody (2024), p(x\\|z) |  |  |  |  |  |  |
+| recipe | reproduces | reproduced | seeds per number | bands met | trials | minutes: paper \
+| minutes: quick | minutes: embedded |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- |
+| [`later`](recipes/later.md) | Nobody (2024), p(x\\|z) |  |  |  |  |  |  |  |
 | [`toy`](recipes/toy.md) | Nobody (2024), p(x\\|z) | 2 of 4, 1 not, 1 open | 1 to 2 | 2 of 3 \
-| 90 | 2 (1 of 3 trials) | 0.25 |
-| all |  | 2 of 4, 1 not, 1 open |  | 2 of 3 |  |  |  |
+| 2 of 2 | 90 | 2 (1 on a CPU) | 0.25 |
+| all |  | 2 of 4, 1 not, 1 open |  | 2 of 3 |  |  |  |  |
 <!-- end -->
 The end.
 """
@@ -98,12 +99,12 @@ SPEED_MADE = """\
 """
 RESULTS_MADE = """\
 <!-- results:toy -->
-| metric | measured | seeds | unit | reported | reproduction | band | verdict |
+| metric | measured | seeds | unit | reported | reproduction | band | band met |
 | --- | --- | --- | --- | --- | --- | --- | --- |
 | `score/aevb` | -133.5 ± 6.4 | 2 | nats | -130, higher is better | agrees \
-(test set's share unknown) | at least -134 | pass |
-| `gap` | 0.9 | 1 | nats |  |  | at most 0.5 | fail |
-| `lead` | 1 | 1 | nats | AEVB is ahead | holds | at least 1 | pass |
+(test set's share unknown) | at least -134 | yes |
+| `gap` | 0.9 | 1 | nats |  |  | at most 0.5 | no |
+| `lead` | 1 | 1 | nats | AEVB is ahead | holds | at least 1 | yes |
 | `slow` | 3 | 1 | nats | 2, lower is better | worse (one seed; test set's share unknown) |  |  |
 | `later` | not measured |  | nats | 2, lower is better | open |  |  |
 
@@ -119,10 +120,10 @@ RESULTS_MADE = """\
 """
 RUNS_MADE = """\
 <!-- runs:toy -->
-| preset | command | minutes | processors |
-| --- | --- | --- | --- |
-| paper | `dgm run toy` | 90 | any |
-| quick | `dgm run toy --preset quick` | 2 (1 of 3 trials) | any |
+| preset | command | trials | minutes | processors |
+| --- | --- | --- | --- | --- |
+| paper | `dgm run toy` | 2 of 2 | 90 | any |
+| quick | `dgm run toy --preset quick` | 2 of 3 | 2 (1 on a CPU) | any |
 
 Tables and figures of the paper preset were last written by `dgm run toy --jobs 2` at commit \
 0123456, each trial by the commit that `run.json` names; `dgm plot toy` draws the figures again.
@@ -241,10 +242,22 @@ def test_blocks_are_made_from_results_and_then_agree(root: Path, pages: Pages) -
     assert RESULTS_MADE in made["toy.md"]
     assert RUNS_MADE in made["toy.md"]
     assert "<!-- results:later -->\nNot run yet.\n<!-- end -->" in made["later.md"]
-    assert "| `dgm run later` | not timed yet |  |" in made["later.md"]
+    assert "| `dgm run later` |  | not timed yet |  |" in made["later.md"]
     assert pages(root, "--check") == (0, "")
     assert pages(root) == (0, "")
     assert texts(root) == made
+
+
+def test_bands_alone_are_told_apart_from_nothing(root: Path, pages: Pages) -> None:
+    """Where the paper reports no number, bands are met, and nothing is judged."""
+    path = root / "results/toy/paper/summary.csv"
+    frame = read_csv(path)
+    write_csv(frame.assign(reproduction=None), path)
+    publish(path.parent)
+    assert pages(root) == (0, "")
+    made = texts(root)["README.md"]
+    assert "| not judged |  | 2 of 3 | 2 of 2 | 90 |" in made
+    assert "| [`later`](recipes/later.md) | Nobody (2024), p(x\\|z) |  |  |" in made
 
 
 def test_one_changed_number_is_named(root: Path, pages: Pages) -> None:

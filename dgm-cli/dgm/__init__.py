@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 def load(recipe_or_path: str | Path, device: str = "cpu", **cell: Any) -> Any:
     """A trained model, with settings, data and seed that made it in its attribute `about`.
 
-    Of a recipe, the published model of the cell, e.g. `dgm.load("latent_manifold", decoder="gaussian")`;
+    Of a recipe, the published model of the cell, e.g.
+    `dgm.load("latent_manifold", decoder="gaussian")`;
     without a cell the first that the recipe publishes. Of a path, the model in that file, such as
     results/R/PRESET/trials/LABEL/vae.safetensors. BadInput where there is no such model, and names
     those that there are; DgmError where a file is not the one that was published.
