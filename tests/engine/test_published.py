@@ -325,7 +325,7 @@ CHANGED = "was changed after the run that wrote it"
         (alter_everything_alike, "means mean (split=test)"),
         (train_again, "its numbers are not those of the published model; --publish mends it"),
         (other_settings, "is no trial of the recipe as it stands: a setting was changed since"),
-        (other_seeds, "rows that should not be there"),
+        (other_seeds, "run.json gives it other axes or another seed than its key stands for"),
     ],
 )
 def test_whatever_was_altered_is_noticed(here: Here, alter: Callable[[], Any], what: str) -> None:
