@@ -82,6 +82,14 @@ def test_only_the_packages_own_checkout_has_a_commit(
         assert commit(package) is None, package
     assert commit("dgm-cli/dgm") == head
     (tmp_path / "thesis").touch()
+    (tmp_path / "recipes").mkdir()
+    (tmp_path / "recipes" / "page.md").touch()
     assert commit("dgm-cli/dgm") == head
+    with monkeypatch.context() as hook:
+        hook.setenv("GIT_DIR", str(tmp_path / "elsewhere"))
+        assert commit("dgm-cli/dgm") == head
+    (tmp_path / "recipes" / "mine.yaml").touch()
+    assert commit("dgm-cli/dgm") == head + "+changes"
+    (tmp_path / "recipes" / "mine.yaml").unlink()
     (tmp_path / "dgm-cli" / "dgm" / "cli.py").touch()
     assert commit("dgm-cli/dgm") == head + "+changes"

@@ -124,16 +124,19 @@ def commit() -> str | None:
     "+changes" when the package or the recipes in the tree differ from it.
     """
     package = Path(__file__).resolve().parents[1]
+    # A GIT_DIR of the user's, as in a hook, is of another repository.
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
 
     def git(*arguments: str) -> str:
         command = ["git", "-C", str(package), *arguments]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+        ran = subprocess.run(command, capture_output=True, text=True, check=True, env=clean)
+        return ran.stdout.strip()
 
     try:
         top = Path(git("rev-parse", "--show-toplevel")).resolve()
         if package != top / "dgm-cli" / "dgm":  # a repository of the user's, dgm installed inside
             return None
-        changed = git("status", "--porcelain", "--", str(package), str(top / "recipes"))
+        changed = git("status", "--porcelain", "--", str(package), str(top / "recipes/*.yaml"))
         return git("rev-parse", "HEAD") + ("+changes" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return None
