@@ -53,6 +53,8 @@ def test_new_rows_take_the_place_of_old_ones_with_the_same_keys() -> None:
     assert merged.tables["smooth"]["ratio"].tolist() == [2.5]
     assert merged.tables["counts"]["images"].tolist() == [5, 6]
     assert set(merged.arrays) == {"predicted_last", "kept"}
+    changed = merge(earlier(), again(wrong=120, value=-7.0, ratio=2.0, changed=2), MEASURED)
+    assert changed.arrays["predicted_last"].tolist() == [50, 51, *range(2, 10)]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 from dgm.report.tables import Artifacts
@@ -57,7 +58,14 @@ def merge(earlier: Artifacts, again: Artifacts, measured: Mapping[str, Rows]) ->
         old = tables.get(name, new.iloc[:0])
         stays = ~_index(old, keys).isin(_index(new, keys))
         tables[name] = pd.concat([old[stays], new], ignore_index=True) if stays.any() else new
-    return Artifacts(tables, {**earlier.arrays, **again.arrays})
+    arrays = dict(earlier.arrays)
+    for name, array in again.arrays.items():
+        whole = np.array(arrays.get(name, array))
+        if len(array) < len(whole):  # of the first images alone
+            whole[: len(array)] = array
+            array = whole
+        arrays[name] = array
+    return Artifacts(tables, arrays)
 
 
 def compare(
