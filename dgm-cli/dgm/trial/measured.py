@@ -61,7 +61,7 @@ def merge(earlier: Artifacts, again: Artifacts, measured: Mapping[str, Rows]) ->
     arrays = dict(earlier.arrays)
     for name, array in again.arrays.items():
         whole = np.array(arrays.get(name, array))
-        if len(array) < len(whole):  # of the first images alone
+        if whole.ndim and len(array) < len(whole):  # of the first images alone
             whole[: len(array)] = array
             array = whole
         arrays[name] = array
