@@ -4,6 +4,7 @@ import json
 import re
 import runpy
 import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -377,7 +378,8 @@ def test_no_link_is_dead(page: str) -> None:
 @pytest.mark.parametrize("page", [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))])
 def test_the_python_of_a_page_runs(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    for code in re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL):
+    text = page.read_text(encoding="utf-8")
+    for _, code in re.findall(r"^( *)```python\n(.*?)^\1```", text, re.DOTALL | re.MULTILINE):
         names: dict[str, Any] = {}
-        exec(code, names)
+        exec(textwrap.dedent(code), names)
         assert len(names) > 2
