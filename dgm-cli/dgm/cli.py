@@ -265,19 +265,20 @@ def _dry_run(recipe: "Recipe", options: "Options") -> None:
     from dgm.engine import status as standing
     from dgm.engine.estimate import estimate
     from dgm.engine.plan import plan
-    from dgm.engine.run import outlook, with_models
+    from dgm.engine.run import outlook, to_publish, with_models
 
-    found = standing.of(recipe, options)
-    done = ("finished", "held") if options.extend else ("finished",)
-    todo = {trial.label for trial in found.trials if options.fresh or trial.state not in done}
+    planned, found = plan(recipe, options), standing.of(recipe, options)
+    if options.publish:
+        todo = {p.label for p in to_publish(recipe, planned, options)}
+    else:
+        done = ("finished", "held") if options.extend else ("finished",)
+        todo = {trial.label for trial in found.trials if options.fresh or trial.state not in done}
     for trial in found.trials:
         state = "to run" if trial.label in todo else trial.state
         if trial.label in todo and trial.detail:
             state += f" ({trial.detail})"
         click.echo(f"{trial.label}: {state}")
-    pending, lacking = with_models(
-        recipe, [p for p in plan(recipe, options) if p.label in todo], options
-    )
+    pending, lacking = with_models(recipe, [p for p in planned if p.label in todo], options)
     if lacking:
         click.echo(f"cannot run: {lacking}")
     click.echo(outlook(recipe, pending, len(found.trials), options))

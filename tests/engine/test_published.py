@@ -155,6 +155,19 @@ def test_a_model_that_is_not_there_yet_is_trained_though_results_hold_its_trial(
     assert len(read_csv(TARGET / "metrics.csv")) == 4
 
 
+def test_a_dry_run_says_what_publishing_would_train(here: Here) -> None:
+    go()
+    assert "nothing to run" in here("run", "net", "--publish", "--dry-run")  # all have their models
+    shutil.rmtree(TARGET / "trials")
+    said = here("run", "net", "--publish", "--dry-run").splitlines()
+    assert said[:3] == [
+        "row=half,seed=0: to run (in the results, which --extend keeps)",
+        "row=third,seed=0: to run (in the results, which --extend keeps)",
+        "row=half,seed=1: held",
+    ]
+    assert said[4].startswith("to run: 2 of 4 trials")
+
+
 def test_a_recipe_that_publishes_nothing(here: Here) -> None:
     assert "publish: names no cell" in here("run", "user", "--publish", code=2)
 

@@ -72,7 +72,7 @@ def run(recipe: Recipe, options: Options, say: Say = print) -> Report:
     planned = plan(recipe, options)
     pending = measured = _decide(recipe, planned, options)
     if options.publish:
-        pending = _to_publish(recipe, planned, options)
+        pending = to_publish(recipe, planned, options)
         store = Store(results_folder(recipe, options.out), extend=True)
         measured = publish.unpublished(recipe, planned, store)
     missing = _get_data(recipe, measured)
@@ -117,7 +117,7 @@ def _run(
     """Run the pending ones of the planned trials, and write the results of all."""
     pending = _decide(recipe, planned, options)
     if options.publish:
-        pending = _to_publish(recipe, planned, options)
+        pending = to_publish(recipe, planned, options)
     store = Store(report.folder, options.extend)
     done = [p for p in planned if not options.fresh and store.state(p).name in DONE]
     report.reused = len(done)
@@ -205,7 +205,7 @@ def _decide(recipe: Recipe, planned: list[Planned], options: Options) -> list[Pl
     return pending
 
 
-def _to_publish(recipe: Recipe, planned: list[Planned], options: Options) -> list[Planned]:
+def to_publish(recipe: Recipe, planned: list[Planned], options: Options) -> list[Planned]:
     """The trials that have to run so that their models can be published."""
     target = results_folder(recipe, options.out)
     unpublished = publish.unpublished(recipe, planned, Store(target, extend=True))
