@@ -9,10 +9,10 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NotRequired
+from typing import Annotated, Any
 
-from annotated_types import Ge
-from typing_extensions import TypedDict
+from pydantic import Field
+from typing_extensions import NotRequired, TypedDict
 
 from dgm import experiments
 from dgm.files import read_json
@@ -26,15 +26,15 @@ from dgm.trial.keys import cell_of
 class _Timed(TypedDict):
     cell: dict[str, Any]
     device: str
-    seconds: Annotated[float, Ge(0)]
-    reference_seconds: NotRequired[Annotated[float, Ge(1e-9)] | None]
+    seconds: Annotated[float, Field(ge=0)]
+    reference_seconds: NotRequired[Annotated[float, Field(ge=1e-9)] | None]
 
 
 class _Run(TypedDict, total=False):
     """run.json or official.json, as far as it tells times and sizes."""
 
     trials: list[_Timed]
-    jobs: Annotated[int, Ge(1)]
+    jobs: Annotated[int, Field(ge=1)]
     disk_mb: float
     unfinished: list[str]
 

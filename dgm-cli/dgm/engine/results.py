@@ -8,11 +8,11 @@ read back by a filter, and a grid or a list of seeds can grow on another day or 
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple, NotRequired
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from typing_extensions import TypedDict
+from typing_extensions import NotRequired, TypedDict
 
 from dgm import experiments
 from dgm.engine.plan import Planned
@@ -292,8 +292,10 @@ def forget_trials(target: Path) -> None:
     """Let run.json hold no trial, so that an interrupted --fresh can go on without --fresh."""
     if (target / "run.json").exists() or (target / METRICS).exists():
         earlier = _earlier(target)
-        about = {"files": {METRICS: None, **earlier.get("files", {})}}
-        about |= {key: earlier[key] for key in ("overrides",) if key in earlier}
+        about = {
+            "files": {METRICS: None, **earlier.get("files", {})},
+            "overrides": earlier.get("overrides", []),
+        }
         atomic_write(target / "run.json", json.dumps(about, indent=1) + "\n")
 
 
