@@ -25,7 +25,7 @@ from dgm.inference.ais import AIS, schedule
 from dgm.learning.adam import Adam
 from dgm.learning.aevb import AEVB
 from dgm.learning.contrastive_divergence import ContrastiveDivergence
-from dgm.models.rbm import RBM
+from dgm.models.rbm import RBM, RBMPath
 from dgm.models.vae import VAE
 from dgm.retrieval.search import build, hits, nearest
 
@@ -146,7 +146,7 @@ def ais() -> dict[str, object]:
 
     @torch.no_grad()
     def ours() -> None:
-        annealing = AIS(rbm, betas, chains, generator)
+        annealing = AIS(RBMPath(rbm), betas, chains, generator)
         for step in range(annealing.steps):
             annealing.update(step)
 

@@ -1,17 +1,19 @@
 """Annealed importance sampling, against log Z by enumeration."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 from torch import Tensor
 
 from dgm.inference.ais import AIS, schedule
-from dgm.models.rbm import RBM
+from dgm.models.rbm import RBM, RBMPath
 from tests.small import small_rbm
 
 
 def anneal(rbm: RBM, chains: int, betas: int, seed: int, base: Tensor | None = None) -> AIS:
     generator = torch.Generator().manual_seed(seed)
-    ais = AIS(rbm, schedule((betas, 0.0, 1.0)), chains, generator, base)
+    ais = AIS(RBMPath(rbm, base), schedule((betas, 0.0, 1.0)), chains, generator)
     for step in range(ais.steps):
         ais.update(step)
     return ais
@@ -71,11 +73,11 @@ def test_annealing_goes_on_from_its_state() -> None:
     whole = anneal(rbm, 10, 20, 3)
     generator = torch.Generator().manual_seed(3)
     betas = schedule((20, 0.0, 1.0))
-    first = AIS(rbm, betas, 10, generator)
+    first = AIS(RBMPath(rbm), betas, 10, generator)
     for step in range(8):
         first.update(step)
-    second = AIS(rbm, betas, 10, torch.Generator())
-    second.load_state_dict({name: t.clone() for name, t in first.state_dict().items()})
+    second = AIS(RBMPath(rbm), betas, 10, torch.Generator())
+    second.load_state_dict(deepcopy(first.state_dict()))
     second.generator.set_state(generator.get_state())
     for step in range(8, 20):
         second.update(step)

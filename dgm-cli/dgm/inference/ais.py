@@ -1,25 +1,40 @@
-"""Annealed importance sampling of an RBM's partition function (Neal 2001).
+"""Annealed importance sampling of partition functions and of evidence (Neal 2001).
 
-The path is that of Salakhutdinov & Murray (2008), section 4.1: from the machine with no weights
-and visible biases a_0 at beta = 0 to the one of interest at beta = 1,
+A path of unnormalised densities p*_beta(x) leads from one at beta = 0, which can be sampled and
+whose log Z_0 is known, to the one of interest at beta = 1. Each of several chains starts at an
+exact sample of the first and moves by one transition per beta that leaves p_beta as it is; its
+weight w = prod_k p*_k(x_k) / p*_{k-1}(x_k) is an unbiased estimate of Z / Z_0.
 
-    log p*_beta(v) = (1 - beta) a_0 v + beta a v + sum_j log(1 + exp(beta (b + v W)_j)),
-    log Z_0 = sum_i log(1 + exp(a_0)_i) + hidden log 2.
-
-Each of several chains starts at an exact sample of beta = 0 and moves by one Gibbs step per beta;
-its weight w = prod_k p*_k(v_k) / p*_{k-1}(v_k) is an unbiased estimate of Z / Z_0.
+A model brings its own path: `dgm.models.rbm.RBMPath` is one.
 """
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import softplus
 
-from dgm.fast.draws import bernoulli
-from dgm.models.rbm import RBM
 from dgm.state import State
+
+States = tuple[Tensor, ...]  # of all chains; a path may keep beside x what follows from it
+
+
+class Path(Protocol):
+    """Densities from beta = 0 to 1, and how chains move among the states of each."""
+
+    log_start: float  # log Z_0
+
+    def start(self, chains: int, generator: torch.Generator) -> States:
+        """Exact samples of beta = 0."""
+        ...
+
+    def log_ratio(self, states: States, before: float, after: float) -> Tensor:
+        """log p*_after(x) - log p*_before(x) of each chain, (chains,)."""
+        ...
+
+    def move(self, states: States, beta: float, generator: torch.Generator) -> States:
+        """One transition that leaves p_beta as it is. It may overwrite the states."""
+        ...
 
 
 class LogPartition(NamedTuple):
@@ -39,8 +54,9 @@ class LogPartition(NamedTuple):
 def schedule(*parts: tuple[int, float, float]) -> Tensor:
     """Betas from 0 to 1, in parts (number, from, to), each evenly spaced.
 
-    The authors' 14,500: `schedule((500, 0, 0.5), (4000, 0.5, 0.9), (10_000, 0.9, 1))`.
-    ValueError where they do not start at 0, where the chains do, or where they fall.
+    The 14,500 of Salakhutdinov & Murray (2008): `schedule((500, 0, 0.5), (4000, 0.5, 0.9),
+    (10_000, 0.9, 1))`. ValueError where they do not start at 0, where the chains do, or where they
+    fall.
     """
     message = f"betas must rise from 0 to 1, by at least one in each part: {parts}"
     if any(n < 1 for n, _, _ in parts):
@@ -57,24 +73,13 @@ def schedule(*parts: tuple[int, float, float]) -> Tensor:
 class AIS(State):
     """Chains with their log weights, which `update` moves from one beta to the next."""
 
-    saved = ("v", "log_w")
+    saved = ("states", "log_w")
 
-    def __init__(
-        self,
-        rbm: RBM,
-        betas: Tensor,
-        chains: int,
-        generator: torch.Generator,
-        base: Tensor | None = None,
-    ) -> None:
-        """`base` is a_0, by default the machine's own a; the data's log odds are a better start."""
-        p = rbm.parameters
-        self.rbm, self.generator = rbm, generator
+    def __init__(self, path: Path, betas: Tensor, chains: int, generator: torch.Generator) -> None:
+        self.path, self.generator = path, generator
         self.betas = betas.tolist()
-        self.base = p["a"] if base is None else base
-        start = self.base.sigmoid().expand(chains, -1)
-        self.v = bernoulli(start, generator)
-        self.log_w = torch.zeros(chains, dtype=torch.float64, device=self.v.device)
+        self.states = path.start(chains, generator)
+        self.log_w = torch.zeros(chains, dtype=torch.float64, device=self.states[0].device)
 
     @property
     def steps(self) -> int:
@@ -82,26 +87,18 @@ class AIS(State):
 
     def update(self, step: int) -> None:
         """Weigh the chains between betas `step` and `step + 1`, then move them at the latter."""
-        p = self.rbm.parameters
-        before, beta = self.betas[step], self.betas[step + 1]
-        pre = torch.addmm(p["b"], self.v, p["W"])
-        visible = (beta - before) * (self.v @ (p["a"] - self.base))
-        hidden = softplus(beta * pre).sum(1) - softplus(before * pre).sum(1)
-        self.log_w += visible.double() + hidden.double()
+        before, after = self.betas[step], self.betas[step + 1]
+        self.log_w += self.path.log_ratio(self.states, before, after)
         if step + 1 < self.steps:  # after the last weight no chain needs to move
-            h = bernoulli(pre.mul_(beta).sigmoid_(), self.generator)
-            bias = (1 - beta) * self.base + beta * p["a"]
-            mean = torch.addmm(bias, h, p["W"].t(), alpha=beta).sigmoid_()
-            self.v = bernoulli(mean, self.generator)
+            self.states = self.path.move(self.states, after, self.generator)
 
     def result(self) -> LogPartition:
         """log Z after the last step, with a 95 % interval."""
         chains = len(self.log_w)
-        log_z0 = softplus(self.base.double()).sum().item() + self.rbm.config["hidden"] * math.log(2)
         log_mean = (torch.logsumexp(self.log_w, 0) - math.log(chains)).item()
         ratio = torch.exp(self.log_w - log_mean)  # mean 1
         error = 1.96 * ratio.std().item() / math.sqrt(chains)
-        centre = log_z0 + log_mean
+        centre = self.path.log_start + log_mean
         return LogPartition(
             centre,
             centre + math.log1p(-error) if error < 1 else -math.inf,

@@ -96,6 +96,44 @@ class RBM(FlatModel):
         return _over_hidden(lambda h: softplus(h @ W.t() + a).sum(1), b, block)
 
 
+class RBMPath:
+    """From independent pixels to the RBM (Salakhutdinov & Murray 2008, section 4.1), for AIS:
+
+    log p*_beta(v) = (1 - beta) a_0 v + beta a v + sum_j log(1 + exp(beta (b + v W)_j))
+    log Z_0 = sum_i log(1 + exp(a_0)_i) + hidden log 2
+
+    `base` is a_0, by default the machine's own a; the data's log odds are a better start. The
+    states of a chain are v and b + v W, which both the next weight and the next step need.
+    """
+
+    def __init__(self, rbm: RBM, base: Tensor | None = None) -> None:
+        self.parameters = rbm.parameters
+        self.base = rbm.parameters["a"] if base is None else base
+        off = rbm.config["hidden"] * math.log(2)
+        self.log_start = softplus(self.base.double()).sum().item() + off
+
+    def start(self, chains: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        return self._with_input(bernoulli(self.base.sigmoid().expand(chains, -1), generator))
+
+    def log_ratio(self, states: tuple[Tensor, ...], before: float, after: float) -> Tensor:
+        v, pre = states
+        visible = (after - before) * (v @ (self.parameters["a"] - self.base))
+        hidden = softplus(after * pre).sum(1) - softplus(before * pre).sum(1)
+        return visible.double() + hidden.double()
+
+    def move(
+        self, states: tuple[Tensor, ...], beta: float, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        p, (_, pre) = self.parameters, states
+        h = bernoulli(pre.mul_(beta).sigmoid_(), generator)
+        bias = (1 - beta) * self.base + beta * p["a"]
+        mean = torch.addmm(bias, h, p["W"].t(), alpha=beta).sigmoid_()
+        return self._with_input(bernoulli(mean, generator))
+
+    def _with_input(self, v: Tensor) -> tuple[Tensor, Tensor]:
+        return v, torch.addmm(self.parameters["b"], v, self.parameters["W"])
+
+
 class LabelRBM(RBM):
     """The last `labels` visible units are a softmax group: exactly one of them is on.
 

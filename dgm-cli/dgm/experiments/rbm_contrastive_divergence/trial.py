@@ -22,7 +22,7 @@ from dgm.inference.ais import AIS, LogPartition, schedule
 from dgm.inference.enumeration import MOST, Enumerated
 from dgm.learning.contrastive_divergence import ContrastiveDivergence, gibbs
 from dgm.learning.weight_prior import WeightPrior
-from dgm.models.rbm import RBM, log_odds
+from dgm.models.rbm import RBM, RBMPath, log_odds
 from dgm.protocols.fit_rbm import fit_rbm
 from dgm.protocols.spacing import log_spaced
 from dgm.report.pixels import grey
@@ -166,10 +166,8 @@ def anneal(
     settings: Settings, trial: Trial, rbm: RBM, phase: str, learned_from: Tensor
 ) -> LogPartition:
     """log Z by AIS, begun at independent pixels that are on as often as in `learned_from`."""
-    base = log_odds(learned_from)
-    ais = AIS(
-        rbm, schedule(*settings.ais_schedule), settings.ais_chains, trial.generator, base=base
-    )
+    path, betas = RBMPath(rbm, log_odds(learned_from)), schedule(*settings.ais_schedule)
+    ais = AIS(path, betas, settings.ais_chains, trial.generator)
     for step in trial.steps(ais.steps, phase, ais=ais):
         ais.update(step)
     return ais.result()
