@@ -350,6 +350,37 @@ def test_whatever_was_altered_is_noticed(here: Here, alter: Callable[[], Any], w
     assert "DIFFERS" in said and "some differ" in said
 
 
+@pytest.mark.parametrize(
+    ("judged", "allowed"),
+    [
+        ("at_least: 0.49", 0.002),
+        ("at_most: 0.52", 0.004),
+        ("equals: 0.5, tolerance: 0.05", 0.01),
+        ("reported: 0.53, better: higher", 0.006),
+        ("reported: 0.53, better: higher, at_least: 0.49", 0.002),
+    ],
+)
+def test_a_judged_mean_moves_by_no_more_than_a_fifth_of_what_its_verdict_needs(
+    here: Here, judged: str, allowed: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judging = RECIPE.replace("at_least: 0.4", judged)
+    Path("recipes/net.yaml").write_text(judging.replace("seeds: [0, 1]", "seeds: [0]"))
+    published()
+    generous = {"means": Rows(("split",), ("mean",), within=1.0)}
+    monkeypatch.setitem(vars(sys.modules["dgm.experiments.net.trial"]), "MEASURED", generous)
+    for share, found in ((0.95, []), (1.05, ["mean/half: mean"])):
+
+        def moved(
+            settings: Settings, trial: Any, model: PCA, full: bool = True, by: float = share
+        ) -> Artifacts:
+            if settings.row == "half":
+                model.mean += by * allowed
+            return measure(settings, trial, model, full)
+
+        monkeypatch.setitem(vars(sys.modules["dgm.experiments.net.trial"]), "measure", moved)
+        assert differing() == found
+
+
 def test_a_models_folder_that_is_damaged(here: Here) -> None:
     published()
     flip_a_byte()

@@ -2,9 +2,9 @@
 
 A committed number is held in three steps: summary.csv follows from metrics.csv, that from the
 tables, and the tables' rows are measured again on real data by the code that measured them first.
-What is measured now must also give the committed verdicts. Where the first measurement took longer
-than minutes, a part of it is repeated and compared on the same images or queries; `full` repeats
-all.
+What is measured now must also give the committed verdicts, and leave each judged mean within a
+fifth of what would change its verdict. Where the first measurement took longer than minutes, a part
+of it is repeated and compared on the same images or queries; `full` repeats all.
 """
 
 import math
@@ -94,7 +94,7 @@ def verify(
             return _again(recipe, p, trials, left, published, options, full)
 
         yield _step(p.label, measure)
-    yield _step("verdicts, as measured now", lambda: _verdicts(recipe, target, trials))
+    yield _step("verdicts, as measured now", lambda: list(_verdicts(recipe, target, trials)))
 
 
 def _step(label: str, compared: Any) -> Verified:
@@ -125,13 +125,24 @@ def _follow(recipe: Recipe, target: Path, trials: dict[str, Finished]) -> Iterat
     yield from _frames(read_csv(target / "summary.csv"), fresh, ["metric"])
 
 
-def _verdicts(recipe: Recipe, target: Path, trials: dict[str, Finished]) -> list[Compared]:
-    """Nothing, or DgmError where what was measured now gives other verdicts."""
+def _verdicts(recipe: Recipe, target: Path, trials: dict[str, Finished]) -> Iterator[Compared]:
+    """Each judged mean beside what was measured now; DgmError where a verdict is another.
+
+    A mean may move by a fifth of what would change its verdict: of its distance from the band's
+    edges, and from where the reported value would enter or leave the interval.
+    """
+    saved = read_csv(target / "summary.csv")
     fresh = summary(_metrics(recipe, trials), recipe.expect, recipe.preset)
     columns = ["metric", "verdict", "reproduction"]
-    saved = read_csv(target / "summary.csv")
     list(_frames(saved[columns], fresh[columns], ["metric"]))
-    return []
+    now = fresh.set_index("metric")["mean"]
+    for row in saved.to_dict("records"):
+        half = 0.0 if math.isnan(row["half_width"]) else row["half_width"]
+        edges = [row["low"], row["high"], row["reported"] - half, row["reported"] + half]
+        distances = [abs(row["mean"] - edge) for edge in edges if math.isfinite(edge)]
+        if distances and row["n"]:
+            allowed = max(min(distances) / 5, EXACT * abs(row["mean"]))
+            yield Compared(f"{row['metric']}: mean", row["mean"], now[row["metric"]], allowed)
 
 
 def _frames(saved: pd.DataFrame, fresh: pd.DataFrame, keys: list[str]) -> Iterator[Compared]:
