@@ -38,7 +38,7 @@ bench: setup  ## time what is fast against a peer: results/benchmarks.csv
 reproduce-all: setup  ## every recipe; PRESET=paper, quick or embedded, SEEDS=0:5, JOBS=
 	$(BIN)/python scripts/reproduce_all.py --preset $(PRESET) $(if $(JOBS),--jobs $(JOBS)) $(if $(SEEDS),--seeds $(SEEDS))
 
-publish: setup  ## mark results as official: R="recipe ..." or R=benchmarks, PRESET=
+publish: setup  ## store models that are published, mark results as official: R="recipe ...", PRESET=
 	$(BIN)/python scripts/publish.py $(R) --preset $(PRESET)
 
 verify: setup  ## measure the reported numbers again from published models, on real data
