@@ -148,6 +148,20 @@ def test_the_mean_of_the_last_epochs_and_what_is_learned_in_the_end(
     assert values.mean() == pytest.approx(row["log_likelihood"], rel=1e-5)
     assert row["test_std"] == pytest.approx(values.std(ddof=1), rel=1e-4)
     assert row["images"] == len(values) == len(trial.data.test)
+    # The film is of the machine that was judged at each epoch, so ends with their mean.
+    forming = left.arrays["forming"]
+    assert forming.shape == (4, 5, 8, 8)
+    machine = RBM(64, 5)
+    machine.flat.copy_(kept[0.5][3])
+    assert np.array_equal(forming[-1], experiment.filters(machine, 25, (8, 8)))
+
+
+def test_the_film_shows_machines_of_one_size_side_by_side() -> None:
+    first, second = (np.full((3, 4, 2, 5), of, np.uint8) for of in (10, 20))
+    frames = rbm_report.forming_film([first, np.zeros((3, 9, 2, 5), np.uint8), second]).frames
+    assert frames.shape == (3, 4, 10 + rbm_report.GAP + 10)
+    assert (frames[:, :, :10] == 10).all() and (frames[:, :, -10:] == 20).all()
+    assert (frames[:, :, 10:-10] == 255).all()
 
 
 def test_the_share_of_the_test_images_is_that_of_the_machine_that_is_judged() -> None:

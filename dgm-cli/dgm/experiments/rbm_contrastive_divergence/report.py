@@ -29,6 +29,7 @@ LOOKS = {  # colour and marker of a machine
     "CD-25": (plotting.BLUE, "^"),
     "PCD": (plotting.RED, "D"),
 }
+GAP = 8  # pixels between machines of a film
 SPARE = [(plotting.PURPLE, "v"), (plotting.SKY, "<"), (plotting.BLACK, ">")]  # for a user's own
 
 
@@ -139,9 +140,10 @@ def title(cell: Cell) -> str:
 # --- figures ---------------------------------------------------------------------------------
 
 
-def draw(results: Results, expect: Mapping[str, Expectation]) -> dict[str, Figure]:
+def draw(results: Results, expect: Mapping[str, Expectation]) -> dict[str, Figure | plotting.Film]:
     """Learning curves; filters and chains of each machine; and the small one against the exact."""
-    tables, figures = results.tables, {}
+    tables = results.tables
+    figures: dict[str, Figure | plotting.Film] = {}
     for suffix, small in (("", False), ("_small", True)):
         likelihood, reconstruction = (
             table[(table["variant"] == SMALL) == small]
@@ -155,6 +157,8 @@ def draw(results: Results, expect: Mapping[str, Expectation]) -> dict[str, Figur
     if arrays["filters"]:
         figures["filters"] = filters_figure(arrays["filters"])
         figures["chains"] = chains_figure(arrays["from_data"], arrays["from_noise"])
+    if forming := by_title(results, "forming"):
+        figures["forming"] = forming_film([*forming.values()])
     return figures
 
 
@@ -269,6 +273,19 @@ def filters_figure(filters: dict[str, np.ndarray]) -> Figure:
         plotting.show_images(axes, images[: len(images) // columns * columns], columns)
         axes.set_title(name)
     return figure
+
+
+def forming_film(machines: list[np.ndarray]) -> plotting.Film:
+    """The first hidden units' weights at each of the epochs, machines of one size side by side."""
+    frames, size = [], machines[0].shape
+    alike = (each for each in machines if each.shape == size)
+    for images in zip(*alike, strict=True):  # each (units, rows, columns of pixels)
+        columns = round(len(images[0]) ** 0.5)
+        shown = [plotting.tile(each[: len(each) // columns * columns], columns) for each in images]
+        gaps = [np.full((len(shown[0]), GAP), 255, np.uint8)] * len(shown)
+        parts = [part for pair in zip(gaps, shown, strict=True) for part in pair]
+        frames.append(np.concatenate(parts[1:], axis=1))
+    return plotting.Film(np.stack(frames), scale=2, milliseconds=700)
 
 
 def chains_figure(from_data: dict[str, np.ndarray], from_noise: dict[str, np.ndarray]) -> Figure:

@@ -13,6 +13,7 @@ PAPER, SMALL = "paper", "small"  # variants: the one that names leave out, and a
 KS = [1, 2, 3, 5, 10, 25, 100]  # at which CD's expected gradient is compared to the exact one
 STEPS_SHOWN = [0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1000]  # of a Gibbs chain, left to right
 FILTERS_SHOWN = 64
+FILTERS_FILMED = 25
 
 
 class Settings(TrialSettings):

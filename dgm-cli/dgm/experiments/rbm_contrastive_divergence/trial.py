@@ -12,6 +12,7 @@ from torch import Tensor
 from dgm.data.batches import Minibatches
 from dgm.data.binarise import binarise
 from dgm.experiments.rbm_contrastive_divergence.settings import (
+    FILTERS_FILMED,
     FILTERS_SHOWN,
     KS,
     STEPS_SHOWN,
@@ -49,9 +50,10 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     train = evaluated["train"]
     rbm = RBM(train.shape[1], settings.hidden, trial.device)
     kept = learn(settings, trial, rbm, train, settings.epochs)
-    validation, partitions = [], []
+    validation, partitions, forming = [], [], []
     for epoch, vector in zip(kept.steps, kept.vectors, strict=True):
         rbm.flat.copy_(vector)
+        forming.append(filters(rbm, FILTERS_FILMED, trial.data.shape))
         mean, found = evaluate(settings, trial, rbm, epoch, evaluated)
         validation.append(mean)
         partitions.append(found)
@@ -65,7 +67,8 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
         both = torch.cat([evaluated["train"], evaluated["validation"]])
         rbm.flat.copy_(learn(settings, trial, rbm, both, kept.steps[best], "all").vectors[-1])
         found = judge_refit(settings, trial, rbm, evaluated)
-    return Artifacts(trial.tables(), arrays(trial, rbm, evaluated, found), {"rbm": rbm})
+    shown = arrays(trial, rbm, evaluated, found) | {"forming": np.stack(forming)}
+    return Artifacts(trial.tables(), shown, {"rbm": rbm})
 
 
 def measure(settings: Settings, trial: Trial, model: RBM, full: bool = True) -> Artifacts:
@@ -95,7 +98,7 @@ def arrays(
     values = minus_free_energy(rbm, evaluated["test"]) - found.log_partition
     return {
         "test_values": values.float().cpu().numpy(),
-        "filters": filters(rbm)[:FILTERS_SHOWN].reshape(-1, *shape),
+        "filters": filters(rbm, FILTERS_SHOWN, shape),
         "from_data": chain(rbm, evaluated["test"][:CHAINS_SHOWN], trial, shape),
         "from_noise": chain(rbm, noise(train[:CHAINS_SHOWN], trial), trial, shape),
     }
@@ -212,10 +215,10 @@ def compare(trial: Trial, rbm: RBM, epoch: int, x: Tensor) -> None:
         )
 
 
-def filters(rbm: RBM) -> np.ndarray:
-    """Each hidden unit's weights, grey at zero, black and white at their own extremes."""
-    W = rbm.parameters["W"].t()
-    return grey(0.5 + 0.5 * W / W.abs().amax(1, keepdim=True), (1, W.shape[1]))
+def filters(rbm: RBM, most: int, shape: tuple[int, int]) -> np.ndarray:
+    """The first hidden units' weights, grey at zero, black and white at their own extremes."""
+    W = rbm.parameters["W"].t()[:most]
+    return grey(0.5 + 0.5 * W / W.abs().amax(1, keepdim=True), shape)
 
 
 def noise(like: Tensor, trial: Trial) -> Tensor:
