@@ -1,7 +1,7 @@
 """A deep belief net generates digits of a clamped label, and recognises digits far from any seen.
 
 Hinton, Osindero & Teh (2006), Figure 8 and the figures of section 7, from the net that
-`dbn_mnist_error` trained. The net and its pass down: `dgm.models.dbn`.
+`dbn_mnist_error` trained. The chains: `dgm.inference.top_chains`.
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from dgm.data.labelled import labelled
 from dgm.experiments.dbn_samples.settings import A_LINE, FRAMES, Settings
-from dgm.fast.draws import bernoulli
+from dgm.inference.top_chains import TopChains
 from dgm.models.dbn import DBN
 from dgm.models.neighbours import classify, nearest_distance
 from dgm.models.rbm import one_hot
@@ -21,36 +21,6 @@ from dgm.trial.loop import Trial
 from dgm.trial.measured import IMAGES, Rows
 
 UNUSUAL = 100  # digits shown that are recognised though far from all that the net learned from
-
-
-class TopChains(State):
-    """Gibbs chains of a net's top, each begun by a pass up from a random image.
-
-    With `labels` (n, labels) these are clamped; without, the chains are free to change theirs.
-    """
-
-    saved = ("v",)
-
-    def __init__(
-        self, net: DBN, n: int, generator: torch.Generator, labels: Tensor | None = None
-    ) -> None:
-        self.net, self.generator, self.labels = net, generator, labels
-        half = torch.full((n, net.visible), 0.5, device=net.flat.device)
-        below = net.up(bernoulli(half, generator), generator)[-1]
-        random = torch.randint(net.top.labels, (n,), generator=generator, device=below.device)
-        first = one_hot(random, net.top.labels) if labels is None else labels
-        self.v = torch.cat([below, first], 1)
-
-    def step(self) -> None:
-        top = self.net.top
-        v = top.sample_visible(top.sample_hidden(self.v, self.generator), self.generator)
-        if self.labels is not None:
-            v[:, -top.labels :] = self.labels
-        self.v.copy_(v)
-
-    def images(self) -> Tensor:
-        """E[x|h_1] after a sampled pass down, (n, visible)."""
-        return self.net.down(self.v[:, : -self.net.top.labels], self.generator)[-1]
 
 
 class Seen(State):
