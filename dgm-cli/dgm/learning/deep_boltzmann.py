@@ -34,6 +34,11 @@ class DeepBoltzmann(State):
     `rate` and `momentum` may be set between updates. `x` (chains, visible) are binary images at
     which the persistent chains begin. The `prior`'s smoothness is for W_1, the rest of it for all
     weights.
+
+    With `precision` bfloat16 the products of both phases and of the gradient round to 8 bits, the
+    parameters that they change do not: several times faster where a processor can multiply such
+    numbers, and the rounding is far below the noise of a minibatch. Both phases see the same
+    rounded weights.
     """
 
     def __init__(
@@ -47,29 +52,38 @@ class DeepBoltzmann(State):
         momentum: float = 0.0,
         prior: WeightPrior = NO_PRIOR,
         centred: bool = False,
+        precision: torch.dtype = torch.float32,
     ) -> None:
         if len(x) < 1 or gibbs_steps < 1:
             raise ValueError(f"{len(x)} persistent chains of {gibbs_steps} Gibbs steps an update")
         self.dbm, self.rate, self.generator = dbm, rate, generator
+        self.rounded = dbm
+        if precision != torch.float32:
+            self.rounded = DBM(**dbm.config, device=dbm.flat.device)
+            flat = dbm.flat.to(precision)
+            self.rounded.parameters.place_in(flat, torch.zeros_like(flat))
         self.gibbs_steps, self.updates = gibbs_steps, updates
         self.momentum = momentum
         self.priors = [prior, *[WeightPrior(prior.decay, prior.lasso)] * (dbm.depth - 1)]
-        up = dbm.up(x)
-        self.chains: Layers = (x.clone(), *(bernoulli(mean, generator) for mean in up))
+        layers = x, *dbm.up(x)
+        hidden = (bernoulli(mean, generator) for mean in layers[1:])
+        self.chains: Layers = tuple(layer.to(precision) for layer in (x, *hidden))
         self.velocity = torch.zeros_like(dbm.flat)
-        self.means: list[Tensor] = []
-        if centred:
-            self.means = [layer.mean(0) for layer in (x, *up)]
+        self.means = [layer.mean(0) if centred else layer.new_zeros(()) for layer in layers]
+        self.centred = centred
 
     def update(self, x: Tensor, indices: Tensor) -> Tensor:
         """One step on a minibatch x (batch, visible).
 
         Returns the squared error of E[v|m_1], summed over pixels, mean over x, before the step.
         """
-        dbm = self.dbm
-        clamped = x, *posterior(dbm, x, self.updates)[0]
-        self.chains, free = dbm.gibbs(self.chains, self.gibbs_steps, self.generator)
-        error = squared_distance(x, dbm.mean(0, clamped))
+        dbm, rounded = self.dbm, self.rounded
+        if rounded is not dbm:
+            rounded.flat.copy_(dbm.flat)
+        seen = x.to(rounded.flat.dtype)
+        clamped = seen, *posterior(rounded, seen, self.updates)[0]
+        self.chains, free = rounded.gibbs(self.chains, self.gibbs_steps, self.generator)
+        error = squared_distance(x, rounded.mean(0, clamped).float())
         self.write_gradient(clamped, free)
         if self.momentum:
             self.velocity.mul_(self.momentum).add_(dbm.gradient, alpha=self.rate)
@@ -80,30 +94,27 @@ class DeepBoltzmann(State):
 
     def write_gradient(self, clamped: Layers, free: Layers) -> None:
         """The gradient, from v, h_1, .., h_L of each phase, (cases, units)."""
-        p = self.dbm.parameters
-        for number, (of_data, of_model) in enumerate(zip(clamped, free, strict=True)):
-            torch.sub(of_data.mean(0), of_model.mean(0), out=p.grad[f"b{number}"])
-        for i in range(self.dbm.depth):
-            dW = p.grad[f"W{i + 1}"]
-            dW.addmm_(clamped[i].t(), clamped[i + 1], beta=0, alpha=1 / len(clamped[i]))
-            dW.addmm_(free[i].t(), free[i + 1], alpha=-1 / len(free[i]))
-        if self.means:
-            for mean, of_data in zip(self.means, clamped, strict=True):
-                mean.lerp_(of_data.mean(0), EMA_WEIGHT)
-            self._centre()
+        p, means = self.dbm.parameters, self.means
+        if self.centred:
+            for mean, of_data in zip(means, clamped, strict=True):
+                mean.lerp_(of_data.float().mean(0), EMA_WEIGHT)
+        phases = [
+            torch.cat([of_data - mean, of_model - mean])
+            for mean, of_data, of_model in zip(means, clamped, free, strict=True)
+        ]
+        n, m = len(clamped[0]), len(free[0])
+        signs = torch.tensor([1 / n] * n + [-1 / m] * m, device=self.dbm.flat.device)
+        for number, layer in enumerate(phases):
+            torch.mv(layer.t(), signs, out=p.grad[f"b{number}"])
+        kind = self.rounded.flat.dtype
+        for number in range(1, len(phases)):
+            below = phases[number - 1].mul_(signs[:, None]).to(kind)
+            dW = p.grad[f"W{number}"].copy_(torch.mm(below.t(), phases[number].to(kind)))
+            if self.centred:
+                p.grad[f"b{number - 1}"].addmv_(dW, means[number], alpha=-1)
+                p.grad[f"b{number}"].addmv_(dW.t(), means[number - 1], alpha=-1)
         for number, prior in enumerate(self.priors, start=1):
             prior.add_gradient(p[f"W{number}"], p.grad[f"W{number}"])
-
-    def _centre(self) -> None:
-        """Turn the gradient into the centred one."""
-        grad, means = self.dbm.parameters.grad, self.means
-        rises = [grad[f"b{number}"].clone() for number in range(len(means))]
-        for number in range(1, len(means)):
-            below, above, dW = means[number - 1], means[number], grad[f"W{number}"]
-            left = torch.stack([below, rises[number - 1]], 1)
-            dW.addmm_(left, torch.stack([rises[number], above]), alpha=-1)
-            grad[f"b{number - 1}"].addmv_(dW, above, alpha=-1)
-            grad[f"b{number}"].addmv_(dW.t(), below, alpha=-1)
 
     def state_dict(self) -> dict[str, Any]:
         chains = {f"chain{number}": layer for number, layer in enumerate(self.chains)}

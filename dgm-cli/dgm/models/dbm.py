@@ -75,22 +75,23 @@ class DBM(FlatModel):
         return tuple(means)
 
     def from_below(self, v: Tensor) -> Tensor:
-        """What the first hidden layer receives from v and its bias, (n, units)."""
-        return torch.addmm(self.b[1], v, self.W[0])
+        """What the first hidden layer receives from v, (n, units): the same in every update."""
+        return torch.mm(v, self.W[0])
 
     def refined(self, from_below: Tensor, means: Layers) -> Layers:
         """m_1 .. m_L after an update of the odd layers and then of the even ones.
 
         Each is a step of coordinate ascent: the bound never falls.
         """
-        W, b = self.W, self.b
         new = list(means)
-        for first in (0, 1):
-            for i in range(first, self.depth, 2):  # new[i] is layer i + 1
-                pre = from_below if i == 0 else torch.addmm(b[i + 1], new[i - 1], W[i])
-                if i + 1 < self.depth:
-                    pre = torch.addmm(pre, new[i + 1], W[i + 1].t())
-                new[i] = pre.sigmoid_()
+        for first in (1, 2):
+            for number in range(first, self.depth + 1, 2):
+                below = new[number - 2] if number > 1 else None
+                above = new[number] if number < self.depth else None
+                pre = self._input(number, below, above)
+                if number == 1:
+                    pre.add_(from_below)
+                new[number - 1] = pre.sigmoid_()
         return tuple(new)
 
     def expected(self, v: Tensor, means: Layers) -> Tensor:
@@ -105,12 +106,22 @@ class DBM(FlatModel):
 
     def mean(self, number: int, layers: Layers) -> Tensor:
         """The probabilities of layer `number`, given its neighbours among v, h_1, .., h_L."""
-        pre = self.b[number]
-        if number > 0:
-            pre = torch.addmm(pre, layers[number - 1], self.W[number - 1])
-        if number < self.depth:
-            pre = torch.addmm(pre, layers[number + 1], self.W[number].t())
-        return pre.sigmoid_()
+        below = layers[number - 1] if number > 0 else None
+        above = layers[number + 1] if number < self.depth else None
+        return self._input(number, below, above).sigmoid_()
+
+    def _input(self, number: int, below: Tensor | None, above: Tensor | None) -> Tensor:
+        """What layer `number` receives from its neighbours and its bias, (n, units)."""
+        products = []
+        if below is not None:
+            products.append((below, self.W[number - 1]))
+        if above is not None:
+            products.append((above, self.W[number].t()))
+        (states, weights), *others = products
+        pre = torch.mm(states, weights)
+        for states, weights in others:
+            pre.addmm_(states, weights)
+        return pre.add_(self.b[number])  # addmm would copy the bias to every row first
 
     def gibbs(
         self, layers: Layers, steps: int, generator: torch.Generator
@@ -125,7 +136,7 @@ class DBM(FlatModel):
             for first in (1, 0):
                 for number in range(first, self.depth + 1, 2):
                     mean = self.mean(number, tuple(states))
-                    states[number] = bernoulli(mean, generator)
+                    states[number] = bernoulli(mean.float(), generator).to(mean.dtype)
                     means[number] = states[number] if first else mean
         return tuple(states), tuple(means)
 
