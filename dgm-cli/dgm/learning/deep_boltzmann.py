@@ -67,7 +67,7 @@ class DeepBoltzmann(State):
         self.priors = [prior, *[WeightPrior(prior.decay, prior.lasso)] * (dbm.depth - 1)]
         layers = x, *dbm.up(x)
         hidden = (bernoulli(mean, generator) for mean in layers[1:])
-        self.chains: Layers = tuple(layer.to(precision) for layer in (x, *hidden))
+        self.chains: Layers = tuple(layer.to(precision) for layer in (x.clone(), *hidden))
         self.velocity = torch.zeros_like(dbm.flat)
         self.means = [layer.mean(0) if centred else layer.new_zeros(()) for layer in layers]
         self.centred = centred

@@ -145,15 +145,13 @@ def tune(settings: DBMSettings, trial: Trial, dbm: DBM, images: Labelled) -> DBM
     from these too, by the same rate's fall. Records "curves" (rate, decay, epoch, split, error in
     percent, loss).
     """
-    sizes = [dbm.config["sizes"][0], *dbm.config["sizes"][1:]]
-    model = DBMClassifier(sizes, trial.data.classes, settings.mean_field_updates, trial.device)
-    model.dbm.flat.copy_(dbm.flat)
+    sizes, updates = dbm.config["sizes"], settings.mean_field_updates
+    model = DBMClassifier(sizes, trial.data.classes, updates, trial.device)
+    model.begin_as(dbm, trial.generator)
+    begun = model.net.flat.clone()
     seen = Labelled({split: inputs(model, x) for split, x in images.x.items()}, images.classes)
     x, classes = (of["train"] for of in seen)
     validation, truth = (of["validation"] for of in seen)
-    model.begin_as(dbm, trial.generator)
-    begun = model.net.flat.clone()
-    best: tuple[float, float, float, int] | None = None
     tried = [(rate, decay) for rate in settings.tuning_rates for decay in settings.tuning_decays]
     for number, (rate, decay) in enumerate(tried, start=1):
         model.net.flat.copy_(begun)
@@ -163,10 +161,10 @@ def tune(settings: DBMSettings, trial: Trial, dbm: DBM, images: Labelled) -> DBM
         ):
             error = error_percent(model.net.classify(validation), truth)
             trial.record("curves", **about, epoch=epoch, error=error, loss=loss)
-            if best is None or error < best[0]:
-                best = error, rate, decay, epoch
-    assert best is not None
-    _, rate, decay, last = best
+    curves = trial.tables()["curves"]
+    of_validation = curves[curves["split"] == "validation"]
+    best = of_validation.loc[of_validation["error"].idxmin()]
+    rate, decay, last = float(best["rate"]), float(best["decay"]), int(best["epoch"])
     trial.choose(rate=rate, decay=decay, chosen_epoch=last)
     model.net.flat.copy_(begun)
     x, classes = seen.all

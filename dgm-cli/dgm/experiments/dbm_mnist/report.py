@@ -140,8 +140,8 @@ def tuning_figure(curves: pd.DataFrame) -> Figure:
     (axes,) = figure.axes
     chosen = curves[curves["split"] == "all"]
     tried = curves[curves["split"] == "validation"].groupby(["rate", "decay"])
-    for (rate, decay), rows in tried:
-        best = len(chosen) and (chosen[["rate", "decay"]].iloc[0] == (rate, decay)).all()
+    for settings, rows in tried:
+        best = len(chosen) and settings == (chosen["rate"].iloc[0], chosen["decay"].iloc[0])
         axes.plot(
             rows["epoch"],
             rows["error"],

@@ -23,6 +23,7 @@ from dgm.report.tables import Artifacts
 from dgm.state import State
 from dgm.trial.loop import Trial
 from dgm.trial.measured import IMAGES, Rows
+from dgm.trial.snapshots import Seen
 
 FEW = 10_000  # images learned from that the bound, the activities and the path's base are taken of
 LESS = 10  # times fewer temperatures in the curve, and in a quick verification
@@ -49,15 +50,6 @@ class Chains(State):
 
     def state_dict(self) -> dict[str, Tensor]:
         return {f"layer{number}": layer for number, layer in enumerate(self.layers)}
-
-
-class Seen(State):
-    """Images kept at chosen moments, saved along."""
-
-    saved = ("images",)
-
-    def __init__(self, moments: int, like: Tensor) -> None:
-        self.images = like.new_zeros(moments, *like.shape)
 
 
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:
@@ -221,7 +213,7 @@ def pictures(settings: Settings, trial: Trial, dbm: DBM, learned: Tensor) -> dic
     shape, n = trial.data.shape, A_LINE**2
     noise = bernoulli(torch.full_like(learned[:1].expand(n, -1), 0.5), trial.generator)
     chains = begun_at(dbm, noise, trial.generator)
-    film = Seen(FRAMES, noise[: ACROSS**2])
+    film = Seen(FRAMES, ACROSS**2, noise.shape[1], trial.device)
     filmed = FRAMES * settings.film_steps
     for step in trial.steps(filmed, "film", chains=chains, film=film):
         if step % settings.film_steps == 0:

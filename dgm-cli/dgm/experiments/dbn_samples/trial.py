@@ -19,6 +19,7 @@ from dgm.report.tables import Artifacts
 from dgm.state import State
 from dgm.trial.loop import Trial
 from dgm.trial.measured import IMAGES, Rows
+from dgm.trial.snapshots import Seen
 
 UNUSUAL = 100  # digits shown that are recognised though far from all that the net learned from
 
@@ -51,15 +52,6 @@ class TopChains(State):
     def images(self) -> Tensor:
         """E[x|h_1] after a sampled pass down, (n, visible)."""
         return self.net.down(self.v[:, : -self.net.top.labels], self.generator)[-1]
-
-
-class Seen(State):
-    """Images kept at chosen moments, saved along."""
-
-    saved = ("images",)
-
-    def __init__(self, moments: int, n: int, visible: int, device: torch.device) -> None:
-        self.images = torch.zeros(moments, n, visible, device=device)
 
 
 MEASURED = {
