@@ -152,6 +152,28 @@ def test_priors_momentum_and_state() -> None:
     assert torch.equal(dbm.flat, other.flat)
 
 
+@pytest.mark.parametrize("centred", [False, True])
+def test_rounded_products_change_little(centred: bool) -> None:
+    """Of the gradient of one minibatch, from the same chains; parameters are not rounded."""
+    gradients = []
+    x = all_states(4)
+    for precision in (torch.float32, torch.bfloat16):
+        dbm = small_dbm([4, 30, 20], std=0.5)
+        learner = learner_of(dbm, centred=centred, precision=precision)
+        layers = x, *dbm.up(x)
+        free = tuple(1 - layer for layer in layers)
+        kind = learner.rounded.flat.dtype
+        learner.write_gradient(
+            tuple(layer.to(kind) for layer in layers), tuple(layer.to(kind) for layer in free)
+        )
+        gradients.append(dbm.gradient.clone())
+        error = learner.update(x, torch.arange(16))
+        assert dbm.flat.dtype == error.dtype == torch.float32
+        assert (dbm.flat != dbm.flat.bfloat16()).any()
+    exact, rounded = gradients
+    assert (exact - rounded).norm() < 0.02 * exact.norm()
+
+
 def test_no_chains() -> None:
     dbm = small_dbm([4, 3, 2])
     with pytest.raises(ValueError, match="0 persistent chains of 5 Gibbs steps"):

@@ -69,7 +69,7 @@ class DeepBoltzmann(State):
         hidden = (bernoulli(mean, generator) for mean in layers[1:])
         self.chains: Layers = tuple(layer.to(precision) for layer in (x.clone(), *hidden))
         self.velocity = torch.zeros_like(dbm.flat)
-        self.means = [layer.mean(0) if centred else layer.new_zeros(()) for layer in layers]
+        self.means = [layer.mean(0) if centred else layer.new_zeros(1) for layer in layers]
         self.centred = centred
 
     def update(self, x: Tensor, indices: Tensor) -> Tensor:
