@@ -8,7 +8,7 @@ import torch
 
 from dgm import data
 from dgm.data.labelled import labelled
-from dgm.errors import BadInput, Diverged
+from dgm.errors import Diverged
 from dgm.inference.deep_boltzmann import inputs
 from dgm.models.classifier import Classifier
 from dgm.models.dbm import DBM
@@ -76,11 +76,20 @@ def test_a_machine_that_diverges_is_told_with_layer_epoch_and_rate(tmp_path: Pat
     assert "weights of layer " in said and said.endswith("the last checkpoint is kept")
 
 
-def test_as_many_particles_as_images(tmp_path: Path) -> None:
-    trial = a_trial(tmp_path)
-    dbm = DBM([64, 12, 10])
-    with pytest.raises(BadInput, match="particles 21: there are 20 training images"):
-        fit_dbm.joint(settings(particles=21), trial, dbm, trial.data.train[:20], [4])
+def test_more_particles_than_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Several begin at the same image."""
+    seen = []
+    begin = fit_dbm.DeepBoltzmann
+
+    def begun(dbm: DBM, x: torch.Tensor, *others: Any) -> Any:
+        seen.append(x)
+        return begin(dbm, x, *others)
+
+    monkeypatch.setattr(fit_dbm, "DeepBoltzmann", begun)
+    trial, dbm = a_trial(tmp_path), DBM([64, 12, 10])
+    images = trial.data.train[:50]
+    fit_dbm.joint(settings(particles=110), trial, dbm, images, [4])
+    assert torch.equal(seen[0], torch.cat([images, images, images[:10]]))
 
 
 def test_tuning_is_stopped_on_validation_images(

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from dgm.data.batches import Minibatches
 from dgm.data.labelled import Labelled, error_percent
-from dgm.errors import Diverged, check_enough
+from dgm.errors import Diverged
 from dgm.inference.deep_boltzmann import inputs
 from dgm.learning.backprop import Backprop
 from dgm.learning.contrastive_divergence import ContrastiveDivergence
@@ -97,12 +97,11 @@ def joint(settings: DBMSettings, trial: Trial, dbm: DBM, x: Tensor, kept: list[i
     Diverged, naming epoch, rate and the layer of the largest weights, where E[v|m_1] is farther
     from the images than their mean is.
     """
-    check_enough("particles", settings.particles, len(x), "training images")
     rows, columns = trial.data.shape
     prior = WeightPrior(settings.decay, settings.lasso, settings.smoothness, (rows, columns))
     learner = DeepBoltzmann(
         dbm,
-        x[: settings.particles],
+        x[torch.arange(settings.particles, device=x.device) % len(x)],
         settings.joint_rate,
         trial.generator,
         settings.gibbs_steps,
