@@ -68,7 +68,7 @@ def test_the_mean_of_the_last_epochs_is_the_result(tmp_path: Path) -> None:
 
 def test_a_machine_that_diverges_is_told_with_layer_epoch_and_rate(tmp_path: Path) -> None:
     trial = a_trial(tmp_path)
-    chosen = settings(joint_rate=50.0, centred=True, decay=0.5)
+    chosen = settings(joint_rate=50.0, centred=True, joint_decay=0.5)
     with pytest.raises(Diverged) as caught:
         fit_dbm.fit_dbm(chosen, trial, trial.data.train, [4])
     said = str(caught.value)

@@ -21,7 +21,7 @@ from dgm.learning.deep_boltzmann import DeepBoltzmann
 from dgm.learning.weight_prior import WeightPrior
 from dgm.models.dbm import DBM, CopiedRBM, DBMClassifier, greedy_stack
 from dgm.protocols.epochs import epochs
-from dgm.protocols.fit_rbm import DIVERGENCE_FACTOR, fit_rbm
+from dgm.protocols.fit_rbm import DIVERGENCE_FACTOR, N_CHECKED, fit_rbm
 from dgm.protocols.settings.dbm import DBMSettings
 from dgm.protocols.spacing import log_spaced
 from dgm.trial.loop import Trial
@@ -95,10 +95,10 @@ def joint(settings: DBMSettings, trial: Trial, dbm: DBM, x: Tensor, kept: list[i
     """All layers at once, from where they are. Records "joint" (epoch, error).
 
     Diverged, naming epoch, rate and the layer of the largest weights, where E[v|m_1] is farther
-    from the images than their mean is.
+    from the images than their mean is, and than it was at first.
     """
     rows, columns = trial.data.shape
-    prior = WeightPrior(settings.decay, settings.lasso, settings.smoothness, (rows, columns))
+    prior = WeightPrior(settings.joint_decay, settings.lasso, settings.smoothness, (rows, columns))
     learner = DeepBoltzmann(
         dbm,
         x[torch.arange(settings.particles, device=x.device) % len(x)],
@@ -113,18 +113,20 @@ def joint(settings: DBMSettings, trial: Trial, dbm: DBM, x: Tensor, kept: list[i
     )
     snapshots, average = Snapshots(dbm.flat, kept), Average(dbm.flat)
     recorded = set(log_spaced(1, settings.joint_epochs, RECORDED))
-    of_mean = x.var(0, correction=0).sum().item()
+    first = x[:N_CHECKED]
+    start = (first - dbm.mean(0, (first, *dbm.up(first)))).square().sum(1).mean().item()
+    usual = max(start, x.var(0, correction=0).sum().item())
     batches = Minibatches(x, settings.batch, trial.generator)
     state: dict[str, Any] = {"dbm": dbm, "snapshots": snapshots, "average": average}
     n = settings.joint_epochs
     for epoch, error in epochs(trial, "joint", learner, batches, n, **state):
-        if not error <= DIVERGENCE_FACTOR * of_mean:
+        if not error <= DIVERGENCE_FACTOR * usual:
             largest = [W.abs().max().item() for W in dbm.W]
             layer = max(range(dbm.depth), key=largest.__getitem__)
             raise Diverged(
                 f"joint, epoch {epoch}, joint_rate={settings.joint_rate:g}: the error of the "
-                f"images given layer 1 is {error:.4g}, that of their mean {of_mean:.4g}; weights "
-                f"of layer {layer + 1} reach {largest[layer]:.3g}; the last checkpoint is kept"
+                f"images given layer 1 is {error:.4g}, well above {usual:.4g}; the weights of "
+                f"layer {layer + 1} reach {largest[layer]:.3g}; the last checkpoint is kept"
             )
         if epoch in recorded:
             trial.record("joint", epoch=epoch, error=error)

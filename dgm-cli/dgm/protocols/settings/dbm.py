@@ -26,7 +26,7 @@ class DBMSettings(GreedySettings):
     particles: int = Field(100, ge=1, description="persistent chains of the free phase")
     gibbs_steps: int = Field(5, ge=1, description="of the persistent chains, an update")
     mean_field_updates: int = Field(10, ge=1, description="of the clamped phase, an update")
-    decay: float = Field(0.0, ge=0, description="of the weights, times the rate")
+    joint_decay: float = Field(0.0, ge=0, description="of the weights, times the rate")
     lasso: float = Field(0.0, ge=0, description="decay of the weights' absolute values")
     smoothness: float = Field(
         0.0, ge=0, description="decay of differences between neighbouring pixels' weights"
