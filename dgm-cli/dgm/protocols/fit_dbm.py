@@ -15,7 +15,7 @@ from dgm.data.batches import Minibatches
 from dgm.data.labelled import Labelled, error_percent
 from dgm.errors import Diverged
 from dgm.inference.deep_boltzmann import inputs
-from dgm.learning.backprop import Backprop
+from dgm.learning.backprop import Backprop, Dropout
 from dgm.learning.contrastive_divergence import ContrastiveDivergence
 from dgm.learning.deep_boltzmann import DeepBoltzmann
 from dgm.learning.weight_prior import WeightPrior
@@ -190,5 +190,9 @@ def _tune(
 ) -> Iterator[tuple[int, float]]:
     batches = Minibatches(x, settings.batch, trial.generator)
     alone = settings.outputs_alone * batches.per_epoch
-    learner = Backprop(model.net, classes, rate, settings.tuning_momentum, decay, alone)
+    dropout = None
+    if settings.dropout or settings.dropout_inputs:
+        dropout = Dropout(settings.dropout_inputs, settings.dropout, trial.generator)
+    momentum = settings.tuning_momentum
+    learner = Backprop(model.net, classes, rate, momentum, decay, alone, dropout=dropout)
     return epochs(trial, phase, learner, batches, settings.tuning_epochs, net=model.net)

@@ -48,6 +48,12 @@ class DBMSettings(GreedySettings):
         [0.0], min_length=1, description="of weights and biases, to choose from"
     )
     tuning_momentum: float = Field(0.9, ge=0, lt=1, description="0.5 in the first five epochs")
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="share of hidden units that are off in an update of the net"
+    )
+    dropout_inputs: float = Field(
+        0.0, ge=0, lt=1, description="share of pixels and means that are off, likewise"
+    )
     outputs_alone: int = Field(
         0, ge=0, description="epochs at first in which only the output layer learns"
     )
