@@ -84,7 +84,7 @@ def test_what_is_measured_is_of_the_model_that_is_left(pixels: str, tmp_path: Pa
     assert isinstance(model, DBMClassifier)
     digits = data.load("digits")
     x = static_binarise(digits.test, "digits/test") if pixels == "binary" else digits.test
-    values = expected(model.dbm, x, 50)[0]
+    values = expected(model.dbm, x, 25)[0]
     partition = left.tables["partition"].set_index("direction")
     row = left.tables["bound"].set_index("split").loc["test"]
     log_z, high = partition.loc["below", ["log_partition", "high"]]
@@ -195,7 +195,8 @@ def test_the_film_is_of_many_chains_at_once(tmp_path: Path) -> None:
     assert isinstance(film, Film)
     assert film.frames.shape == (FRAMES, 8 * ACROSS, 8 * ACROSS)
     second = left.arrays["film"][ACROSS**2 : 2 * ACROSS**2]
-    assert np.array_equal(film.frames[1][8:16, :8], second[ACROSS])  # the second line's first
+    shown = film.frames[1][8:16, :8].astype(int)  # the second line's first
+    assert np.abs(shown - second[ACROSS]).max() <= 9 and len(np.unique(film.frames)) <= 16
 
 
 # --- bad input ---------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from dgm import data
 from dgm.data.labelled import labelled
 from dgm.errors import Diverged
 from dgm.inference.deep_boltzmann import inputs
+from dgm.learning.deep_boltzmann import DeepBoltzmann
 from dgm.models.classifier import Classifier
 from dgm.models.dbm import DBM
 from dgm.protocols import fit_dbm
@@ -79,7 +80,7 @@ def test_a_machine_that_diverges_is_told_with_layer_epoch_and_rate(tmp_path: Pat
 def test_more_particles_than_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Several begin at the same image."""
     seen = []
-    begin = fit_dbm.DeepBoltzmann
+    begin = DeepBoltzmann
 
     def begun(dbm: DBM, x: torch.Tensor, *others: Any) -> Any:
         seen.append(x)

@@ -29,7 +29,7 @@ class Settings(DBMSettings, AISSettings):
         "ones; or both, to be judged by the test ones",
     )
     evaluations: int = Field(6, gt=0, description="log-spaced epochs of the curve of the bound")
-    judged_updates: int = Field(50, ge=1, description="of mean field, when a machine is judged")
+    judged_updates: int = Field(25, ge=1, description="of mean field, when a machine is judged")
     mixing_steps: int = Field(
         1000,
         ge=1,
