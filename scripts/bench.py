@@ -25,6 +25,8 @@ from dgm.inference.ais import AIS, schedule
 from dgm.learning.adam import Adam
 from dgm.learning.aevb import AEVB
 from dgm.learning.contrastive_divergence import ContrastiveDivergence
+from dgm.learning.deep_boltzmann import DeepBoltzmann
+from dgm.models.dbm import DBM
 from dgm.models.rbm import RBM, RBMPath
 from dgm.models.vae import VAE
 from dgm.retrieval.search import build, hits, nearest
@@ -155,6 +157,50 @@ def ais() -> dict[str, object]:
     return row("ais", mine, None, products / product_rate())
 
 
+def dbm_update() -> dict[str, object]:
+    """A joint update of 784-500-1000, 5 updates of mean field and 5 Gibbs steps, against a plain
+    loop in single precision that does the same."""
+    sizes, updates, steps, rate = [VISIBLE, 500, 1000], 5, 5, 0.01
+    generator = torch.Generator().manual_seed(0)
+    x = (torch.rand(BATCH, VISIBLE, generator=generator) < 0.13).float()
+    with torch.no_grad():
+        dbm = DBM(sizes)
+        dbm.flat.normal_(0.0, 0.02, generator=generator)
+        learner = DeepBoltzmann(dbm, x, rate, generator, steps, updates, precision=torch.bfloat16)
+    rows = torch.arange(BATCH)
+    W1, W2 = (W.clone() for W in dbm.W)
+    a, b, c = (bias.clone() for bias in dbm.b)
+    chains = [x.clone(), torch.bernoulli(torch.full((BATCH, sizes[2]), 0.5))]
+
+    @torch.no_grad()
+    def ours() -> None:
+        learner.update(x, rows)
+
+    @torch.no_grad()
+    def peer() -> None:
+        m1 = torch.sigmoid(2 * x @ W1 + b)
+        m2 = torch.sigmoid(m1 @ W2 + c)
+        for _ in range(updates):
+            m1 = torch.sigmoid(x @ W1 + m2 @ W2.T + b)
+            m2 = torch.sigmoid(m1 @ W2 + c)
+        v, h2 = chains
+        for _ in range(steps):
+            h1 = torch.bernoulli(torch.sigmoid(v @ W1 + h2 @ W2.T + b))
+            v = torch.bernoulli(torch.sigmoid(h1 @ W1.T + a))
+            h2 = torch.bernoulli(torch.sigmoid(h1 @ W2 + c))
+        chains[:] = v, h2
+        W1.add_(rate * (x.T @ m1 - v.T @ h1) / BATCH)
+        W2.add_(rate * (m1.T @ m2 - h1.T @ h2) / BATCH)
+        a.add_(rate * (x - v).mean(0))
+        b.add_(rate * (m1 - h1).mean(0))
+        c.add_(rate * (m2 - h2).mean(0))
+
+    mine, theirs = alternate(ours, peer, repeats=10, rounds=15)
+    first, second = VISIBLE * sizes[1], sizes[1] * sizes[2]
+    products = (2 + 2 * steps + 2) * first + (1 + 2 * updates + 2 * steps + 2) * second
+    return row("dbm_update", mine, theirs, 2 * BATCH * products / product_rate(torch.bfloat16))
+
+
 def retrieval(name: str, collection: str, peer: str, sampled: int) -> dict[str, object]:
     """Each of 400,000 codes against all: ours and the peer's share of same-class neighbours.
 
@@ -254,9 +300,9 @@ def startup() -> dict[str, object]:
     return row("startup", mine, theirs, None) | {"threads": 1}
 
 
-def product_rate() -> float:
+def product_rate(kind: torch.dtype = torch.float32) -> float:
     """Floating-point operations a second in a large matrix product."""
-    a, b = torch.rand(1024, 1024), torch.rand(1024, 1024)
+    a, b = (torch.rand(1024, 1024).to(kind) for _ in range(2))
     return 2 * 1024**3 / min(seconds(lambda: a @ b, 3) for _ in range(7))
 
 
@@ -284,6 +330,7 @@ ROWS = {
     "vae_epoch": vae_epoch,
     "rbm_epoch": rbm_epoch,
     "ais": ais,
+    "dbm_update": dbm_update,
     "retrieval": lambda: retrieval("retrieval", "clustered_codes", "faiss", 8),
     "retrieval_isotropic": lambda: retrieval("retrieval_isotropic", "isotropic_codes", "faiss", 8),
     "retrieval_sklearn": lambda: retrieval("retrieval_sklearn", "clustered_codes", "sklearn", 2),

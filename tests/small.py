@@ -5,6 +5,7 @@ import itertools
 import torch
 from torch import Tensor
 
+from dgm.models.dbm import DBM
 from dgm.models.dbn import DBN
 from dgm.models.rbm import RBM
 
@@ -45,3 +46,9 @@ def small_dbn(std: float = 0.5) -> tuple[DBN, torch.Generator]:
 def cases(n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     x = (torch.rand(n, 6, generator=generator) < 0.5).float()
     return x, torch.eye(3)[torch.randint(3, (n,), generator=generator)]
+
+
+def small_dbm(sizes: list[int], std: float = 1.0, seed: int = 0) -> DBM:
+    dbm = DBM(sizes)
+    dbm.flat.normal_(0.0, std, generator=torch.Generator().manual_seed(seed))
+    return dbm

@@ -105,3 +105,31 @@ class AIS(State):
             centre + math.log1p(error),
             (ratio.sum().square() / ratio.square().sum()).item(),
         )
+
+
+class Reversed:
+    """A path back, from beta = 1 to 0, whose chains begin at given samples of p_1 (one a row).
+
+    Their weights estimate Z_0 / Z without bias, so that the log Z of `from_above` is too high on
+    average, as the one of the path itself is too low: together they are a check (Burda, Grosse &
+    Salakhutdinov 2015; Grosse, Ghahramani & Adams 2015). It is that only as far as the samples are
+    those of p_1, and where the path's `move` is reversible, as a step of block Gibbs sampling is.
+    """
+
+    log_start = 0.0
+
+    def __init__(self, path: Path, samples: States) -> None:
+        self.samples, self.log_ratio, self.move = samples, path.log_ratio, path.move
+
+    def start(self, chains: int, generator: torch.Generator) -> States:
+        if chains != len(self.samples[0]):
+            raise ValueError(f"{chains} chains from {len(self.samples[0])} samples")
+        return self.samples
+
+
+def from_above(path: Path, back: LogPartition) -> LogPartition:
+    """log Z and its interval, from the result of annealing that path back."""
+    start = path.log_start
+    return LogPartition(
+        start - back.log_partition, start - back.high, start - back.low, back.effective_chains
+    )

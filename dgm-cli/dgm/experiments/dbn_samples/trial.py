@@ -16,20 +16,11 @@ from dgm.models.neighbours import classify, nearest_distance
 from dgm.models.rbm import one_hot
 from dgm.report.pixels import grey
 from dgm.report.tables import Artifacts
-from dgm.state import State
 from dgm.trial.loop import Trial
 from dgm.trial.measured import IMAGES, Rows
+from dgm.trial.snapshots import Seen
 
 UNUSUAL = 100  # digits shown that are recognised though far from all that the net learned from
-
-
-class Seen(State):
-    """Images kept at chosen moments, saved along."""
-
-    saved = ("images",)
-
-    def __init__(self, moments: int, n: int, visible: int, device: torch.device) -> None:
-        self.images = torch.zeros(moments, n, visible, device=device)
 
 
 MEASURED = {
