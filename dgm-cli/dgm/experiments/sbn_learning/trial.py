@@ -80,7 +80,7 @@ def measure(
 ) -> Artifacts:
     """The bound and the likelihood of test images (not `full`: of the first ones), and dreams."""
     test = images(trial)["test"][: settings.evaluated_images]
-    exact(trial, model, test)
+    exact(settings, trial, model, test)
     if settings.method not in RECOGNISING:
         return Artifacts(trial.tables(), {"samples": samples(settings, trial, model)})
     judge_bound(settings, trial, model, test)
@@ -166,16 +166,20 @@ def estimated(
 # --- likelihoods -------------------------------------------------------------------------------
 
 
-def exact(trial: Trial, net: SigmoidBeliefNet, x: Tensor) -> None:
-    """Record "exact" (log_likelihood, kl_bits) where the net is small enough to enumerate: the mean
-    of log p(x), and KL(distribution of the rows of x || the net's)."""
+def exact(settings: Learning, trial: Trial, net: SigmoidBeliefNet, x: Tensor) -> None:
+    """Record "exact" where the net is small enough to enumerate: the mean of log p(x), also of the
+    images that are annealed, and KL(distribution of the rows of x || the net's)."""
     if max(map(sum, itertools.pairwise([*net.sizes[1:], 0]))) > MOST:
         return
-    distinct, times = torch.unique(x, dim=0, return_counts=True)
+    distinct, which, times = torch.unique(x, dim=0, return_inverse=True, return_counts=True)
     log_p, p = log_evidence(net, distinct), times.double().cpu() / len(x)
     mean = (p * log_p).sum().item()
-    kl = (p * p.log()).sum().item() - mean
-    trial.record("exact", log_likelihood=mean, kl_bits=kl / math.log(2))
+    trial.record(
+        "exact",
+        log_likelihood=mean,
+        kl_bits=((p * p.log()).sum().item() - mean) / math.log(2),
+        annealed_log_likelihood=log_p[which[: settings.ais_images].cpu()].mean().item(),
+    )
 
 
 def judge_bound(settings: Learning, trial: Trial, net: SigmoidBeliefNet, x: Tensor) -> None:
