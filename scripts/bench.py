@@ -282,7 +282,8 @@ def autograd_wake_sleep(hidden: list[int], particles: int, rate: float) -> Calla
         return -error(logits, states.expand_as(logits), reduction="none").sum(-1)
 
     def log_q(states: list[Tensor]) -> Tensor:
-        return sum(log_p(f(a), b) for f, (a, b) in zip(up, itertools.pairwise(states), strict=True))
+        pairs = zip(up, itertools.pairwise(states), strict=True)
+        return torch.stack([log_p(f(a), b) for f, (a, b) in pairs]).sum(0)
 
     def step(batch: Tensor) -> None:
         with torch.no_grad():

@@ -1,5 +1,7 @@
 """What learns a sigmoid belief net, against gradients of the enumerated likelihood and bounds."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
@@ -12,6 +14,7 @@ from dgm.learning.mean_field_em import MeanFieldEM, Weights, posterior
 from dgm.learning.nvil import NVIL
 from dgm.learning.reweighted_wake_sleep import ReweightedWakeSleep
 from dgm.models.sigmoid_belief_net import SigmoidBeliefNet
+from dgm.protocols.epochs import Learner
 from tests.small import all_states, every_state, gradient_of, log_joint, small_net, watched
 
 
@@ -227,9 +230,9 @@ def test_each_learns(learner: str) -> None:
     generator = torch.Generator().manual_seed(0)
     net = SigmoidBeliefNet(4, [4])
     net.initialise(0.1, generator, x)
-    learners = {
+    learners: dict[str, Callable[[], Learner]] = {
         "gibbs": lambda: GibbsEM(net, len(x), 3, 0.03, generator),
-        "mean_field": lambda: MeanFieldEM(net, 5, 0.03),
+        "mean_field": lambda: MeanFieldEM(net, 2, 0.03),
         "wake_sleep": lambda: ReweightedWakeSleep(net, 1, 0.03, generator, False),
         "rws": lambda: ReweightedWakeSleep(net, 5, 0.03, generator),
         "nvil": lambda: NVIL(net, 5, 0.03, generator),

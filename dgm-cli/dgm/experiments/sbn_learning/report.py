@@ -181,7 +181,8 @@ def depth_figure(annealed: pd.DataFrame) -> Figure:
             capsize=3,
         )
     axes.set(xlabel="hidden layers", ylabel="test log-likelihood (nats per image)")
-    axes.set(xticks=sorted(annealed["layers"].unique()))
+    layers = sorted(annealed["layers"].unique())
+    axes.set(xticks=layers, xlim=(layers[0] - 0.3, layers[-1] + 0.3))
     plotting.legend_below(figure, columns=2)
     return figure
 
