@@ -232,7 +232,7 @@ def test_each_learns(learner: str) -> None:
     net.initialise(0.1, generator, x)
     learners: dict[str, Callable[[], Learner]] = {
         "gibbs": lambda: GibbsEM(net, len(x), 3, 0.03, generator),
-        "mean_field": lambda: MeanFieldEM(net, 2, 0.03),
+        "mean_field": lambda: MeanFieldEM(net, 5, 0.03),
         "wake_sleep": lambda: ReweightedWakeSleep(net, 1, 0.03, generator, False),
         "rws": lambda: ReweightedWakeSleep(net, 5, 0.03, generator),
         "nvil": lambda: NVIL(net, 5, 0.03, generator),
