@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pydantic
 import pytest
@@ -197,7 +198,8 @@ def test_likelihoods_of_all_images_and_the_bias_of_few_samples() -> None:
     )
     bias = pd.concat([importance.assign(by="many"), importance.assign(by="few")])
     bias.loc[bias["by"] == "few", "log_likelihood"] -= 0.25
-    results = Results({"importance": importance, "bias": bias})
+    curves = pd.DataFrame([cell | {"log_likelihood": value} for value in (-99.0, -95.0, -96.0)])
+    results = Results({"importance": importance, "bias": bias, "curves": curves})
     found = {metric: (value, share) for metric, _, value, share in report.summarise(results)}
     mean, share = found["test_log_likelihood/rws"]
     assert mean == pytest.approx(-92)
@@ -205,3 +207,23 @@ def test_likelihoods_of_all_images_and_the_bias_of_few_samples() -> None:
     assert share == pytest.approx(math.sqrt((squares - 92**2) / 150))
     assert found["importance_effective_samples/rws"][0] == pytest.approx(40)
     assert found["importance_bias/rws"][0] == pytest.approx(-0.25)
+    assert found["validation_log_likelihood/rws"][0] == -95
+
+
+def test_figures_of_what_is_there() -> None:
+    """Likelihood by depth with annealing's interval; validation curves, of NVIL the bound."""
+    by_depth = [annealed({"gibbs": -9.0 - n, "rws": -8.0}, 0.1, layers=n) for n in (1, 2)]
+    figure = report.draw(Results({"annealed": pd.concat(by_depth)}), {})["depth"]
+    (axes,) = figure.axes
+    lines = [line for line in axes.lines if line.get_linestyle() == "-"]
+    assert [np.asarray(line.get_ydata()).tolist() for line in lines] == [[-10, -11], [-8, -8]]
+    _, labels = axes.get_legend_handles_labels()
+    assert labels == ["Gibbs, delta rule", "reweighted wake-sleep"]
+    curves = pd.DataFrame(
+        {"method": method, "seed": 0, "epoch": epoch, "log_likelihood": -90.0 - 10 / epoch}
+        for method in ("rws", "nvil")
+        for epoch in (1, 2, 5)
+    )
+    (axes,) = report.learning_figure(curves).axes
+    assert [line.get_label() for line in axes.lines] == ["reweighted wake-sleep", "NVIL (bound)"]
+    assert np.asarray(axes.lines[1].get_ydata()).tolist() == [-100, -95, -92]

@@ -41,6 +41,9 @@ DEPTH_LOOKS = ((plotting.SKY, "o"), (plotting.BLUE, "s"), (plotting.BLACK, "^"))
 
 def summarise(results: Results) -> Iterator[Metric]:
     """Bounds, likelihoods by each estimator, the KL of small nets, and what mixes how fast."""
+    for cell, rows in results.rows("curves"):
+        best = rows["log_likelihood"].max()
+        yield Metric(named("validation_log_likelihood", cell), cell["seed"], best)
     for cell, rows in results.rows("bounds"):
         (row,) = rows.to_dict("records")
         share = stderr_of_images(row)
