@@ -5,6 +5,7 @@ Each row alternates ours and the peer and keeps the medians. `ratio` above 1: ou
 """
 
 import argparse
+import itertools
 import statistics
 import subprocess
 import sys
@@ -26,8 +27,10 @@ from dgm.learning.adam import Adam
 from dgm.learning.aevb import AEVB
 from dgm.learning.contrastive_divergence import ContrastiveDivergence
 from dgm.learning.deep_boltzmann import DeepBoltzmann
+from dgm.learning.reweighted_wake_sleep import ReweightedWakeSleep
 from dgm.models.dbm import DBM
 from dgm.models.rbm import RBM, RBMPath
+from dgm.models.sigmoid_belief_net import SigmoidBeliefNet
 from dgm.models.vae import VAE
 from dgm.retrieval.search import build, hits, nearest
 
@@ -136,6 +139,38 @@ def rbm_epoch() -> dict[str, object]:
     mine, theirs = alternate(ours, peer, repeats=1, rounds=5)
     products = 2 * 5 * BATCH * VISIBLE * hidden * batches.per_epoch
     return row("rbm_epoch", mine, theirs, products / product_rate())
+
+
+def rws_epoch() -> dict[str, object]:
+    """An epoch of reweighted wake-sleep, 784-200-200, five particles, against the same batched in
+    plain autograd with a fused Adam."""
+    hidden, particles, rate = [200, 200], 5, 1e-3
+    generator = torch.Generator().manual_seed(0)
+    x = (torch.rand(IMAGES, VISIBLE, generator=generator) < 0.13).float()
+    with torch.no_grad():
+        net = SigmoidBeliefNet(VISIBLE, hidden)
+        net.initialise(0.05, generator, x)
+        learner = ReweightedWakeSleep(net, particles, rate, generator)
+    batches = Minibatches(x, BATCH, generator)
+    steps = batches.per_epoch
+
+    @torch.no_grad()
+    def ours() -> None:
+        for _ in range(steps):
+            learner.update(*batches.draw())
+
+    step = autograd_wake_sleep(hidden, particles, rate)
+
+    def peer() -> None:
+        for _ in range(steps):
+            step(x[torch.randint(len(x), (BATCH,), generator=generator)])
+
+    mine, theirs = alternate(ours, peer, repeats=1, rounds=3)
+    first, second = VISIBLE * hidden[0], hidden[0] * hidden[1]
+    wake = particles * (2 * first + 4 * second) + 2 * first  # x meets a batch, not its particles
+    multiply_adds = BATCH * (wake + 3 * (first + second))
+    floor = 2 * multiply_adds / product_rate() + 4 * 7 * len(net.flat) / copy_rate(len(net.flat))
+    return row("rws_epoch", mine, theirs, steps * floor)
 
 
 def ais() -> dict[str, object]:
@@ -279,6 +314,43 @@ def autograd_step(
     return step
 
 
+def autograd_wake_sleep(hidden: list[int], particles: int, rate: float) -> Callable[[Tensor], None]:
+    """The plain step of reweighted wake-sleep: log p and log q of all particles at once."""
+    sizes = [VISIBLE, *hidden]
+    up = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
+    down = nn.ModuleList(nn.Linear(b, a) for a, b in itertools.pairwise(sizes))
+    prior = nn.Parameter(torch.zeros(sizes[-1]))
+    parameters = [*up.parameters(), *down.parameters(), prior]
+    ascent = torch.optim.Adam(parameters, lr=rate, fused=True)
+
+    def log_p(logits: Tensor, states: Tensor) -> Tensor:
+        error = nn.functional.binary_cross_entropy_with_logits
+        return -error(logits, states.expand_as(logits), reduction="none").sum(-1)
+
+    def log_q(states: list[Tensor]) -> Tensor:
+        pairs = zip(up, itertools.pairwise(states), strict=True)
+        return torch.stack([log_p(f(a), b) for f, (a, b) in pairs]).sum(0)
+
+    def step(batch: Tensor) -> None:
+        with torch.no_grad():
+            states = [batch.expand(particles, -1, -1)]
+            for layer in up:
+                states.append(layer(states[-1]).sigmoid().bernoulli())
+            dream = [prior.sigmoid().expand(BATCH, -1).bernoulli()]
+            for layer in reversed(down):
+                dream.insert(0, layer(dream[0]).sigmoid().bernoulli())
+        pairs = zip(down, itertools.pairwise(states), strict=True)
+        joint = log_p(prior.expand_as(states[-1]), states[-1])
+        joint = joint + sum(log_p(layer(above), below) for layer, (below, above) in pairs)
+        q = log_q(states)
+        w = (joint - q).detach().softmax(0)
+        ascent.zero_grad()
+        (-(w * (joint + 0.5 * q)).sum(0).mean() - 0.5 * log_q(dream).mean()).backward()
+        ascent.step()
+
+    return step
+
+
 def step_floor(hidden: int, latent: int, vectors: int) -> float:
     """Seconds of a step's products, and of one pass over `vectors` as long as the parameters.
 
@@ -329,6 +401,7 @@ ROWS = {
     "aevb_step": aevb_step,
     "vae_epoch": vae_epoch,
     "rbm_epoch": rbm_epoch,
+    "rws_epoch": rws_epoch,
     "ais": ais,
     "dbm_update": dbm_update,
     "retrieval": lambda: retrieval("retrieval", "clustered_codes", "faiss", 8),

@@ -1,11 +1,11 @@
 """Settings of the annealing that finds log Z."""
 
-import itertools
 from typing import Annotated
 
 import pydantic
 from pydantic import Field
 
+from dgm.protocols.spacing import rising
 from dgm.recipe.schema import TrialSettings
 
 
@@ -26,11 +26,3 @@ class AISSettings(TrialSettings):
                 f"ais_schedule: betas must rise from 0 to 1, not as {self.ais_schedule}"
             )
         return self
-
-
-def rising(parts: list[tuple[int, float, float]]) -> bool:
-    """Whether the betas of these parts (number, from, to) begin at 0 and never fall, up to 1."""
-    ends = [
-        beta for n, start, end in parts for beta in (start, start + (end - start) * (n - 1) / n)
-    ]
-    return ends[0] == 0 and all(low <= high for low, high in itertools.pairwise([*ends, 1.0]))
