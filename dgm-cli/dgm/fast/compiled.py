@@ -13,6 +13,7 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 FIRST = np.uint64(0xBF58476D1CE4E5B9)
 SECOND = np.uint64(0x94D049BB133111EB)
 BITS_27, BITS_30, BITS_31 = np.uint64(27), np.uint64(30), np.uint64(31)
+BITS_32, LOW_32 = np.uint64(32), np.uint64(0xFFFFFFFF)
 
 compiled = njit(nogil=True, fastmath=True, error_model="numpy")
 
@@ -113,15 +114,79 @@ def add_prior_gradient(
 
 
 @compiled
+def mixed(z: Any) -> Any:
+    z = (z ^ (z >> BITS_30)) * FIRST
+    z = (z ^ (z >> BITS_27)) * SECOND
+    return z ^ (z >> BITS_31)
+
+
+@compiled
 def random_words(seed: int, words: Any) -> None:
     for i in range(len(words)):
-        z = np.uint64(seed) + np.uint64(i + 1) * GOLDEN
-        z = (z ^ (z >> BITS_30)) * FIRST
-        z = (z ^ (z >> BITS_27)) * SECOND
-        words[i] = z ^ (z >> BITS_31)
+        words[i] = mixed(np.uint64(seed) + np.uint64(i + 1) * GOLDEN)
 
 
 @compiled
 def less_than(words: Any, probability: Any, drawn: Any) -> None:
     for i in range(len(drawn)):
         drawn[i] = np.float32(words[i]) < WORDS * probability[i] - MIDDLE
+
+
+@compiled
+def gibbs(
+    weights: Any,
+    biases: Any,
+    states: Any,
+    free: Any,
+    betas: Any,
+    seed: int,
+    counted: int,
+    ordered: bool,
+    counts: Any,
+) -> None:
+    machines, chains, n = states.shape
+    m, times = np.uint64(len(free)), len(betas)
+    inputs, on = np.empty(n, np.float32), np.empty(n, np.int64)
+    for r in range(machines):
+        w, count = weights[r], counts[r]
+        for c in range(chains):
+            s = states[r, c]
+            start_inputs(w, biases[r], s, inputs)
+            word = mixed(np.uint64(seed) + np.uint64(r * chains + c + 1) * GOLDEN)
+            for t in range(times):
+                for k in range(len(free)):
+                    word += GOLDEN
+                    z = mixed(word)
+                    # The upper half of the bits chooses the unit, the lower its state.
+                    chosen = k if ordered else np.int64(((z >> BITS_32) * m) >> BITS_32)
+                    i = free[chosen]
+                    odds = np.exp(-betas[t] * inputs[i])
+                    drawn = np.float64(z & LOW_32) * (1.0 + odds) < 4294967296.0
+                    change = np.float32(drawn) - s[i]
+                    if change != 0:
+                        s[i] += change
+                        for j in range(n):
+                            inputs[j] += change * w[i, j]
+                if t >= times - counted:
+                    count_pairs(s, on, count)
+
+
+@compiled
+def start_inputs(w: Any, b: Any, s: Any, inputs: Any) -> None:
+    inputs[:] = b
+    for i in range(len(s)):
+        if s[i] > 0:
+            for j in range(len(s)):
+                inputs[j] += w[i, j]
+
+
+@compiled
+def count_pairs(s: Any, on: Any, count: Any) -> None:
+    k = 0
+    for i in range(len(s)):
+        if s[i] > 0:
+            on[k] = i
+            k += 1
+    for a in range(k):
+        for b in range(k):
+            count[on[a], on[b]] += ONE
