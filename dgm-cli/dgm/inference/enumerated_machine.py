@@ -6,7 +6,7 @@ Gradients and statistics are vectors in the order of `machine.flat`: <s_i s_j> o
 then <s_i> of each unit.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 import torch
@@ -90,9 +90,36 @@ class EnumeratedMachine:
     ) -> int:
         """Sweeps over these units from p until no pair's <s_i s_j> is further than `tolerance` from
         that of the equilibrium; `most` where more are needed."""
-        aim = self.pairs(equilibrium)
+        return self._sweeps(p, units, self.pairs, equilibrium, tolerance, most)
+
+    def clamped_sweeps(self, data: Tensor, tolerance: float, most: int) -> int:
+        """Sweeps over the hidden units, from uniform ones, until they are enough for every visible
+        state v that `data` holds: until no pair's <s_i s_j> given v is further than `tolerance`
+        from its value at equilibrium."""
+        hidden = self.machine.units - self.visible
+        of_h = states(torch.arange(2**hidden), hidden)
+        products = (of_h[:, :, None] * of_h[:, None]).flatten(1)  # a pair with v_i is v_i <h_j>
+        there = data > 0
+
+        def given_v(p: Tensor) -> Tensor:
+            return products.t() @ p.view(-1, 2**self.visible)[:, there]
+
+        each = torch.ones_like(data)  # every visible state alike: one column of p for each
+        start, units = self.uniform(each), range(self.visible, self.machine.units)
+        return self._sweeps(start, units, given_v, self.clamped(each), tolerance, most)
+
+    def _sweeps(
+        self,
+        p: Tensor,
+        units: range,
+        statistics: Callable[[Tensor], Tensor],
+        equilibrium: Tensor,
+        tolerance: float,
+        most: int,
+    ) -> int:
+        aim = statistics(equilibrium)
         for done in range(most):
-            if (self.pairs(p) - aim).abs().max() <= tolerance:
+            if (statistics(p) - aim).abs().max() <= tolerance:
                 return done
             p = self.sweep(p, units)
         return most

@@ -5,17 +5,14 @@ Everything is in double precision and on the CPU, wherever the RBM is. Costs gro
 2^(visible + hidden), with a limit of 20 units.
 """
 
-from collections.abc import Callable
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import logsigmoid
 
-from dgm.models.parameters import FlatModel
 from dgm.models.rbm import RBM, states
 
-Model = TypeVar("Model", bound=FlatModel)
 MOST = 20  # units, visible and hidden together
 
 
@@ -65,46 +62,31 @@ class Enumerated:
         return self.statistics(data) - self.statistics(self.gibbs(data, k))
 
 
-class Exact(Protocol):
-    """A machine that is enumerated: `log_p_v` (2^visible,), and the gradient."""
-
-    log_p_v: Tensor
-
-    def gradient(self, data: Tensor) -> Tensor:
-        """d/dtheta of sum_v data(v) log p(v), in the order of `flat`."""
-        ...
-
-
-def fit_exactly(
-    machine: Model,
-    data: Tensor,
-    iterations: int,
-    enumerated: Callable[[Model], Exact] = Enumerated,
-) -> list[Tensor]:
+def fit_exactly(rbm: RBM, data: Tensor, iterations: int) -> list[Tensor]:
     """Ascend sum_v data(v) log p(v) by L-BFGS; every iteration raises it.
 
-    `data` (2^visible,) holds the probabilities of the numbered states, `enumerated` an RBM's exact
-    distributions or those of another machine. Returns `flat` at the start and after each iteration.
+    `data` (2^visible,) holds the probabilities of the numbered states. Returns `rbm.flat` at the
+    start and after each iteration.
     """
     from scipy.optimize import minimize
 
     def set_to(theta: Any) -> None:
-        machine.flat.copy_(torch.from_numpy(theta))
+        rbm.flat.copy_(torch.from_numpy(theta))
 
     def objective(theta: Any) -> tuple[float, Any]:
         set_to(theta)
-        exact = enumerated(machine)
+        exact = Enumerated(rbm)
         return -(data @ exact.log_p_v).item(), -exact.gradient(data).numpy()
 
     def keep(theta: Any) -> None:
         set_to(theta)
-        path.append(machine.flat.clone())
+        path.append(rbm.flat.clone())
 
-    path: list[Tensor] = [machine.flat.clone()]
-    start = machine.flat.double().cpu().numpy()
+    path: list[Tensor] = [rbm.flat.clone()]
+    start = rbm.flat.double().cpu().numpy()
     options = {"maxiter": iterations, "maxfun": 100 * iterations}
     minimize(objective, start, jac=True, method="L-BFGS-B", callback=keep, options=options)
-    machine.flat.copy_(path[-1])
+    rbm.flat.copy_(path[-1])
     return path
 
 
