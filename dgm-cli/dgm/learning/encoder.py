@@ -24,12 +24,8 @@ from dgm.state import State
 
 class Protocol(NamedTuple):
     """How a cycle collects its counts: `repeats` annealings of each pattern, a count at each of
-    `counted` units of time; and the probabilities that a clamped bit is turned over.
-
-    The noise is drawn anew for each count. Were it drawn once an annealing, most pairs of units of
-    a group would be on together in none of a cycle's clamped states, and the signs would drive
-    their weights down without end.
-    """
+    `counted` units of time; and the probabilities that a bit of a pattern is turned over, drawn
+    anew for each annealing."""
 
     schedule: Schedule
     repeats: int = 2
@@ -67,13 +63,10 @@ class Encoders(State):
         alone."""
         W, b, visible = self.weights[learning], self.biases[learning], 2 * self.side
         units = torch.arange(W.shape[1] if hidden else visible)
-        free = protocol.repeats * len(self.patterns)
         clamped = self._noisy(protocol, len(W))
-        # As many counts in either phase: one of each clamped state, several of each free chain.
-        betas = inverse_temperatures(protocol.schedule, 1)
-        _, data = self._anneal(W, b, clamped, units[visible:], betas, 1)
         betas = inverse_temperatures(protocol.schedule, protocol.counted)
-        _, model = self._anneal(W, b, clamped[:, :free], units, betas, protocol.counted)
+        _, data = self._anneal(W, b, clamped, units[visible:], betas, protocol.counted)
+        _, model = self._anneal(W, b, clamped, units, betas, protocol.counted)
         moved = self.step * self.connected * torch.sign(data - model)
         if not hidden:
             moved[:, visible:] = moved[:, :, visible:] = 0
@@ -82,9 +75,9 @@ class Encoders(State):
         self.weights[learning] = (1 - self.decay) * (W + moved - torch.diag_embed(of_biases))
 
     def _noisy(self, protocol: Protocol, machines: int) -> Tensor:
-        """Patterns with noise, (machines, clamped states, visible)."""
+        """Patterns with noise, (machines, annealings, visible)."""
         on = torch.where(self.patterns > 0, 1 - protocol.on_to_off, protocol.off_to_on)
-        shape = (machines, protocol.repeats * protocol.counted, *on.shape)
+        shape = (machines, protocol.repeats, *on.shape)
         return bernoulli(on.expand(shape).contiguous(), self.generator).flatten(1, 2)
 
     def _anneal(

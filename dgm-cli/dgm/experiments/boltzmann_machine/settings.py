@@ -43,10 +43,10 @@ class Encoder(TrialSettings):
         description="annealing of a test, gentler",
     )
     step: float = Field(2.0, gt=0, description="by which weights move; the unit of temperature")
-    decay: float = Field(0.002, ge=0, lt=1, description="share that weights lose a cycle")
+    decay: float = Field(0.005, ge=0, lt=1, description="share that weights lose a cycle")
     on_to_off: float = Field(0.15, ge=0, le=1, description="probability, of a clamped bit")
     off_to_on: float = Field(0.05, ge=0, le=1, description="probability, of a clamped bit")
-    noisy: int = Field(10**6, ge=0, description="cycles, from the first, with this noise")
+    noisy: int = Field(1500, ge=0, description="cycles, from the first, with this noise")
     unconnected: int = Field(0, ge=0, description="cycles before the hidden units are connected")
     enough: int = Field(50, gt=0, description="successive cycles without error: solved, it ends")
 
