@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pydantic
 import pytest
@@ -19,6 +20,7 @@ from dgm.experiments.boltzmann_machine.settings import (
     Encoder,
     Phases,
 )
+from dgm.learning.encoder import Encoders
 from dgm.report.tables import Results
 from dgm.trial.loop import Trial
 
@@ -28,7 +30,7 @@ def a_trial(folder: Path) -> Trial:
 
 
 def small(**more: Any) -> Phases:
-    values = {"hidden": 1, "steps": 20, "short_steps": 5, "most_sweeps": 20, "ais_steps": 20}
+    values = {"hidden": 2, "steps": 150, "short_steps": 5, "most_sweeps": 20, "ais_steps": 20}
     return Phases.model_validate(values | {"ais_chains": 20} | more)
 
 
@@ -69,7 +71,7 @@ def test_the_phases_of_three_machines(tmp_path: Path) -> None:
     clamped, free = figures["phases"].axes
     assert clamped.get_title() == "Clamped phase" and free.get_title() == "Free phase"
     restricted = clamped.get_lines()[0].get_ydata()
-    assert set(map(float, restricted)) == {1.0}
+    assert np.all(np.asarray(restricted) == 1)
 
 
 def test_a_run_ends_when_it_has_been_right_often_enough(
@@ -78,7 +80,7 @@ def test_a_run_ends_when_it_has_been_right_often_enough(
     """Two machines: one always right with distinct codes from the third cycle, one never."""
     cycle = {"now": 0}
 
-    class Known(trial.Encoders):
+    class Known(Encoders):
         def update(self, protocol: Any, learning: Tensor, hidden: bool = True) -> None:
             cycle["now"] += 1
             assert learning.tolist() == ([0, 1] if cycle["now"] <= 7 else [1])
@@ -144,5 +146,5 @@ def test_settings_of_an_encoder_that_make_no_sense(settings: Any, said: str) -> 
 def test_machines_that_do_not_fit_the_data(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="hidden 8: 17 units, of which 16 are enumerated"):
         trial.phases(small(hidden=8), a_trial(tmp_path))
-    with pytest.raises(BadInput, match="connections: no unit 10: there are 10"):
-        trial.phases(small(connections=[[0, 10]]), a_trial(tmp_path))
+    with pytest.raises(BadInput, match="connections: no unit 11: there are 11"):
+        trial.phases(small(connections=[[0, 11]]), a_trial(tmp_path))

@@ -88,8 +88,9 @@ def test_distributions_and_gradient() -> None:
     torch.testing.assert_close(exact.log_p.exp(), in_order(exact, p), atol=1e-7, rtol=0)
     data = torch.rand(8, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     data /= data.sum()
-    p_v = {v: sum(p[(*v, *h)] for h in itertools.product([0, 1], repeat=2)) for v in
-           itertools.product([0, 1], repeat=3)}  # fmt: skip
+    p_v: dict[tuple[int, ...], float] = {}
+    for state, value in p.items():
+        p_v[state[:visible]] = p_v.get(state[:visible], 0.0) + value
     codes = {v: v[0] + 2 * v[1] + 4 * v[2] for v in p_v}
     expected = sum(data[codes[v]].item() * math.log(p_v[v]) for v in p_v)
     assert (data @ exact.log_p_v).item() == pytest.approx(expected, abs=1e-6)
