@@ -81,7 +81,7 @@ def test_a_run_ends_when_it_has_been_right_often_enough(
     cycle = {"now": 0}
 
     class Known(Encoders):
-        def update(self, protocol: Any, learning: Tensor, hidden: bool = True) -> None:
+        def update(self, protocol: Any, learning: Tensor, *rest: Any) -> None:
             cycle["now"] += 1
             assert learning.tolist() == ([0, 1] if cycle["now"] <= 7 else [1])
 
@@ -101,6 +101,14 @@ def test_a_run_ends_when_it_has_been_right_often_enough(
         with_cell({"runs": tables["runs"]}, part="encoder", encoder="4-2-4"))}  # fmt: skip
     assert found["encoder_solved/4-2-4"] == found["encoder_correct/4-2-4"] == 0.5
     assert found["encoder_cycles/4-2-4"] == 7
+
+
+def test_a_step_that_falls_when_the_noise_has_ended() -> None:
+    values = {"part": "encoder", "cycles": 30, "noisy": 10, "step": 2.0, "final_step": 0.5}
+    falling = Encoder.model_validate(values)
+    steps = [2 * falling.pace(cycle) for cycle in (1, 10, 20, 30)]
+    assert steps == pytest.approx([2, 2, 1.25, 0.5])
+    assert Encoder.model_validate({"part": "encoder"}).pace(4000) == 1
 
 
 def test_encoders_learn_and_are_drawn(tmp_path: Path) -> None:
@@ -135,6 +143,7 @@ def test_settings_of_the_phases_that_make_no_sense(settings: Any, said: str) -> 
         ({"schedule": [[2, 10], [2, 20]]}, "temperatures must fall"),
         ({"test_schedule": [[2, 10], [2, 0]]}, "temperatures must fall and be above 0"),
         ({"encoder": "4-2-5"}, "should read V-H-V"),
+        ({"final_step": 3}, "final_step 3: above step 2"),
         ({"encoder": "8-2-8"}, "2 hidden units have no 8 different codes"),
     ],
 )

@@ -36,6 +36,13 @@ def test_decay() -> None:
     assert 1.5 in machines.biases.abs()
 
 
+def test_a_slower_pace_shrinks_step_and_decay() -> None:
+    machines = Encoders(1, 4, 2, torch.Generator().manual_seed(0), decay=0.25)
+    machines.update(Protocol(SCHEDULE), torch.tensor([0]), pace=0.5)
+    assert set(machines.weights.unique().tolist()) <= {-0.875, 0.0, 0.875}
+    assert 0.875 in machines.biases.abs()
+
+
 def test_noise_turns_bits_over() -> None:
     machines = Encoders(500, 4, 2, torch.Generator().manual_seed(0))
     noisy = machines._noisy(Protocol(SCHEDULE), 500)

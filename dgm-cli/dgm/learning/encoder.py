@@ -58,21 +58,24 @@ class Encoders(State):
         self.connected[i, j] = self.connected[j, i] = 1
         self.patterns = torch.eye(side).repeat(1, 2)  # the same unit is on in V1 and V2
 
-    def update(self, protocol: Protocol, learning: Tensor, hidden: bool = True) -> None:
+    def update(
+        self, protocol: Protocol, learning: Tensor, hidden: bool = True, pace: float = 1.0
+    ) -> None:
         """One cycle of the machines `learning` (indices); without `hidden`, of the visible groups
-        alone."""
+        alone. Step and decay are multiplied by `pace`."""
         W, b, visible = self.weights[learning], self.biases[learning], 2 * self.side
         units = torch.arange(W.shape[1] if hidden else visible)
         clamped = self._noisy(protocol, len(W))
         betas = inverse_temperatures(protocol.schedule, protocol.counted)
         _, data = self._anneal(W, b, clamped, units[visible:], betas, protocol.counted)
         _, model = self._anneal(W, b, clamped, units, betas, protocol.counted)
-        moved = self.step * self.connected * torch.sign(data - model)
+        moved = pace * self.step * self.connected * torch.sign(data - model)
         if not hidden:
             moved[:, visible:] = moved[:, :, visible:] = 0
         of_biases = moved.diagonal(dim1=1, dim2=2)
-        self.biases[learning] = (1 - self.decay) * (b + of_biases)
-        self.weights[learning] = (1 - self.decay) * (W + moved - torch.diag_embed(of_biases))
+        kept = 1 - pace * self.decay
+        self.biases[learning] = kept * (b + of_biases)
+        self.weights[learning] = kept * (W + moved - torch.diag_embed(of_biases))
 
     def _noisy(self, protocol: Protocol, machines: int) -> Tensor:
         """Patterns with noise, (machines, annealings, visible)."""

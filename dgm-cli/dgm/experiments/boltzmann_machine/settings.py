@@ -47,6 +47,12 @@ class Encoder(TrialSettings):
     on_to_off: float = Field(0.15, ge=0, le=1, description="probability, of a clamped bit")
     off_to_on: float = Field(0.05, ge=0, le=1, description="probability, of a clamped bit")
     noisy: int = Field(1500, ge=0, description="cycles, from the first, with this noise")
+    final_step: float | None = Field(
+        None,
+        gt=0,
+        description="the step of the last cycle, to which it falls evenly from the end of the "
+        "noise, and decay in proportion; none: it does not fall",
+    )
     unconnected: int = Field(0, ge=0, description="cycles before the hidden units are connected")
     enough: int = Field(50, gt=0, description="successive cycles without error: solved, it ends")
 
@@ -65,6 +71,19 @@ class Encoder(TrialSettings):
     def _falls(cls, schedule: Schedule) -> Schedule:
         inverse_temperatures(schedule)
         return schedule
+
+    @pydantic.model_validator(mode="after")
+    def _step_falls(self) -> "Encoder":
+        if self.final_step is not None and self.final_step > self.step:
+            raise ValueError(f"final_step {self.final_step:g}: above step {self.step:g}")
+        return self
+
+    def pace(self, cycle: int) -> float:
+        """The step of a cycle, of those numbered from 1, as a share of the first one's."""
+        if self.final_step is None or cycle <= self.noisy:
+            return 1.0
+        gone = (cycle - self.noisy) / (self.cycles - self.noisy)
+        return 1 - gone * (1 - self.final_step / self.step)
 
 
 class Phases(TrialSettings):

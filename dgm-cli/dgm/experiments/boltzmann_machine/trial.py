@@ -78,7 +78,8 @@ def encoders(settings: Encoder, trial: Trial) -> Artifacts:
         cycle, learning = step + 1, (runs.solved == 0).nonzero()[:, 0]
         if len(learning):
             protocol = noisy if cycle <= settings.noisy else clean
-            machines.update(protocol, learning, cycle > settings.unconnected)
+            connected = cycle > settings.unconnected
+            machines.update(protocol, learning, connected, settings.pace(cycle))
             of_all = cycle in recorded or cycle > settings.cycles - LAST
             test(settings, machines, runs, cycle, learning, of_all)
         if cycle in recorded:
