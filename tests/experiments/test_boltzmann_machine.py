@@ -100,6 +100,7 @@ def test_a_run_ends_when_it_has_been_right_often_enough(
     found = {m.metric: m.value for m in report.summarise(
         with_cell({"runs": tables["runs"]}, part="encoder", encoder="4-2-4"))}  # fmt: skip
     assert found["encoder_solved/4-2-4"] == found["encoder_correct/4-2-4"] == 0.5
+    assert found["encoder_all_codes/4-2-4"] == 0.5 and found["encoder_codes/4-2-4"] == 3
     assert found["encoder_cycles/4-2-4"] == 7
 
 

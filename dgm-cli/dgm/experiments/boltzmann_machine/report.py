@@ -25,7 +25,7 @@ LOOKS = {  # of each machine: its label, colour and marker
 def summarise(results: Results) -> Iterator[Metric]:
     """Shares of runs that were solved, and what the phases of each machine cost."""
     for cell, runs in results.rows("runs"):
-        for stem, value in of_runs(runs):
+        for stem, value in of_runs(runs, patterns=int(cell["encoder"].split("-")[0])):
             yield Metric(named(stem, cell, cell["encoder"]), cell["seed"], value)
     for cell, rows in results.rows("gradient"):
         yield Metric(named("gradient_error", cell), cell["seed"], rows["error"].max())
@@ -57,11 +57,12 @@ def summarise(results: Results) -> Iterator[Metric]:
         yield Metric(named("sampled_statistic_error", cell), cell["seed"], most["worst"].max())
 
 
-def of_runs(runs: pd.DataFrame) -> Iterator[tuple[str, float]]:
+def of_runs(runs: pd.DataFrame, patterns: int) -> Iterator[tuple[str, float]]:
     """What came of all runs of one cell."""
     solved = runs["solved"] > 0
     yield "encoder_solved", solved.mean()
     yield "encoder_correct", runs["right"].mean()
+    yield "encoder_all_codes", (runs["codes"] == patterns).mean()
     yield "encoder_codes", runs["codes"].mean()
     if solved.any():
         yield "encoder_cycles", runs["solved"][solved].median()
