@@ -77,13 +77,14 @@ def test_the_phases_of_three_machines(tmp_path: Path) -> None:
 def test_a_run_ends_when_it_has_been_right_often_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two machines: one always right with distinct codes from the third cycle, one never."""
+    """Two machines: one always right with distinct codes from the third cycle, one never. Cycles
+    count from the fifth on, when the noise has ended."""
     cycle = {"now": 0}
 
     class Known(Encoders):
         def update(self, protocol: Any, learning: Tensor, *rest: Any) -> None:
             cycle["now"] += 1
-            assert learning.tolist() == ([0, 1] if cycle["now"] <= 7 else [1])
+            assert learning.tolist() == ([0, 1] if cycle["now"] <= 9 else [1])
 
         def distinct(self) -> Tensor:
             return torch.tensor([4 if cycle["now"] >= 3 else 3, 2])
@@ -92,16 +93,16 @@ def test_a_run_ends_when_it_has_been_right_often_enough(
             return (machines == 0)[:, None].expand(-1, 4)
 
     monkeypatch.setattr(trial, "Encoders", Known)
-    values = {"part": "encoder", "runs": 2, "cycles": 10, "enough": 5}
+    values = {"part": "encoder", "runs": 2, "cycles": 12, "noisy": 4, "enough": 5}
     tables = trial.encoders(Encoder.model_validate(values), a_trial(tmp_path)).tables
     runs = tables["runs"].set_index("run")
-    assert list(runs["solved"]) == [7, 0] and list(runs["distinct"]) == [3, 0]
+    assert list(runs["solved"]) == [9, 0] and list(runs["distinct"]) == [3, 0]
     assert list(runs["codes"]) == [4, 2] and list(runs["right"]) == [1, 0]
     found = {m.metric: m.value for m in report.summarise(
         with_cell({"runs": tables["runs"]}, part="encoder", encoder="4-2-4"))}  # fmt: skip
     assert found["encoder_solved/4-2-4"] == found["encoder_correct/4-2-4"] == 0.5
     assert found["encoder_all_codes/4-2-4"] == 0.5 and found["encoder_codes/4-2-4"] == 3
-    assert found["encoder_cycles/4-2-4"] == 7
+    assert found["encoder_cycles/4-2-4"] == 9
 
 
 def test_a_step_that_falls_when_the_noise_has_ended() -> None:

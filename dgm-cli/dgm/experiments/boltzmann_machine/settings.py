@@ -46,7 +46,9 @@ class Encoder(TrialSettings):
     decay: float = Field(0.005, ge=0, lt=1, description="share that weights lose a cycle")
     on_to_off: float = Field(0.15, ge=0, le=1, description="probability, of a clamped bit")
     off_to_on: float = Field(0.05, ge=0, le=1, description="probability, of a clamped bit")
-    noisy: int = Field(1500, ge=0, description="cycles, from the first, with this noise")
+    noisy: int = Field(
+        1500, ge=0, description="cycles, from the first, with this noise; no run is solved in them"
+    )
     final_step: float | None = Field(
         None,
         gt=0,

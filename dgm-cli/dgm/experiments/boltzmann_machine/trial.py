@@ -62,7 +62,7 @@ class Runs(State):
 
 
 def encoders(settings: Encoder, trial: Trial) -> Artifacts:
-    """Learn until a run is solved or there are no cycles left, and test at every cycle."""
+    """Learn until a run is solved or there are no cycles left; test at every cycle without noise."""
     side, hidden, _ = (int(size) for size in settings.encoder.split("-"))
     machines = Encoders(settings.runs, side, hidden, trial.generator, settings.step, settings.decay)
     noisy = Protocol(
@@ -101,15 +101,16 @@ def encoders(settings: Encoder, trial: Trial) -> Artifacts:
 def test(
     settings: Encoder, machines: Encoders, runs: Runs, cycle: int, learning: Tensor, of_all: bool
 ) -> None:
-    """Test those of the machines `learning` whose codes are distinct, or all; note which are
-    solved. What is not tested keeps its last share of right outputs."""
+    """Test those of the machines `learning` whose codes are distinct once the noise has ended, or
+    all; note which are solved. What is not tested keeps its last share of right outputs."""
     distinct = machines.distinct()[learning] == machines.side
-    tested = learning if of_all else learning[distinct]
+    counts = distinct & (cycle > settings.noisy)
+    tested = learning if of_all else learning[counts]
     now = runs.right[(cycle - 1) % LAST]
     now.copy_(runs.right[(cycle - 2) % LAST])
     if len(tested):
         now[tested] = machines.completes(settings.test_schedule, tested).float().mean(1)
-    without_error = distinct & (now[learning] == 1)
+    without_error = counts & (now[learning] == 1)
     runs.streak[learning] = torch.where(without_error, runs.streak[learning] + 1, 0.0)
     runs.distinct[learning[distinct & (runs.distinct[learning] == 0)]] = cycle
     done = learning[runs.streak[learning] >= settings.enough]
