@@ -62,7 +62,7 @@ class Runs(State):
 
 
 def encoders(settings: Encoder, trial: Trial) -> Artifacts:
-    """Learn until a run is solved or there are no cycles left; test at every cycle without noise."""
+    """Learn until a run is solved or there are no cycles left; test each cycle without noise."""
     side, hidden, _ = (int(size) for size in settings.encoder.split("-"))
     machines = Encoders(settings.runs, side, hidden, trial.generator, settings.step, settings.decay)
     noisy = Protocol(
