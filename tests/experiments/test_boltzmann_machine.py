@@ -65,6 +65,7 @@ def test_the_phases_of_three_machines(tmp_path: Path) -> None:
     metrics = {m.metric: m.value for m in report.summarise(with_cell(tables, part="phases"))}
     assert 0 < metrics["gradient_error"] < 1e-12
     assert metrics["clamped_sweeps/restricted"] == 1
+    assert metrics["clamped_sweeps_ratio/equal"] == metrics["clamped_sweeps_ratio"]
     assert metrics["log_likelihood/general"] == pytest.approx(end[GENERAL])
     figures = report.draw(with_cell(tables, part="phases"), {})
     assert set(figures) == {"exact", "phases", "short_chains"}

@@ -15,6 +15,7 @@ from dgm.report.summary import Metric
 from dgm.report.tables import Cell, Results, metric_name
 
 AXES = ["data", "part", "encoder"]
+EQUAL = 0.01  # nats by which the log-likelihoods of machines that are compared may differ
 LOOKS = {  # of each machine: its label, colour and marker
     RESTRICTED: ("restricted", plotting.BLUE, "o"),
     GENERAL: ("hidden units connected", plotting.RED, "s"),
@@ -29,12 +30,15 @@ def summarise(results: Results) -> Iterator[Metric]:
             yield Metric(named(stem, cell, cell["encoder"]), cell["seed"], value)
     for cell, rows in results.rows("gradient"):
         yield Metric(named("gradient_error", cell), cell["seed"], rows["error"].max())
-    for cell, rows in results.rows("sweeps"):
-        here = rows[rows["scale"] == 1].set_index("machine")
+    measured = zip(results.rows("sweeps"), results.rows("learned"), strict=True)
+    for (cell, rows), (_, learned) in measured:
+        here, end = rows[rows["scale"] == 1].set_index("machine"), ends(learned)
         for other in (GENERAL, COMPLETE):
             ratio = here["clamped"][other] / here["clamped"][RESTRICTED]
             stem = "clamped_sweeps_ratio" + ("" if other == GENERAL else f"/{other}")
             yield Metric(named(stem, cell), cell["seed"], ratio)
+            if other == GENERAL and end[RESTRICTED] - end[GENERAL] < EQUAL:
+                yield Metric(named(f"{stem}/equal", cell), cell["seed"], ratio)
         for machine in here.index:
             for phase in ("clamped", "free"):
                 stem = f"{phase}_sweeps/{machine}"
@@ -42,7 +46,7 @@ def summarise(results: Results) -> Iterator[Metric]:
             stem = f"clamped_sweeps_of_mean/{machine}"
             yield Metric(named(stem, cell), cell["seed"], here["of_mean"][machine])
     for cell, rows in results.rows("learned"):
-        end = rows[rows["machine"] != "anew"].groupby("machine")["log_likelihood"].last()
+        end = ends(rows)
         for machine, value in end.items():
             yield Metric(named(f"log_likelihood/{machine}", cell), cell["seed"], value)
         anew = rows[rows["machine"] == "anew"].groupby("cut")["log_likelihood"].last()
@@ -55,6 +59,11 @@ def summarise(results: Results) -> Iterator[Metric]:
     for cell, rows in results.rows("sampled"):
         most = rows[rows["chains"] == rows["chains"].max()]
         yield Metric(named("sampled_statistic_error", cell), cell["seed"], most["worst"].max())
+
+
+def ends(learned: pd.DataFrame) -> pd.Series:
+    """The log-likelihood of each machine where its learning ended."""
+    return learned[learned["machine"] != "anew"].groupby("machine")["log_likelihood"].last()
 
 
 def of_runs(runs: pd.DataFrame, patterns: int) -> Iterator[tuple[str, float]]:
