@@ -154,8 +154,8 @@ def exact_figure(sampled: pd.DataFrame, learned: pd.DataFrame, annealed: pd.Data
         x, y = rows["log_likelihood"], rows["sampled_log_likelihood"]
         right.plot(x, y - x, marker, color=colour, markersize=5)
     right.axhline(0, color="black", linestyle=":")
-    right.set(xlabel="exact log-likelihood (nats per image)", ylabel="difference (nats)")
-    right.set_title("Its estimate by annealed importance sampling")
+    right.set(xlabel="exact log-likelihood (nats per image)", ylabel="sampled less exact (nats)")
+    right.set_title("Log-likelihood by annealed importance sampling")
     plotting.legend_below(figure, columns=4)
     return figure
 
@@ -183,12 +183,14 @@ def short_chains_figure(short: pd.DataFrame, learned: pd.DataFrame) -> Figure:
     left.set(xscale="log", yscale="log", xlabel="sweeps of the free phase, from the data")
     left.set(ylabel="norm of the error", title="Error of the gradient where learning ended")
     left.set_ylim(bottom=max(left.get_ylim()[0], 1e-8))  # below is rounding
-    colours = [plotting.BLACK, plotting.ORANGE, plotting.SKY]
-    for k, colour in zip((0, *LEARNED_WITH), colours, strict=True):
-        rows = learned[(learned["machine"] == "anew") & (learned["cut"] == k)]
-        label = f"{k} sweep{'s' * (k > 1)} (right)" if k else "exact gradient (right)"
-        plotting.seeds_line(right, rows, "step", "log_likelihood", label, colour, "")
-    right.set(xlabel="steps of gradient ascent", ylabel="log-likelihood (nats per image)")
+    anew = learned[learned["machine"] == "anew"]
+    table = anew.pivot_table("log_likelihood", index=["seed", "step"], columns="cut")
+    for k, colour in zip(LEARNED_WITH, (plotting.ORANGE, plotting.SKY), strict=True):
+        rows = (table[k] - table[0]).rename("difference").reset_index()
+        label = f"{k} sweep{'s' * (k > 1)} (right)"
+        plotting.seeds_line(right, rows, "step", "difference", label, colour, "")
+    right.axhline(0, color="black", linestyle=":", label="exact gradient (right)")
+    right.set(xlabel="steps of gradient ascent", ylabel="log-likelihood, difference (nats)")
     right.set_title("Learning with it, hidden units connected")
     plotting.legend_below(figure, columns=4)
     return figure
