@@ -113,7 +113,7 @@ def encoders_figure(curves: dict[str, pd.DataFrame]) -> Figure:
             plotting.seeds_line(axes, rows, "cycle", column, label, colour, "", marker)
         axes.set(xlabel="cycles of learning", title=encoder, ylim=(-0.03, 1.03), xscale="log")
     figure.axes[0].set_ylabel("share")
-    plotting.legend_below(figure, columns=3)
+    plotting.legend_below(figure, columns=3 if len(curves) > 1 else 1)
     return figure
 
 
