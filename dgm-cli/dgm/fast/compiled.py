@@ -20,6 +20,7 @@ EXPONENT, MANTISSA = np.int32(127), np.int32(23)  # of a 32-bit float: its bias,
 # 2^f for f in [-1/2, 1/2]: Taylor's terms, which err by less than a 32-bit float does.
 TAYLOR: Any = tuple(np.float32(math.log(2) ** n / math.factorial(n)) for n in range(7))
 RUN = 64  # factors between 1 and 2 whose product is still a 32-bit float
+BITS_32, LOW_32 = np.uint64(32), np.uint64(0xFFFFFFFF)
 
 compiled = njit(nogil=True, fastmath=True, error_model="numpy")
 
@@ -134,12 +135,16 @@ def add_prior_gradient(
 
 
 @compiled
+def mixed(z: Any) -> Any:
+    z = (z ^ (z >> BITS_30)) * FIRST
+    z = (z ^ (z >> BITS_27)) * SECOND
+    return z ^ (z >> BITS_31)
+
+
+@compiled
 def random_words(seed: int, words: Any) -> None:
     for i in range(len(words)):
-        z = np.uint64(seed) + np.uint64(i + 1) * GOLDEN
-        z = (z ^ (z >> BITS_30)) * FIRST
-        z = (z ^ (z >> BITS_27)) * SECOND
-        words[i] = z ^ (z >> BITS_31)
+        words[i] = mixed(np.uint64(seed) + np.uint64(i + 1) * GOLDEN)
 
 
 @compiled
@@ -206,3 +211,63 @@ def bernoulli_terms(pre: Any, states: Any, log_p: Any) -> None:
         for start in range(0, whole, RUN):
             total += bernoulli_run(pre[r], states[r // each], start, start + RUN)
         log_p[r] = total + bernoulli_run(pre[r], states[r // each], whole, n)
+
+
+@compiled
+def gibbs(
+    weights: Any,
+    biases: Any,
+    states: Any,
+    free: Any,
+    betas: Any,
+    seed: int,
+    counted: int,
+    ordered: bool,
+    counts: Any,
+) -> None:
+    machines, chains, n = states.shape
+    m, times = np.uint64(len(free)), len(betas)
+    inputs, on = np.empty(n, np.float32), np.empty(n, np.int64)
+    for r in range(machines):
+        w, count = weights[r], counts[r]
+        for c in range(chains):
+            s = states[r, c]
+            start_inputs(w, biases[r], s, inputs)
+            word = mixed(np.uint64(seed) + np.uint64(r * chains + c + 1) * GOLDEN)
+            for t in range(times):
+                for k in range(len(free)):
+                    word += GOLDEN
+                    z = mixed(word)
+                    # The upper half of the bits chooses the unit, the lower its state.
+                    chosen = k if ordered else np.int64(((z >> BITS_32) * m) >> BITS_32)
+                    i = free[chosen]
+                    odds = np.exp(-betas[t] * inputs[i])
+                    drawn = np.float64(z & LOW_32) * (1.0 + odds) < 4294967296.0
+                    change = np.float32(drawn) - s[i]
+                    if change != 0:
+                        s[i] += change
+                        for j in range(n):
+                            inputs[j] += change * w[i, j]
+                if t >= times - counted:
+                    count_pairs(s, on, count)
+
+
+@compiled
+def start_inputs(w: Any, b: Any, s: Any, inputs: Any) -> None:
+    inputs[:] = b
+    for i in range(len(s)):
+        if s[i] > 0:
+            for j in range(len(s)):
+                inputs[j] += w[i, j]
+
+
+@compiled
+def count_pairs(s: Any, on: Any, count: Any) -> None:
+    k = 0
+    for i in range(len(s)):
+        if s[i] > 0:
+            on[k] = i
+            k += 1
+    for a in range(k):
+        for b in range(k):
+            count[on[a], on[b]] += ONE

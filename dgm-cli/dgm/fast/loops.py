@@ -5,6 +5,7 @@ operations, and on a CPU each takes as long to call as to compute. For a CPU the
 into one loop; on other devices torch's own operations compute the same.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal
 
@@ -157,6 +158,33 @@ def less_than(words: np.ndarray, probability: Tensor) -> Tensor:
     drawn = torch.empty_like(probability, memory_format=torch.contiguous_format)
     _loops().less_than(words, probability.numpy().reshape(-1), drawn.numpy().reshape(-1))
     return drawn
+
+
+def gibbs(
+    weights: Tensor,
+    biases: Tensor,
+    states: Tensor,
+    free: Tensor,
+    betas: Sequence[float],
+    seed: int,
+    counted: int = 0,
+    ordered: bool = False,
+) -> Tensor:
+    """Gibbs sampling of several machines of binary units, each with several chains; on a CPU.
+
+    A unit of time is as many draws as there are units `free` (indices): of each in turn (`ordered`)
+    or of units chosen at random. A draw turns unit i on with sigmoid(beta (W s + b)_i). There is a
+    unit of time for each of `betas`. Writes the last states over `states` (machines, chains,
+    units), and returns how often units were on together, (machines, units, units), over all chains
+    and the last `counted` units of time.
+    `weights` (machines, units, units), symmetric with zero diagonal, and `biases` (machines, units)
+    are of 32 bits, as the states.
+    """
+    counts = torch.zeros(weights.shape)
+    arrays = (x.numpy() for x in (weights, biases, states, free))
+    inverse = np.array(betas, dtype=np.float64)
+    _loops().gibbs(*arrays, inverse, seed, counted, ordered, counts.numpy())
+    return counts
 
 
 @cache

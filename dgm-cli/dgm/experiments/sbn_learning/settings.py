@@ -1,7 +1,7 @@
 """Settings of learning a sigmoid belief net, and of measuring how its posterior's chain mixes."""
 
 import itertools
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import pydantic
 from pydantic import Field
@@ -19,6 +19,8 @@ Betas = list[tuple[Annotated[int, Field(ge=1)], float, float]]
 
 class Learning(GreedySettings):
     """A net that learns images by one of the methods, and how it is judged."""
+
+    not_axes: ClassVar[tuple[str, ...]] = ("sweeps",)
 
     part: Literal["learning"] = Field("learning", description="what is shown")
     variant: str = Field(PAPER, description="another name for nets that are not the papers'")
