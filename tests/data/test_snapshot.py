@@ -22,6 +22,7 @@ from dgm.data.images import digits
 from dgm.data.stems import Text, collect
 
 DIGESTS = {
+    ("bars", 1): "d8b45e4482449c6671da250f06b0d83a13330aed09cbc28f0910552a61d4796c",
     ("bars_and_stripes", 1): "6e9a36f34d33c644924136c62653d64e4dae272fa17442cd78a7b5fc6631dc5d",
     ("clustered_codes", 1): "a99c32d726944e8f2749a6913aec887bf07449c8b0b9c99742762c878911159e",
     ("digits", 1): "351f2d3c2ecf620419acac07f6cc9c44d3156ba983587ce0b85131b3d805e17b",
