@@ -338,8 +338,8 @@ def mixing(settings: Mixing, trial: Trial) -> None:
 
 
 def explaining_away(settings: Mixing, trial: Trial) -> None:
-    """Record "causes" (first, second, exact, sampled) and "cause_chain" (tau) of two causes, each
-    rare, of an effect that is there: a truck or an earthquake that made a house jump.
+    """Record "causes" (first, second, exact, sampled) and "cause_chain" (sweeps, switches) of two
+    causes, each rare, of an effect that is there: a truck or an earthquake that made a house jump.
 
     Given the effect, either is nearly certain to be the only one. `sampled` is the share of one
     chain's sweeps, which begins with the first.
