@@ -155,7 +155,7 @@ def exact_figure(sampled: pd.DataFrame, learned: pd.DataFrame, annealed: pd.Data
         right.plot(x, y - x, marker, color=colour, markersize=5)
     right.axhline(0, color="black", linestyle=":")
     right.set(xlabel="exact log-likelihood (nats per image)", ylabel="sampled less exact (nats)")
-    right.set_title("Log-likelihood by annealed importance sampling")
+    right.set_title("Annealed importance sampling")
     plotting.legend_below(figure, columns=4)
     return figure
 

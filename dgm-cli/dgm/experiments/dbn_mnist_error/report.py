@@ -116,7 +116,10 @@ def draw(results: Results, expect: Mapping[str, Expectation]) -> dict[str, Figur
 
 def short(name: str) -> str:
     """A row's name above a panel."""
-    return name.replace("_", " ").replace("dbn", "DBN").replace("up down", "up-down")
+    written = {"_": " ", "dbn": "DBN", "up down": "up-down", "svm": "SVM", "knn": "kNN"}
+    for as_named, as_shown in written.items():
+        name = name.replace(as_named, as_shown)
+    return name
 
 
 def with_names(table: pd.DataFrame) -> pd.DataFrame:
