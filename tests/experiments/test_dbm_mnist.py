@@ -212,6 +212,7 @@ def test_the_film_is_of_many_chains_at_once(tmp_path: Path) -> None:
         ({"gibbs_steps": 0}, "gibbs_steps"),
         ({"mean_field_updates": 0}, "mean_field_updates"),
         ({"joint_rate": 0}, "joint_rate"),
+        ({"dynamic": True, "pixels": "real"}, "dynamic: real pixels are not drawn"),
         ({"ais_schedule": [[10, 0.1, 1]]}, "ais_schedule: betas must rise from 0 to 1"),
         ({"ais_schedule": [[10, 0, 0.8], [10, 0.5, 1]]}, "ais_schedule: betas must rise"),
         ({"precision": "float16"}, "precision"),

@@ -93,6 +93,31 @@ def test_more_particles_than_images(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     assert torch.equal(seen[0], torch.cat([images, images, images[:10]]))
 
 
+def test_dynamic_pixels_are_drawn_anew_at_each_visit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where the chains begin; the mean over visits is near the grey pixels."""
+    begun, seen = [], []
+
+    class Watched(DeepBoltzmann):
+        def __init__(self, dbm: DBM, x: torch.Tensor, *others: Any) -> None:
+            begun.append(x)
+            super().__init__(dbm, x, *others)
+
+        def update(self, x: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
+            seen.append(torch.zeros(50, 64).index_copy(0, indices, x))
+            return super().update(x, indices)
+
+    monkeypatch.setattr(fit_dbm, "DeepBoltzmann", Watched)
+    trial, images = a_trial(tmp_path), data.load("digits").train[:50]
+    chosen = settings(dynamic=True, batch=50, joint_epochs=300)
+    fit_dbm.fit_dbm(chosen, trial, images, [300])
+    visits = torch.stack(seen)
+    assert all(set(x.unique().tolist()) == {0.0, 1.0} for x in (begun[0], visits))
+    # Five standard deviations of a mean of 300 draws.
+    assert (visits.mean(0) - images).abs().max() < 5 * 0.5 / 300**0.5
+
+
 def test_tuning_is_stopped_on_validation_images(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from dgm.data.batches import Minibatches
 from dgm.data.labelled import Labelled, error_percent
 from dgm.errors import Diverged
+from dgm.fast.draws import bernoulli
 from dgm.inference.deep_boltzmann import inputs
 from dgm.learning.backprop import Backprop, Dropout
 from dgm.learning.contrastive_divergence import ContrastiveDivergence
@@ -33,8 +34,9 @@ RECORDED = 200  # log-spaced epochs whose errors are recorded
 def fit_dbm(settings: DBMSettings, trial: Trial, x: Tensor, kept: list[int]) -> Snapshots:
     """Learn x (N, visible): the machine's parameters at the epochs `kept` of joint learning.
 
-    The last of them are the mean over the last epochs, if one is asked for. Records "greedy" and
-    "joint" (phase or epoch, error).
+    With `dynamic`, pixels are probabilities, and each visit draws them anew. The last parameters
+    are the mean over the last epochs, if one is asked for. Records "greedy" and "joint" (phase or
+    epoch, error).
     """
     dbm = greedy(settings, trial, x)
     return joint(settings, trial, dbm, x, kept)
@@ -47,7 +49,9 @@ def greedy(settings: DBMSettings, trial: Trial, x: Tensor) -> DBM:
     for number, rbm in enumerate(rbms, start=1):
         rbm.initialise(settings.greedy_std, trial.generator, x)
         for name, k, n in _parts(settings, number):
-            error = _contrast(settings, trial, rbm, x, name, k, n, grey=number > 1)
+            dynamic = settings.dynamic and number == 1
+            batches = Minibatches(x, settings.batch, trial.generator, dynamic)
+            error = _contrast(settings, trial, rbm, batches, name, k, n, grey=number > 1)
             for epoch, value in error:
                 trial.record("greedy", phase=name, epoch=epoch, error=value)
         x = torch.cat([rbm.hidden_mean(part) for part in x.split(10_000)])
@@ -72,7 +76,7 @@ def _contrast(
     settings: DBMSettings,
     trial: Trial,
     rbm: CopiedRBM,
-    x: Tensor,
+    batches: Minibatches,
     phase: str,
     k: int,
     n: int,
@@ -88,7 +92,7 @@ def _contrast(
         WeightPrior(settings.greedy_decay),
         grey=grey,
     )
-    return fit_rbm(trial, phase, learner, Minibatches(x, settings.batch, trial.generator), n)
+    return fit_rbm(trial, phase, learner, batches, n)
 
 
 def joint(settings: DBMSettings, trial: Trial, dbm: DBM, x: Tensor, kept: list[int]) -> Snapshots:
@@ -99,9 +103,10 @@ def joint(settings: DBMSettings, trial: Trial, dbm: DBM, x: Tensor, kept: list[i
     """
     rows, columns = trial.data.shape
     prior = WeightPrior(settings.joint_decay, settings.lasso, settings.smoothness, (rows, columns))
+    begin = x[torch.arange(settings.particles, device=x.device) % len(x)]
     learner = DeepBoltzmann(
         dbm,
-        x[torch.arange(settings.particles, device=x.device) % len(x)],
+        bernoulli(begin, trial.generator) if settings.dynamic else begin,
         settings.joint_rate,
         trial.generator,
         settings.gibbs_steps,
@@ -115,8 +120,9 @@ def joint(settings: DBMSettings, trial: Trial, dbm: DBM, x: Tensor, kept: list[i
     recorded = set(log_spaced(1, settings.joint_epochs, RECORDED))
     first = x[:N_CHECKED]
     start = (first - dbm.mean(0, (first, *dbm.up(first)))).square().sum(1).mean().item()
-    usual = max(start, x.var(0, correction=0).sum().item())
-    batches = Minibatches(x, settings.batch, trial.generator)
+    drawn = (first * (1 - first)).sum(1).mean().item() if settings.dynamic else 0.0
+    usual = max(start, x.var(0, correction=0).sum().item()) + drawn
+    batches = Minibatches(x, settings.batch, trial.generator, settings.dynamic)
     state: dict[str, Any] = {"dbm": dbm, "snapshots": snapshots, "average": average}
     n = settings.joint_epochs
     for epoch, error in epochs(trial, "joint", learner, batches, n, **state):

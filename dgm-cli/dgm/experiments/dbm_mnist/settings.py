@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from dgm.protocols.settings.ais import AISSettings
 from dgm.protocols.settings.dbm import DBMSettings
@@ -36,3 +36,9 @@ class Settings(DBMSettings, AISSettings):
         description="Gibbs steps of the chains that are annealed back, and of those that are shown",
     )
     film_steps: int = Field(5, ge=1, description="Gibbs steps between frames of the film")
+
+    @model_validator(mode="after")
+    def _draws_binary_pixels(self) -> "Settings":
+        if self.dynamic and self.pixels == "real":
+            raise ValueError("dynamic: real pixels are not drawn")
+        return self

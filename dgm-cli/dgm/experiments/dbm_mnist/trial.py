@@ -54,9 +54,9 @@ class Chains(State):
 
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     """Learn, tune the net where there are classes, and measure what came out."""
-    learned, judged = images(settings, trial)
+    visited, learned, judged = images(settings, trial)
     kept = log_spaced(1, settings.joint_epochs, settings.evaluations)
-    machines = fit_dbm(settings, trial, learned, kept)
+    machines = fit_dbm(settings, trial, visited, kept)
     dbm = DBM([learned.shape[1], *settings.hidden], trial.device)
     for epoch, vector in zip(machines.steps, machines.vectors, strict=True):
         dbm.flat.copy_(vector)
@@ -78,7 +78,7 @@ def measure(
     Not `full`: with a tenth of the temperatures, nothing from above and no samples.
     """
     dbm = model.dbm if isinstance(model, DBMClassifier) else model
-    learned, judged = images(settings, trial)
+    _, learned, judged = images(settings, trial)
     found = anneal(settings, trial, dbm, learned, "ais", 1 if full else LESS)
     trial.record("partition", direction="below", **found._asdict())
     for split, row in bounds(settings, dbm, judged, found).items():
@@ -98,17 +98,21 @@ def measure(
     return Artifacts(trial.tables(), pictures(settings, trial, dbm, learned))
 
 
-def images(settings: Settings, trial: Trial) -> tuple[Tensor, dict[str, Tensor]]:
-    """What is learned from, and by split what is judged: some of these, and unseen ones."""
+def images(settings: Settings, trial: Trial) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+    """What learning visits; the same images as they are judged; and by split what is judged, some
+    of these, and unseen ones."""
     data = trial.data
     whole = {"train": data.train, "validation": data.validation, "test": data.test}
     how: Binarization = "static" if settings.pixels == "binary" else "none"
     _, drawn = binarise(data.name, how, data.train, whole)
-    x = {split: pixels.to(trial.device) for split, pixels in drawn.items()}
     everything = settings.learned == "all"
-    learned = torch.cat([x["train"], x["validation"]]) if everything else x["train"]
+    used = ["train", "validation"] if everything else ["train"]
+    visited, learned = (
+        torch.cat([of[split] for split in used]).to(trial.device)
+        for of in (whole if settings.dynamic else drawn, drawn)
+    )
     unseen = "test" if everything else "validation"
-    return learned, {"train": learned[:FEW], unseen: x[unseen]}
+    return visited, learned, {"train": learned[:FEW], unseen: drawn[unseen].to(trial.device)}
 
 
 def bounds(

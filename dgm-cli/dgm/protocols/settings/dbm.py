@@ -20,6 +20,9 @@ class DBMSettings(GreedySettings):
         min_length=1,
         description="Gibbs steps of the upper layers' CD, each in an equal share of the epochs",
     )
+    dynamic: bool = Field(
+        False, description="whether pixels are drawn anew at each visit, greedy and joint"
+    )
     joint_epochs: int = Field(500, gt=0, description="passes over the images by all layers")
     joint_rate: float = Field(0.001, gt=0, description="falling to 0")
     joint_momentum: float = Field(0.0, ge=0, lt=1, description="at most 0.5 in the first epochs")
