@@ -173,7 +173,7 @@ def _can_be(recipe: Recipe, p: Planned, left: Finished, published: Published, fu
     experiment = experiments.trial(recipe.experiment)
     if not hasattr(experiment, "measure"):
         return False
-    if hasattr(experiment, "anew") and experiment.anew(p.spec.settings, full):
+    if hasattr(experiment, "anew") and experiment.anew(p.spec, full):
         return True
     if recipe.uses:
         return p.start is not None

@@ -32,17 +32,39 @@ from dgm.learning.encoder import Encoders, Protocol
 from dgm.models.boltzmann_machine import BoltzmannMachine, MachinePath
 from dgm.models.connections import complete, pairs_of, restricted
 from dgm.protocols.spacing import log_spaced
+from dgm.recipe.grid import TrialSpec
 from dgm.report.tables import Artifacts
 from dgm.state import State
 from dgm.trial.loop import Trial
+from dgm.trial.measured import Rows
 
 RECORDED = 60  # log-spaced cycles, or steps of gradient ascent, that a curve shows
 LAST = 50  # cycles over which the share of right outputs is averaged in the end
+
+MEASURED = {
+    "learned": Rows(("machine", "cut", "step"), ("log_likelihood",)),
+    "gradient": Rows(("machine",), ("error",), within=1e-6),
+    "sweeps": Rows(("machine", "scale"), ("clamped", "of_mean", "free"), within=1),
+    "short": Rows(("machine", "k"), ("bias",), within=1e-4),
+    "sampled": Rows(("machine", "chains"), ("rms",), within=0.05),
+    "annealed": Rows(("machine",), ("log_partition_error", "sampled_log_likelihood"), within=0.1),
+}
 
 
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     """Run one of the two parts, which share the machine and its learning rule."""
     return encoders(settings, trial) if isinstance(settings, Encoder) else phases(settings, trial)
+
+
+def anew(spec: TrialSpec, full: bool) -> bool:
+    """Whether a trial is measured again without a trained model: the enumerated machines, of the
+    first seed where that is enough."""
+    return isinstance(spec.settings, Phases) and (full or spec.seed == 0)
+
+
+def measure(settings: Phases, trial: Trial, model: None, full: bool = True) -> Artifacts:
+    """The enumerated machines, learned once more."""
+    return phases(settings, trial)
 
 
 # --- the encoders --------------------------------------------------------------------------------

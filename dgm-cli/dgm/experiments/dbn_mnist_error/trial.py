@@ -29,6 +29,7 @@ from dgm.models.dbn import DBN
 from dgm.protocols.baselines import fit_knn, fit_svm, knn_as_chosen, svm_as_chosen
 from dgm.protocols.fit_classifier import fit_classifier
 from dgm.protocols.fit_dbn import fit_dbn
+from dgm.recipe.grid import TrialSpec
 from dgm.report.tables import Artifacts
 from dgm.trial.loop import Trial
 from dgm.trial.measured import IMAGES, Rows
@@ -59,9 +60,9 @@ def learn(
     return {FINAL: fit_knn(settings, trial, images)}, {}
 
 
-def anew(settings: Settings, full: bool) -> bool:
+def anew(spec: TrialSpec, full: bool) -> bool:
     """Whether a trial is measured again without a trained model."""
-    return isinstance(settings, KNNRow) or (full and isinstance(settings, SVMRow))
+    return isinstance(spec.settings, KNNRow) or (full and isinstance(spec.settings, SVMRow))
 
 
 def measure(

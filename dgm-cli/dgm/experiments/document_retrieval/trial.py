@@ -30,6 +30,7 @@ from dgm.experiments.document_retrieval.settings import (
 )
 from dgm.models.autoencoder import Autoencoder
 from dgm.protocols.fit_autoencoder import fit_autoencoder
+from dgm.recipe.grid import TrialSpec
 from dgm.report.tables import Artifacts
 from dgm.retrieval.ranking import mean_gains
 from dgm.retrieval.search import Hits, build
@@ -62,9 +63,9 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     return Artifacts(left.tables, left.arrays, {"autoencoder": net})
 
 
-def anew(settings: Settings, full: bool) -> bool:
+def anew(spec: TrialSpec, full: bool) -> bool:
     """Whether a trial is measured again without a trained model."""
-    return not isinstance(settings, AutoencoderRow | CodesRow)
+    return not isinstance(spec.settings, AutoencoderRow | CodesRow)
 
 
 def measure(

@@ -21,6 +21,7 @@ from dgm.inference.enumeration import MOST, Enumerated, fit_exactly, log_bernoul
 from dgm.learning.contrastive_divergence import ContrastiveDivergence, gibbs
 from dgm.models.rbm import RBM
 from dgm.protocols.fit_rbm import fit_rbm
+from dgm.recipe.grid import TrialSpec
 from dgm.report.pixels import grey
 from dgm.report.tables import Artifacts
 from dgm.trial.loop import Trial
@@ -46,9 +47,9 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     return Artifacts(left.tables, left.arrays, {"rbm": rbm})
 
 
-def anew(settings: Settings, full: bool) -> bool:
+def anew(spec: TrialSpec, full: bool) -> bool:
     """Whether a trial is measured again without a trained model."""
-    return isinstance(settings, Exact)
+    return isinstance(spec.settings, Exact)
 
 
 def measure(settings: Settings, trial: Trial, model: RBM | None, full: bool = True) -> Artifacts:
