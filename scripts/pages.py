@@ -306,13 +306,23 @@ def check_page(page: Path, text: str, root: Path) -> None:
     metrics = list(read_csv(folder / "metrics.csv")["metric"])
     recipe = (root / "recipes" / f"{name}.yaml").read_text(encoding="utf-8")
     words = set(re.findall(r"[\w=.]+", re.sub("#.*", "", recipe.split("\nexpect:")[0])))
+    words |= defined(page, text)
     for line, quoted in names(text):
         known = quoted in words or (folder / quoted).is_file() or COMMAND.fullmatch(quoted)
         if not known and not any(fnmatchcase(metric, quoted) for metric in metrics):
             raise DgmError(
                 f"{label}:{line}: `{quoted}` is no metric or file of results/{name}/paper, "
-                "no setting of the recipe, and no command"
+                "no setting of the recipe, no function of a linked file, and no command"
             )
+
+
+def defined(page: Path, text: str) -> set[str]:
+    """Functions and classes of the Python files that a page links to."""
+    found: set[str] = set()
+    for target in re.findall(r"\]\(([^)#]+\.py)\)", text):
+        source = (page.parent / target).read_text(encoding="utf-8")
+        found.update(re.findall(r"^ *(?:def|class) (\w+)", source, re.MULTILINE))
+    return found
 
 
 def names(text: str) -> Iterator[tuple[int, str]]:

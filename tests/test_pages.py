@@ -61,6 +61,8 @@ stale
 
 ## Equations and files
 
+`Model` and `sample` in [model.py](model.py)
+
 ## How to run it
 
 <!-- runs:NAME -->
@@ -158,6 +160,7 @@ def root(tmp_path: Path) -> Path:
     for below in ("recipes", "docs"):
         (tmp_path / below).mkdir()
     (tmp_path / "docs" / "speed.md").write_text(SPEED)
+    (tmp_path / "recipes" / "model.py").write_text("class Model:\n    def sample(self): ...\n")
     for name in ("toy", "later"):
         (tmp_path / "recipes" / f"{name}.yaml").write_text(RECIPE)
         (tmp_path / "recipes" / f"{name}.md").write_text(PAGE.replace("NAME", name))
@@ -296,6 +299,7 @@ def test_results_that_are_not_official_change_nothing(root: Path, pages: Pages, 
         ("`score/*`", "`score`", ":15: `score` is no metric"),
         ("`summary.csv`", "`summery.csv`", ":15: `summery.csv` is no metric"),
         ("`batch`", "`much`", ":19: `much` is no metric"),
+        ("`sample`", "`simple`", ":25: `simple` is no metric"),
         ("`dgm run toy`", "`dmg run toy`", ":15: `dmg run toy` is no metric"),
         ("`gap`", "The gap", ": gap misses its band; say why under "),
         ("`slow`", "It", ": slow is worse than reported; say why under "),
