@@ -18,7 +18,7 @@ class MissingData(DgmError):
 
 
 class Diverged(DgmError):
-    """A trial's parameters are no longer finite; its last good checkpoint is kept."""
+    """A trial's parameters are no longer finite; its last good checkpoint, if any, is kept."""
 
 
 def check_enough(setting: str, wanted: int, there: int, what: str) -> None:

@@ -420,6 +420,29 @@ def test_numbers_of_another_run_give_way_to_those_of_the_stored_model(here: Here
     assert "publishing" not in go(extend=True, publish=True)
 
 
+def test_what_an_earlier_code_did_not_measure_has_nothing_to_agree_with(
+    here: Here, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A trial's own code may have left less than today's `measure` does."""
+    trial = vars(sys.modules["dgm.experiments.net.trial"])
+
+    def older(settings: Settings, of: Any) -> Artifacts:
+        tables = run_trial(settings, of)
+        del tables.tables["means"]
+        return tables
+
+    monkeypatch.setitem(trial, "run_trial", older)
+    monkeypatch.setitem(vars(sys.modules["dgm.experiments.net.report"]), "summarise", some)
+    go()
+    monkeypatch.setitem(trial, "run_trial", run_trial)
+    go(extend=True, publish=True)
+    assert differing() == []
+
+
+def some(results: Results) -> Iterator[Metric]:
+    yield from summarise(results) if "means" in results.tables else []
+
+
 def test_one_model_a_cell_is_published() -> None:
     published()
     Path("recipes/net.yaml").write_text(RECIPE.replace("seeds: [0, 1]", "seeds: [1]"))

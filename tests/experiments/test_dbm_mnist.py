@@ -1,5 +1,6 @@
 """The experiment on deep Boltzmann machines: resumed runs, what is measured, metrics, bad input."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,23 @@ import torch
 
 from dgm import data
 from dgm.data.binarise import static_binarise
+from dgm.engine.load import load
+from dgm.engine.plan import Options
+from dgm.engine.run import run as run_recipe
+from dgm.engine.verify import verify
+from dgm.errors import BadInput
 from dgm.experiments.dbm_mnist import report
 from dgm.experiments.dbm_mnist import trial as dbm_mnist
 from dgm.experiments.dbm_mnist.settings import ACROSS, FRAMES, Settings
+from dgm.files import sha256
 from dgm.inference.deep_boltzmann import classify, expected
 from dgm.models.dbm import DBM, DBMClassifier
 from dgm.report.plotting import Film
+from dgm.report.summary import summary
 from dgm.report.tables import Artifacts, Results
+from dgm.trial import models
 from dgm.trial.loop import Trial
+from dgm.trial.measured import compare
 
 LITTLE: dict[str, Any] = {
     "hidden": [12, 10],
@@ -112,10 +122,81 @@ def test_a_quick_measurement_is_a_part_of_the_whole(tmp_path: Path) -> None:
     settings = Settings.model_validate(LITTLE)
     trial = Trial("t", data.load("digits"), 3, tmp_path / "measured")
     part = dbm_mnist.measure(settings, trial, left.models["dbm"], full=False)
-    assert not part.arrays and set(part.tables) == {"partition", "bound", "units", "errors"}
-    assert list(part.tables["partition"]["direction"]) == ["below"]
-    pd.testing.assert_frame_equal(part.tables["errors"], left.tables["errors"])
-    pd.testing.assert_frame_equal(part.tables["units"], left.tables["units"])
+    determined = {"expected", "units", "errors"}
+    assert not part.arrays and set(part.tables) == determined | {"short_partition"}
+    for name in determined:
+        pd.testing.assert_frame_equal(part.tables[name], left.tables[name])
+    short, whole = (left.tables[name].iloc[0] for name in ("short_partition", "partition"))
+    assert abs(short["log_partition"] - whole["log_partition"]) < 3
+    assert short["log_partition"] != whole["log_partition"]
+
+
+def test_a_net_for_classes_is_refused_before_any_learning(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="bars_and_stripes: has no classes to learn"):
+        run(tmp_path, "bars_and_stripes", batch=14)
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+RECIPE = """\
+title: a
+source: nobody
+experiment: dbm_mnist
+data: digits
+seeds: [3]
+settings: {settings}
+grid: {{pixels: [binary]}}
+publish: [{{pixels: binary}}]
+expect:
+  - {{metric: test_bound/dbm, measures: none, reported: -20, better: higher, at_least: -1000}}
+"""
+
+
+def differing(full: bool = False) -> list[str]:
+    found = list(verify(load("dbm_mnist"), Path("results/dbm_mnist/paper"), Options(), full))
+    problems = [each.problem for each in found if each.problem]
+    return problems + [one.name for each in found for one in each.compared if not one.agrees]
+
+
+def test_verify_sees_a_damaged_layer_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of the bound nothing is left to chance but log Z, whose committed estimate stays."""
+    monkeypatch.chdir(tmp_path)
+    Path("recipes").mkdir()
+    values = json.dumps(LITTLE | {"joint_epochs": 5, "ais_schedule": [[200, 0, 1]]})
+    Path("recipes/dbm_mnist.yaml").write_text(RECIPE.format(settings=values))
+    run_recipe(load("dbm_mnist"), Options(publish=True), say=lambda *_: None)
+    assert differing() == differing(full=True) == []
+    *_, verdicts = verify(load("dbm_mnist"), Path("results/dbm_mnist/paper"), Options())
+    (verdict,) = verdicts.compared
+    assert verdict.name == "test_bound/dbm: mean" and verdict.now == verdict.before
+
+    (path,) = Path("results/dbm_mnist/paper/models").glob("*/dbm.safetensors")
+    stored, digest = path.read_bytes(), sha256(path)
+    hashed = [Path("results/dbm_mnist/paper/models/manifest.json")]
+    hashed += [Path("results/dbm_mnist/paper/run.json")]
+    committed = [file.read_text() for file in hashed]
+    for layer in (0, 1):
+        path.write_bytes(stored)
+        model = models.load(path)
+        model.dbm.W[layer].mul_(1.05)
+        models.save(model, path, model.about)
+        for file, text in zip(hashed, committed, strict=True):
+            file.write_text(text.replace(digest, sha256(path)))
+        assert any(name.startswith("expected ") for name in differing())
+
+
+def test_other_random_numbers_give_log_z_within_its_errors(tmp_path: Path) -> None:
+    """As on another machine: the rest is the same to the last digits."""
+    left = run(tmp_path / "trained", ais_chains=20, ais_schedule=[[500, 0, 1]])
+    settings = Settings.model_validate(LITTLE | {"ais_chains": 20, "ais_schedule": [[500, 0, 1]]})
+    for seed in range(2):
+        trial = Trial("t", data.load("digits"), seed, tmp_path / str(seed))
+        part = dbm_mnist.measure(settings, trial, left.models["dbm"], full=False)
+        found = list(compare(left, part, dbm_mnist.MEASURED))
+        assert len(found) == 2 * 2 + 1 + 2 + 1 and all(one.agrees for one in found)
+        (log_z,) = (one for one in found if "partition" in one.name)
+        assert 0 < log_z.tolerance < 3
 
 
 def test_a_small_machine_is_enumerated(tmp_path: Path) -> None:
@@ -184,6 +265,46 @@ def test_bounds_are_judged_at_the_upper_end_of_log_z() -> None:
     assert found["bound_below_log_likelihood/small"] == 0
 
 
+@pytest.mark.parametrize(
+    ("preset", "metric", "told"),
+    [
+        ("paper", "test_bound/dbm", ["binary", "10,000 test images"]),
+        ("paper", "train_bound/dbm", ["binary", "10,000 images learned from"]),
+        ("paper", "test_bound/dbm/real_pixels", ["grey", "unnormalised"]),
+        ("paper", "train_bound/dbm/real_pixels", ["grey", "unnormalised", "learned from"]),
+        ("paper", "dead_units/dbm/layer1", ["10,000"]),
+        ("paper", "validation_error/dbm", ["without their classes"]),
+        ("search", "validation_bound/centred_0.01", ["validation images"]),
+        ("search", "mean_field_gain/centred_0.01", ["validation image"]),
+        ("embedded", "test_bound/dbm", ["8 x 8", "300 test images"]),
+        ("embedded", "train_bound/dbm", ["8 x 8", "learned from"]),
+        ("embedded", "test_bound/small", ["3 x 3", "14"]),
+        ("embedded", "mean_field_gain/small", ["stripes"]),
+        ("embedded", "test_error/dbm", ["300 test images"]),
+    ],
+)
+def test_what_is_measured_is_told_in_each_preset(preset: str, metric: str, told: list[str]) -> None:
+    rows = pd.DataFrame([{"metric": metric, "seed": 0, "value": 1.0, "test_stderr": np.nan}])
+    found = summary(rows, load("dbm_mnist", preset).expect, preset)
+    (text,) = found.loc[found["metric"] == metric, "measures"]
+    assert all(words in text for words in told), text
+    if preset != "paper" and "dbm" in metric:
+        assert "10,000" not in text
+
+
+def test_the_validation_error_is_that_of_the_settings_that_were_chosen() -> None:
+    """And not of a rate that diverged later."""
+    cell = {"data": "mnist", "variant": "paper", "pixels": "binary", "seed": 0}
+    rows = [(1e9, "validation", 1.0), (0.3, "validation", 5.0), (0.3, "validation", 4.0)]
+    rows += [(0.3, "all", 0.5)]
+    curves = pd.DataFrame(
+        cell | {"rate": rate, "decay": 0.0, "split": split, "error": error}
+        for rate, split, error in rows
+    )
+    (metric,) = report.summarise(Results({"curves": curves}))
+    assert (metric.metric, metric.value) == ("validation_error/dbm", 4.0)
+
+
 def test_the_film_is_of_many_chains_at_once(tmp_path: Path) -> None:
     left = run(tmp_path)
     cell = {"data": "digits", "variant": "paper", "pixels": "binary", "seed": 0}
@@ -214,6 +335,7 @@ def test_the_film_is_of_many_chains_at_once(tmp_path: Path) -> None:
         ({"joint_rate": 0}, "joint_rate"),
         ({"dynamic": True, "pixels": "real"}, "dynamic: real pixels are not drawn"),
         ({"ais_schedule": [[10, 0.1, 1]]}, "ais_schedule: betas must rise from 0 to 1"),
+        ({"ais_schedule": [[100, 0, 0.5]]}, "ais_schedule: betas must rise from 0 to 1"),
         ({"ais_schedule": [[10, 0, 0.8], [10, 0.5, 1]]}, "ais_schedule: betas must rise"),
         ({"precision": "float16"}, "precision"),
     ],

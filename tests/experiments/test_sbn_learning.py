@@ -1,6 +1,7 @@
 """Sigmoid belief nets: what a trial leaves, its settings, and the metrics made of it."""
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +12,16 @@ import pytest
 import torch
 
 from dgm import data
+from dgm.engine.load import load
+from dgm.errors import BadInput
 from dgm.experiments.sbn_learning import report
 from dgm.experiments.sbn_learning import trial as sbn_learning
-from dgm.experiments.sbn_learning.settings import Learning, Mixing
+from dgm.experiments.sbn_learning.settings import RECOGNISING, Learning, Mixing
 from dgm.inference.enumeration import log_evidence
+from dgm.inference.gibbs import PosteriorPath
 from dgm.models.sigmoid_belief_net import SigmoidBeliefNet
+from dgm.recipe.load import Recipe
+from dgm.report.summary import summary
 from dgm.report.tables import Results
 from dgm.trial.loop import Trial
 
@@ -117,6 +123,8 @@ def test_equal_computation_is_counted_in_units_drawn() -> None:
         ({"sweeps": 0}, "sweeps\n.*greater than or equal to 1"),
         ({"ais_schedule": [[10, 0.1, 1]]}, "ais_schedule: betas must rise from 0 to 1"),
         ({"ais_schedule": [[10, 0, 0.5], [10, 0.3, 1]]}, "ais_schedule: betas must rise"),
+        ({"ais_schedule": [[100, 0, 0.5]]}, "ais_schedule: betas must rise from 0 to 1"),
+        ({"top_schedule": [[100, 0, 0.5]]}, "top_schedule: betas must rise from 0 to 1"),
         ({"top_schedule": [[10, 0, 2]]}, "top_schedule: betas must rise from 0 to 1"),
         ({"ais_schedule": []}, "ais_schedule\n.*at least 1 item"),
     ],
@@ -168,6 +176,124 @@ def test_gibbs_falls_behind_beyond_both_intervals(
     assert "gibbs_falls_behind" not in {metric for metric, *_ in report.summarise(shallow)}
 
 
+def test_a_users_own_axis_is_kept_apart() -> None:
+    """As of a grid over `units`: in each cell Gibbs is compared with the others of that cell."""
+    low = {"gibbs": -100.0, "wake_sleep": -90.0, "rws": -90.0, "greedy": -90.0}
+    tables = [annealed(low, 0.1), annealed({**low, "gibbs": -80.0}, 0.1)]
+    for units, table in zip((20, 50), tables, strict=True):
+        table.insert(5, "units", units)
+    mixing = pd.DataFrame(
+        {"data": "bars", "part": "mixing", "units": units, "seed": 0, "depth": depth, "scale": 8.0}
+        | {"net": 0, "layer": 1, "tau": tau}
+        for units, taus in ((20, (1.0, 2.0)), (50, (4.0, 3.0)))
+        for depth, tau in enumerate(taus, start=1)
+    )
+    causes = pd.DataFrame(
+        {"data": "bars", "part": "mixing", "units": units, "seed": 0, "first": first, "second": 0}
+        | {"exact": 0.5, "sampled": sampled}
+        for units, sampled in ((20, 0.5), (50, 0.25))
+        for first in (0, 1)
+    )
+    results = Results({"annealed": pd.concat(tables), "mixing": mixing, "causes": causes})
+    metrics = list(report.summarise(results))
+    found = {metric: value for metric, _, value, *_ in metrics}
+    assert len(found) == len(metrics)
+    assert found["gibbs_falls_behind/units=20"] == 1
+    assert found["gibbs_falls_behind/units=50"] == 0
+    assert found["autocorrelation_rises/units=20"] == 1
+    assert found["autocorrelation_rises/units=50"] == 0
+    assert found["cause_error/chain/units=20"] == 0
+    assert found["cause_error/chain/units=50"] == pytest.approx(0.25)
+    figures = report.draw(results, {})
+    (depths,) = figures["depth"].axes
+    _, labels = depths.get_legend_handles_labels()
+    assert labels[::4] == ["Gibbs, delta rule, units=20", "Gibbs, delta rule, units=50"]
+    lines = [line for line in depths.lines if line.get_linestyle() == "-"]
+    drawn = [np.asarray(line.get_ydata()).tolist() for line in lines]
+    assert drawn[::4] == [[-100.0], [-80.0]]
+    times = figures["mixing"].axes[0].lines
+    assert [np.asarray(line.get_ydata()).tolist() for line in times] == [[1.0], [2.0]]
+
+
+@pytest.mark.parametrize("taus", [[5.0], [5.0, math.inf], [math.nan, 5.0]])
+def test_a_rise_needs_two_depths_and_finite_times(taus: list[float]) -> None:
+    rows = {"data": "bars", "part": "mixing", "seed": 0, "scale": 8.0, "net": 0, "layer": 1}
+    mixing = pd.DataFrame(
+        {**rows, "depth": depth, "tau": tau} for depth, tau in enumerate(taus, start=1)
+    )
+    causes = pd.DataFrame([{"data": "bars", "part": "mixing", "seed": 0, "first": 0, "second": 0}])
+    results = Results({"mixing": mixing, "causes": causes.assign(exact=1.0, sampled=1.0)})
+    found = {metric for metric, *_ in report.summarise(Results({"mixing": mixing}))}
+    assert "autocorrelation_rises" not in found
+    lines = report.draw(results, {})["mixing"].axes[0].lines
+    drawn = [value for line in lines for value in np.asarray(line.get_ydata())]
+    assert drawn == pytest.approx([5.0])
+
+
+@pytest.mark.parametrize("method", ["gibbs", "rws"])
+def test_settings_are_chosen_without_test_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, method: str
+) -> None:
+    seen = []
+
+    def path(net: SigmoidBeliefNet, x: torch.Tensor) -> PosteriorPath:
+        seen.append(x)
+        return PosteriorPath(net, x)
+
+    monkeypatch.setattr(sbn_learning, "PosteriorPath", path)
+    values = {"method": method, "judged": "validation", "variant": "equal", "batch": 50}
+    trial = a_trial(tmp_path, "digits")
+    left = sbn_learning.run_trial(Learning.model_validate(SMALL | values), trial)
+    assert set(left.tables) == {"training", "annealed_validation"} and not left.models
+    assert torch.equal(seen[0], sbn_learning.images(trial)["validation"][:20])
+    table = left.tables["annealed_validation"]
+    cell: dict[str, Any] = {"data": "digits", "part": "learning", "variant": "equal"}
+    cell |= {"method": method, "layers": 2, "rate": 0.01, "seed": 0}
+    results = Results({"annealed_validation": table.assign(**cell)[[*cell, *table]]})
+    (metric,) = report.summarise(results)
+    assert metric.metric == f"validation_annealed_log_likelihood/{method}/equal/layers2/rate=0.01"
+    assert metric.value == table["log_likelihood"].item()
+
+
+def test_the_search_sees_validation_images_alone() -> None:
+    specs = load("sbn_learning", "search").trials
+    trials = [spec.settings for spec in specs if isinstance(spec.settings, Learning)]
+    assert len(trials) == len(specs) and {each.judged for each in trials} == {"validation"}
+    routes = [each for each in trials if each.variant == "equal"]
+    assert {each.method for each in routes} == {"gibbs", "greedy"}
+    assert all(each.ais_images for each in routes)
+
+
+def test_annealed_images_are_those_of_the_exact_likelihood(tmp_path: Path) -> None:
+    """Also where more are annealed than are judged otherwise."""
+    settings = Learning.model_validate(SMALL | {"evaluated_images": 10, "ais_images": 30})
+    left = sbn_learning.run_trial(settings, a_trial(tmp_path))
+    (row,) = left.tables["exact"].to_dict("records")
+    exact = log_evidence(left.models["net"], data.load("bars").test[:30])
+    assert row["annealed_log_likelihood"] == pytest.approx(exact.mean().item(), abs=1e-9)
+    assert left.tables["annealed"]["images"].item() == 30
+
+
+@pytest.mark.parametrize("name", ["evaluated_images", "ais_images", "bias_images"])
+def test_more_images_than_there_are(tmp_path: Path, name: str) -> None:
+    settings = Learning.model_validate(SMALL | {name: 1876})
+    with pytest.raises(BadInput, match=f"{name} 1876: there are 1875 test images"):
+        sbn_learning.run_trial(settings, a_trial(tmp_path))
+
+
+def test_the_distribution_itself_has_no_error_of_a_sample() -> None:
+    cell = {"data": "bars", "part": "learning", "variant": "small", "method": "rws", "layers": 2}
+    cell |= {"seed": 0, "images": 1875}
+    of_images = {"log_likelihood": -4.0, "squares": 17.0, "mean_effective_samples": 9.0}
+    bounds = pd.DataFrame([cell | {"elbo": -4.5, "test_std": 1.0}])
+    tables = {"importance": pd.DataFrame([cell | of_images]), "bounds": bounds}
+    for data_set, none in (("bars", True), ("mnist", False)):
+        named = {name: table.assign(data=data_set) for name, table in tables.items()}
+        shares = {m.metric: m.test_stderr for m in report.summarise(Results(named))}
+        assert math.isnan(shares["test_bound/rws/small"]) == none
+        assert math.isnan(shares["test_log_likelihood/rws/small"]) == none
+
+
 @pytest.mark.parametrize(("deepest", "rises"), [(9.0, 1), (3.0, 0)])
 def test_the_time_of_the_slowest_layer_at_the_largest_scale(deepest: float, rises: float) -> None:
     taus = {(1, 1, 1.0): 5.0, (1, 1, 8.0): 2.0, (2, 1, 8.0): 1.0, (2, 2, 8.0): 4.0}
@@ -208,6 +334,44 @@ def test_likelihoods_of_all_images_and_the_bias_of_few_samples() -> None:
     assert found["importance_effective_samples/rws"][0] == pytest.approx(40)
     assert found["importance_bias/rws"][0] == pytest.approx(-0.25)
     assert found["validation_log_likelihood/rws"][0] == -95
+
+
+@pytest.mark.parametrize("preset", ["paper", "quick", "embedded"])
+def test_what_is_measured_is_told_with_the_numbers_of_the_preset(preset: str) -> None:
+    """How many samples and images, which epoch: of each cell, from its own settings."""
+    recipe = load("sbn_learning", preset)
+    for spec in recipe.trials:
+        settings = spec.settings
+        if not isinstance(settings, Learning):
+            continue
+        cell = {name: spec.value(name) for name in report.AXES}
+        stems = ["annealed_log_likelihood"]
+        if settings.method in RECOGNISING:
+            stems += ["test_bound", "test_log_likelihood"]
+        for stem in stems:
+            name = report.named(stem, cell)
+            (row,) = told(recipe, preset, name).to_dict("records")
+            text = re.sub("(?<=[0-9]),(?=[0-9])", "", row["measures"])
+            numbers = {int(number) for number in re.findall("(?<![0-9.-])[0-9]+", text)}
+            images, whole = settings.evaluated_images, spec.data == "bars"
+            expected = {
+                "annealed_log_likelihood": {settings.ais_images},
+                "test_bound": {settings.bound_samples} | (set() if whole else {images}),
+                "test_log_likelihood": {settings.importance_samples}
+                | (set() if whole else {images}),
+            }[stem]
+            assert expected <= numbers, (name, row["measures"])
+            if whole:
+                assert "distribution" in text and "fixed draw" not in text
+            if stem != "annealed_log_likelihood":
+                assert ("last epoch" in text) == (not settings.evaluations), name
+            assert ("8 x 8" in text) == (spec.data == "digits"), name
+
+
+def told(recipe: Recipe, preset: str, metric: str) -> pd.DataFrame:
+    rows = pd.DataFrame([{"metric": metric, "seed": 0, "value": 1.0, "test_stderr": math.nan}])
+    found = summary(rows, recipe.expect, preset)
+    return found[found["metric"] == metric]
 
 
 def test_figures_of_what_is_there() -> None:

@@ -137,6 +137,13 @@ def test_the_error_of_the_mean_covers_the_truth(visible: int, std: float, starts
     assert 0.7 < scores.square().mean() < 1.5
 
 
+def test_one_sample_has_no_standard_error() -> None:
+    """And asks for none: a warning would be an error here."""
+    found = likelihood.from_log_weights(torch.tensor([[-1.0], [-2.0]]))
+    assert found.log_likelihood.tolist() == [-1, -2]
+    assert found.effective_samples.tolist() == [1, 1] and found.stderr.isnan().all()
+
+
 def test_the_mean_counts_variance_and_bias() -> None:
     """Oracle: two estimates a and b of each p(x). The variance is that of two draws; the bias is
     twice what the logarithm of their mean gains on the mean of their logarithms."""

@@ -1,5 +1,7 @@
 """The protocol of deep Boltzmann machines."""
 
+import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +12,7 @@ from dgm import data
 from dgm.data.labelled import labelled
 from dgm.errors import Diverged
 from dgm.inference.deep_boltzmann import inputs
+from dgm.learning.contrastive_divergence import ContrastiveDivergence
 from dgm.learning.deep_boltzmann import DeepBoltzmann
 from dgm.models.classifier import Classifier
 from dgm.models.dbm import DBM
@@ -67,14 +70,67 @@ def test_the_mean_of_the_last_epochs_is_the_result(tmp_path: Path) -> None:
     assert not torch.equal(whole[0], whole[1])
 
 
-def test_a_machine_that_diverges_is_told_with_layer_epoch_and_rate(tmp_path: Path) -> None:
-    trial = a_trial(tmp_path)
+@pytest.mark.parametrize(
+    ("every", "end"), [(math.inf, ""), (0.0, "; the last checkpoint before it is kept")]
+)
+def test_a_machine_that_diverges_is_told_with_layer_epoch_and_rate(
+    tmp_path: Path, every: float, end: str
+) -> None:
+    trial = Trial("t", data.load("digits"), 3, tmp_path, checkpoint_every=every)
     chosen = settings(joint_rate=50.0, centred=True, joint_decay=0.5)
     with pytest.raises(Diverged) as caught:
         fit_dbm.fit_dbm(chosen, trial, trial.data.train, [4])
     said = str(caught.value)
     assert said.startswith("joint, epoch ") and "joint_rate=50" in said and "\n" not in said
-    assert "weights of layer " in said and said.endswith("the last checkpoint is kept")
+    assert re.search(f"the weights of layer [12] reach [0-9.e+]+{end}$", said), said
+
+
+def test_a_layer_that_diverges_is_told_with_epoch_and_setting(tmp_path: Path) -> None:
+    trial = a_trial(tmp_path)
+    with pytest.raises(Diverged, match=r"^layer1, epoch 1, greedy_rate=1e\+38: "):
+        fit_dbm.greedy(settings(greedy_rate=1e38), trial, trial.data.train)
+
+
+def test_a_rate_that_diverges_is_not_chosen(tmp_path: Path) -> None:
+    """Oracle: the net tuned without it. Where none is left, the last one's epoch and rate."""
+    tuned = []
+    for rates in ([1e38, 0.3], [0.3]):
+        trial = a_trial(tmp_path / str(len(rates)))
+        dbm = DBM([64, 12, 10])
+        dbm.flat.normal_(0, 0.1, generator=torch.Generator().manual_seed(0))
+        images = labelled(trial.data, trial.device)
+        tuned.append(fit_dbm.tune(settings(tuning_rates=rates), trial, dbm, images))
+        assert trial.chosen["rate"] == 0.3
+    assert torch.equal(tuned[0].net.flat, tuned[1].net.flat)
+    trial = a_trial(tmp_path / "none")
+    said = r"^tuning2, epoch 1, tuning_rates=2e\+38, tuning_decays=0: .* (is nan|is not)"
+    with pytest.raises(Diverged, match=said):
+        fit_dbm.tune(settings(tuning_rates=[1e38, 2e38]), trial, dbm, images)
+
+
+@pytest.mark.parametrize(
+    ("dynamic", "binary", "grey"),
+    [(False, False, [True, True]), (False, True, [False, True]), (True, False, [False, True])],
+)
+def test_data_and_reconstructions_are_treated_alike(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    dynamic: bool,
+    binary: bool,
+    grey: list[bool],
+) -> None:
+    """Grey pixels are met by grey reconstructions, drawn ones by drawn ones."""
+    found: list[bool] = []
+
+    def watched(*arguments: Any, **named: Any) -> ContrastiveDivergence:
+        found.append(named["grey"])
+        return ContrastiveDivergence(*arguments, **named)
+
+    monkeypatch.setattr(fit_dbm, "ContrastiveDivergence", watched)
+    trial = a_trial(tmp_path)
+    x = trial.data.train.round() if binary else trial.data.train
+    fit_dbm.greedy(settings(dynamic=dynamic, greedy_epochs=1), trial, x)
+    assert found == grey
 
 
 def test_more_particles_than_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

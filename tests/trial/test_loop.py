@@ -363,6 +363,14 @@ def test_progress_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 # --- what may go wrong ------------------------------------------------------------------------
 
 
+def test_a_checkpoint_is_named_only_where_there_is_one(tmp_path: Path) -> None:
+    trial = new_trial(tmp_path / "state", float("inf"))
+    model = VAE(visible=6, hidden=5, latent_dim=2)
+    with pytest.raises(Diverged, match=r"^train, step 2: model\.parameters is not finite$"):
+        for _ in trial.steps(2, model=model):
+            model.flat[3] = torch.nan
+
+
 def test_a_state_that_is_not_finite_is_not_saved(tmp_path: Path) -> None:
     folder = tmp_path / "state"
     trial = new_trial(folder, 0.0)

@@ -145,12 +145,13 @@ def _from_fit(
 
 
 def from_log_weights(log_w: Tensor) -> Estimate:
-    """log of the mean of w (n, samples), its standard error by the delta method, and
-    (sum w)^2 / sum w^2."""
+    """log of the mean of w (n, samples), its standard error by the delta method (NaN of one
+    sample), and (sum w)^2 / sum w^2."""
     samples = log_w.shape[1]
     log_mean = torch.logsumexp(log_w, 1) - math.log(samples)
     ratio = torch.exp(log_w - log_mean[:, None])  # mean 1
-    stderr = ratio.std(1) / math.sqrt(samples)
+    std = ratio.std(1) if samples > 1 else torch.full_like(log_mean, math.nan)
+    stderr = std / math.sqrt(samples)
     return Estimate(log_mean, stderr, ratio.sum(1).square() / ratio.square().sum(1))
 
 

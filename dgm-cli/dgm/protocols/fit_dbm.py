@@ -8,6 +8,7 @@ with the machine's weights and sees its mean-field means beside the pixels. The 
 from collections.abc import Iterator
 from typing import Any
 
+import pandas as pd
 import torch
 from torch import Tensor
 
@@ -43,15 +44,19 @@ def fit_dbm(settings: DBMSettings, trial: Trial, x: Tensor, kept: list[int]) -> 
 
 
 def greedy(settings: DBMSettings, trial: Trial, x: Tensor) -> DBM:
-    """Each machine learns from the means of the one below, the lowest from x; composed."""
+    """Each machine learns from the means of the one below, the lowest from x; composed.
+
+    Data and reconstructions are treated alike: both are drawn, or both are probabilities.
+    """
     sizes = [x.shape[1], *settings.hidden]
     rbms = greedy_stack(sizes, trial.device)
     for number, rbm in enumerate(rbms, start=1):
         rbm.initialise(settings.greedy_std, trial.generator, x)
+        dynamic = settings.dynamic and number == 1
+        grey = not dynamic and not bool(((x == 0) | (x == 1)).all())
         for name, k, n in _parts(settings, number):
-            dynamic = settings.dynamic and number == 1
             batches = Minibatches(x, settings.batch, trial.generator, dynamic)
-            error = _contrast(settings, trial, rbm, batches, name, k, n, grey=number > 1)
+            error = _contrast(settings, trial, rbm, batches, name, k, n, grey)
             for epoch, value in error:
                 trial.record("greedy", phase=name, epoch=epoch, error=value)
         x = torch.cat([rbm.hidden_mean(part) for part in x.split(10_000)])
@@ -92,7 +97,7 @@ def _contrast(
         WeightPrior(settings.greedy_decay),
         grey=grey,
     )
-    return fit_rbm(trial, phase, learner, batches, n)
+    return fit_rbm(trial, phase, learner, batches, n, f"greedy_rate={settings.greedy_rate:g}")
 
 
 def joint(settings: DBMSettings, trial: Trial, dbm: DBM, x: Tensor, kept: list[int]) -> Snapshots:
@@ -124,15 +129,15 @@ def joint(settings: DBMSettings, trial: Trial, dbm: DBM, x: Tensor, kept: list[i
     usual = max(start, x.var(0, correction=0).sum().item()) + drawn
     batches = Minibatches(x, settings.batch, trial.generator, settings.dynamic)
     state: dict[str, Any] = {"dbm": dbm, "snapshots": snapshots, "average": average}
-    n = settings.joint_epochs
-    for epoch, error in epochs(trial, "joint", learner, batches, n, **state):
+    n, setting = settings.joint_epochs, f"joint_rate={settings.joint_rate:g}"
+    for epoch, error in epochs(trial, "joint", learner, batches, n, setting=setting, **state):
         if not error <= DIVERGENCE_FACTOR * usual:
             largest = [W.abs().max().item() for W in dbm.W]
             layer = max(range(dbm.depth), key=largest.__getitem__)
             raise Diverged(
-                f"joint, epoch {epoch}, joint_rate={settings.joint_rate:g}: the error of the "
-                f"images given layer 1 is {error:.4g}, well above {usual:.4g}; the weights of "
-                f"layer {layer + 1} reach {largest[layer]:.3g}; the last checkpoint is kept"
+                f"joint, epoch {epoch}, {setting}: the error of the images given layer 1 is "
+                f"{error:.4g}, well above {usual:.4g}; the weights of layer {layer + 1} reach "
+                f"{largest[layer]:.3g}{trial.kept('joint')}"
             )
         if epoch in recorded:
             trial.record("joint", epoch=epoch, error=error)
@@ -149,8 +154,8 @@ def tune(settings: DBMSettings, trial: Trial, dbm: DBM, images: Labelled) -> DBM
     """The net for classes, begun as the machine.
 
     Rate, decay and the number of epochs are those best on validation images; it then learns anew,
-    from these too, by the same rate's fall. Records "curves" (rate, decay, epoch, split, error in
-    percent, loss).
+    from these too, by the same rate's fall. A rate that diverges is not chosen; Diverged if all do.
+    Records "curves" (rate, decay, epoch, split, error in percent, loss).
     """
     sizes, updates = dbm.config["sizes"], settings.mean_field_updates
     model = DBMClassifier(sizes, trial.data.classes, updates, trial.device)
@@ -160,16 +165,27 @@ def tune(settings: DBMSettings, trial: Trial, dbm: DBM, images: Labelled) -> DBM
     x, classes = (of["train"] for of in seen)
     validation, truth = (of["validation"] for of in seen)
     tried = [(rate, decay) for rate in settings.tuning_rates for decay in settings.tuning_decays]
+    finite: list[tuple[float, float]] = []
+    message = ""
     for number, (rate, decay) in enumerate(tried, start=1):
         model.net.flat.copy_(begun)
         about = {"rate": rate, "decay": decay, "split": "validation"}
-        for epoch, loss in _tune(
-            settings, trial, f"tuning{number}", model, x, classes, rate, decay
-        ):
-            error = error_percent(model.net.classify(validation), truth)
-            trial.record("curves", **about, epoch=epoch, error=error, loss=loss)
+        phase, before = f"tuning{number}", trial.generator.get_state()
+        try:
+            for epoch, loss in _tune(settings, trial, phase, model, x, classes, rate, decay):
+                error = error_percent(model.net.classify(validation), truth)
+                trial.record("curves", **about, epoch=epoch, error=error, loss=loss)
+        except Diverged as diverged:
+            message = str(diverged)
+            # When this was noticed depends on the clock, and what follows must not.
+            trial.generator.set_state(before)
+        else:
+            finite.append((rate, decay))
+    if not finite:
+        raise Diverged(message)
     curves = trial.tables()["curves"]
-    of_validation = curves[curves["split"] == "validation"]
+    settled = pd.MultiIndex.from_frame(curves[["rate", "decay"]]).isin(finite)
+    of_validation = curves[settled & (curves["split"] == "validation")]
     best = of_validation.loc[of_validation["error"].idxmin()]
     rate, decay, last = float(best["rate"]), float(best["decay"]), int(best["epoch"])
     trial.choose(rate=rate, decay=decay, chosen_epoch=last)
@@ -201,4 +217,6 @@ def _tune(
         dropout = Dropout(settings.dropout_inputs, settings.dropout, trial.generator)
     momentum = settings.tuning_momentum
     learner = Backprop(model.net, classes, rate, momentum, decay, alone, dropout=dropout)
-    return epochs(trial, phase, learner, batches, settings.tuning_epochs, net=model.net)
+    setting = f"tuning_rates={rate:g}, tuning_decays={decay:g}"
+    n = settings.tuning_epochs
+    return epochs(trial, phase, learner, batches, n, setting=setting, net=model.net)

@@ -8,6 +8,7 @@ the Gibbs chains at the top may persist. One update of up-down: `dgm.learning.up
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -101,7 +102,7 @@ class AveragedUpDown:
         )
         of = classes if balanced else None
         batches = Minibatches(x, settings.batch, trial.generator, classes=of)
-        state = {"net": self.net, "averaged": self.averaged, "best": self.best}
+        state: dict[str, Any] = {"net": self.net, "averaged": self.averaged, "best": self.best}
         for epoch, _ in epochs(trial, phase, learner, batches, n, falling=False, **state):
             self.averaged.flat.lerp_(self.net.flat, settings.fresh)
             yield epoch

@@ -28,14 +28,15 @@ def fit_rbm(
     learner: ContrastiveDivergence,
     batches: Minibatches,
     n: int,
+    setting: str = "",
     **state: Any,
 ) -> Iterator[tuple[int, float]]:
     """Train for n epochs, the rate falling to 0; after each, its number and reconstruction error.
 
-    Diverged, naming phase, epoch and rate, where the error has risen well above that of the
-    untrained machine.
+    Diverged, naming phase, epoch and `setting` (the rate, where that has no other name), where the
+    error has risen well above that of the untrained machine.
     """
-    rbm, rate = learner.rbm, learner.rate
+    rbm, setting = learner.rbm, setting or f"rate={learner.rate:g}"
     x = batches.x[:N_CHECKED]
     # Grey pixels that are drawn at each visit add their own variance to any error.
     drawn = (x * (1 - x)).sum(1).mean().item() if batches.dynamic else 0.0
@@ -43,11 +44,12 @@ def fit_rbm(
     start = drawn + (x - rbm.reconstruct(x, h)).square().sum(1).mean().item()
     if not math.isfinite(start):
         raise Diverged(f"{phase}: the reconstruction error is {start} before learning")
-    for epoch, error in epochs(trial, phase, learner, batches, n, rbm=rbm, **state):
+    learning = epochs(trial, phase, learner, batches, n, setting=setting, rbm=rbm, **state)
+    for epoch, error in learning:
         if not error <= DIVERGENCE_FACTOR * start:
             raise Diverged(
-                f"{phase}, epoch {epoch}, rate={rate:g}: the reconstruction error is "
-                f"{error:.4g}, risen from {start:.4g} before learning"
+                f"{phase}, epoch {epoch}, {setting}: the reconstruction error is "
+                f"{error:.4g}, risen from {start:.4g} before learning{trial.kept(phase)}"
             )
         yield epoch, error
 
@@ -83,8 +85,9 @@ def greedy(
         batches = Minibatches(x, settings.batch, trial.generator, drawn, classes)
         grey = not drawn and not isinstance(rbm, SoftmaxRBM)  # whose data are counts
         learner = ContrastiveDivergence(rbm, 1, rate, trial.generator, momentum, prior, grey=grey)
-        name = f"{phase}{number}"
-        for epoch, error in fit_rbm(trial, name, learner, batches, settings.greedy_epochs):
+        name, setting = f"{phase}{number}", f"greedy_rate={settings.greedy_rate:g}"
+        n = settings.greedy_epochs
+        for epoch, error in fit_rbm(trial, name, learner, batches, n, setting):
             trial.record("greedy", phase=name, epoch=epoch, error=error)
         x = torch.cat([rbm.hidden_mean(part) for part in x.split(10_000)])
 

@@ -16,8 +16,9 @@ def log_spaced(first: int, last: int, n: int) -> list[int]:
 
 
 def rising(parts: list[tuple[int, float, float]]) -> bool:
-    """Whether the betas of these parts (number, from, to) begin at 0 and never fall, up to 1."""
+    """Whether the betas of these parts (number, from, to) go from 0 to 1 and never fall."""
     ends = [
         beta for n, start, end in parts for beta in (start, start + (end - start) * (n - 1) / n)
     ]
-    return ends[0] == 0 and all(low <= high for low, high in itertools.pairwise([*ends, 1.0]))
+    ends += [parts[-1][2]]
+    return ends[0] == 0 and ends[-1] == 1 and all(a <= b for a, b in itertools.pairwise(ends))

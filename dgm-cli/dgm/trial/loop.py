@@ -144,9 +144,14 @@ class Trial:
             if tensor.is_floating_point() and not torch.isfinite(tensor).all():
                 chosen = "".join(f", {key}={value}" for key, value in self.chosen.items())
                 raise Diverged(
-                    f"{phase}, step {step + 1}{chosen}: {place.replace('/', '.')} is not finite; "
-                    f"the last checkpoint before it is kept"
+                    f"{phase}, step {step + 1}{chosen}: {place.replace('/', '.')} is not finite"
+                    f"{self.kept(phase)}"
                 )
+
+    def kept(self, phase: str) -> str:
+        """The end of an error's line: that a phase has a checkpoint, if it has one."""
+        there = (self.directory / f"{phase}.safetensors").exists()
+        return "; the last checkpoint before it is kept" if there else ""
 
     def _save(self, path: Path, state: dict[str, Stateful], step: int) -> None:
         checkpoint.write(path, _states(state), step=step, seconds=self.seconds, rows=self._rows)

@@ -51,8 +51,7 @@ def summarise(results: Results) -> Iterator[Metric]:
         stderr = binomial_stderr(wrong, images)
         yield Metric(named("test_error", cell), cell["seed"], 100 * wrong / images, stderr)
     for cell, rows in results.rows("curves"):
-        of_validation = rows.loc[rows["split"] == "validation", "error"]
-        yield Metric(named("validation_error", cell), cell["seed"], of_validation.min())
+        yield Metric(named("validation_error", cell), cell["seed"], chosen_errors(rows).min())
     for cell, rows in results.rows("exact"):
         (row,) = rows.to_dict("records")
         below = float(row["least_gap"] >= -ROUNDING)
@@ -62,6 +61,14 @@ def summarise(results: Results) -> Iterator[Metric]:
         yield Metric(named("exact_log_likelihood", cell), cell["seed"], row["log_likelihood"])
         error = abs(row["by_ais"] - row["log_partition"])
         yield Metric(named("ais_error", cell), cell["seed"], error)
+
+
+def chosen_errors(curves: pd.DataFrame) -> "pd.Series[float]":
+    """Errors of the validation images by the rate and decay that were chosen."""
+    settings = ["rate", "decay"]
+    chosen = curves.loc[curves["split"] == "all", settings].drop_duplicates()
+    of_validation = curves[curves["split"] == "validation"]
+    return of_validation.merge(chosen, on=settings)["error"]
 
 
 def named(stem: str, cell: Cell) -> str:

@@ -5,6 +5,8 @@ learning: `dgm.learning.contrastive_divergence`; log Z: `dgm.inference.ais`; a m
 enough is enumerated beside it: `dgm.inference.enumeration`.
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -126,7 +128,7 @@ def learn(
     average = Average(rbm.flat)
     batches = Minibatches(x, settings.batch, trial.generator)
     recorded = set(log_spaced(1, epochs, RECORDED))
-    state = {"kept": kept, "average": average}
+    state: dict[str, Any] = {"kept": kept, "average": average}
     for epoch, error in fit_rbm(trial, phase, learner, batches, epochs, **state):
         if epoch in recorded and phase == "train":
             trial.record("reconstruction", epoch=epoch, error=error)

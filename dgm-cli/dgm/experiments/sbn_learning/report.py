@@ -16,6 +16,7 @@ from dgm.report.tables import Cell, Results, metric_name, own_axes
 
 AXES = ["data", "part", "variant", "method", "layers"]
 RIVALS = ("wake_sleep", "rws", "greedy")  # which are to be above the Gibbs route
+WHOLE = "bars"  # the data set whose test images are the distribution itself
 DEEP = 3  # layers of the nets at which they are compared
 TITLES = {
     "gibbs": "Gibbs, delta rule",
@@ -46,10 +47,11 @@ def summarise(results: Results) -> Iterator[Metric]:
         yield Metric(named("validation_log_likelihood", cell), cell["seed"], best)
     for cell, rows in results.rows("bounds"):
         (row,) = rows.to_dict("records")
-        share = stderr_of_images(row)
+        share = math.nan if is_whole(cell) else stderr_of_images(row)
         yield Metric(named("test_bound", cell), cell["seed"], row["elbo"], share)
     for cell, rows in results.rows("importance"):
         mean, share = over_images(rows)
+        share = math.nan if is_whole(cell) else share
         yield Metric(named("test_log_likelihood", cell), cell["seed"], mean, share)
         effective = np.average(rows["mean_effective_samples"], weights=rows["images"])
         yield Metric(named("importance_effective_samples", cell), cell["seed"], effective)
@@ -60,6 +62,9 @@ def summarise(results: Results) -> Iterator[Metric]:
         (row,) = rows.to_dict("records")
         yield Metric(kl_name(cell), cell["seed"], row["kl_bits"])
     yield from of_annealed(results)
+    for cell, rows in results.rows("annealed_validation"):
+        name = named("validation_annealed_log_likelihood", cell)
+        yield Metric(name, cell["seed"], rows["log_likelihood"].item())
     for cell, rows in results.rows("mixing_learned"):
         name = named("autocorrelation_time", cell)
         yield Metric(name, cell["seed"], rows["tau"].max())
@@ -67,9 +72,16 @@ def summarise(results: Results) -> Iterator[Metric]:
         yield from of_mixing(cell, rows)
     for cell, rows in results.rows("causes"):
         one_each = rows[rows["first"] != rows["second"]]
-        yield Metric("cause_error/exact", cell["seed"], 0.5 - one_each["exact"].min())
+        name = metric_name("cause_error", "exact", cell=cell, axes=AXES)
+        yield Metric(name, cell["seed"], 0.5 - one_each["exact"].min())
         apart = (rows["exact"] - rows["sampled"]).abs().sum() / 2
-        yield Metric("cause_error/chain", cell["seed"], apart)
+        name = metric_name("cause_error", "chain", cell=cell, axes=AXES)
+        yield Metric(name, cell["seed"], apart)
+
+
+def is_whole(cell: Cell) -> bool:
+    """Whether the images are the distribution itself, whose mean has no error of a sample."""
+    return bool(cell["data"] == WHOLE)
 
 
 def over_images(rows: pd.DataFrame) -> tuple[float, float]:
@@ -83,7 +95,7 @@ def over_images(rows: pd.DataFrame) -> tuple[float, float]:
 def of_annealed(results: Results) -> Iterator[Metric]:
     """Likelihoods by annealing, their half intervals, and who is above the Gibbs route."""
     exact = {tuple(cell.values()): rows for cell, rows in results.rows("exact")}
-    deep: dict[int, dict[str, tuple[float, float]]] = {}
+    deep: dict[str, tuple[Cell, dict[str, tuple[float, float]]]] = {}
     for cell, rows in results.rows("annealed"):
         (row,) = rows.to_dict("records")
         seed, half = cell["seed"], 1.96 * row["stderr"]
@@ -97,15 +109,18 @@ def of_annealed(results: Results) -> Iterator[Metric]:
             error = abs(row["log_likelihood"] - truth)
             yield Metric(named("annealing_error", cell), seed, error)
         if cell["variant"] == EQUAL and cell["layers"] == DEEP:
-            deep.setdefault(seed, {})[cell["method"]] = row["log_likelihood"], half
-    for seed, by_method in deep.items():
+            others = {name: value for name, value in cell.items() if name != "method"}
+            by_method = deep.setdefault(str(others), (cell, {}))[1]
+            by_method[cell["method"]] = row["log_likelihood"], half
+    for cell, by_method in deep.values():
         if {"gibbs", *RIVALS} <= by_method.keys():
             value, half = by_method["gibbs"]
             behind = all(
                 mean - own_half > value + half
                 for mean, own_half in (by_method[rival] for rival in RIVALS)
             )
-            yield Metric("gibbs_falls_behind", seed, float(behind))
+            name = metric_name("gibbs_falls_behind", cell=cell, axes=AXES)
+            yield Metric(name, cell["seed"], float(behind))
 
 
 def of_mixing(cell: Cell, rows: pd.DataFrame) -> Iterator[Metric]:
@@ -120,8 +135,9 @@ def of_mixing(cell: Cell, rows: pd.DataFrame) -> Iterator[Metric]:
             name = metric_name(stem, cell=cell, axes=AXES)
             yield Metric(name, cell["seed"], tau)
     largest = times[times.columns.max()].to_numpy()
-    rises = (np.diff(largest) > 0).all()
-    yield Metric("autocorrelation_rises", cell["seed"], float(rises))
+    if len(largest) > 1 and np.isfinite(largest).all():
+        name = metric_name("autocorrelation_rises", cell=cell, axes=AXES)
+        yield Metric(name, cell["seed"], float((np.diff(largest) > 0).all()))
 
 
 def time_of_nets(rows: pd.DataFrame) -> pd.DataFrame:
@@ -156,7 +172,8 @@ def draw(results: Results, expect: Mapping[str, Expectation]) -> dict[str, Figur
     if len(equal):
         figures["depth"] = depth_figure(equal)
     if "mixing" in results.tables:
-        figures["mixing"] = mixing_figure(results.tables["mixing"], results.tables["causes"])
+        tables = (of_first(results.tables[name]) for name in ("mixing", "causes"))
+        figures["mixing"] = mixing_figure(*tables)
     if "curves" in results.tables:
         figures["learning"] = learning_figure(results.tables["curves"])
     samples = samples_of(results)
@@ -165,13 +182,45 @@ def draw(results: Results, expect: Mapping[str, Expectation]) -> dict[str, Figur
     return figures
 
 
+def of_first(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the first cell, of all its seeds."""
+    cell = [name for name in axes_of(table) if name != "seed"]
+    return next((rows for _, rows in table.groupby(cell, sort=False, dropna=False)), table)
+
+
+def lines_of(
+    table: pd.DataFrame, across: str = ""
+) -> Iterator[tuple[str, tuple[str, str], pd.DataFrame]]:
+    """The label, colour and marker, and rows of each method: of each of its cells, where a user's
+    grid has several beside those `across` the figure."""
+    others = [name for name in axes_of(table) if name not in ("method", "seed", across)]
+    own = [name for name in others if table[name].nunique(dropna=False) > 1]
+    lines = table.groupby(["method", *own], sort=False, dropna=False)
+    for number, ((method, *values), rows) in enumerate(lines):
+        ending = "".join(f", {name}={value}" for name, value in zip(own, values, strict=True))
+        if method == "nvil" and "epoch" in table:
+            ending = " (bound)" + ending
+        looks = [*LOOKS.values()]
+        color, marker = LOOKS[method]
+        if own:
+            color = looks[number % len(looks)][0]
+            marker = looks[(number + number // len(looks)) % len(looks)][1]
+        yield TITLES[method] + ending, (color, marker), rows
+
+
+def axes_of(table: pd.DataFrame) -> list[str]:
+    """The columns of a table that name a trial's cell, the seed among them."""
+    head = table.columns[: table.columns.get_loc("seed") + 1]
+    return [name for name in head if name != "trial"]
+
+
 def depth_figure(annealed: pd.DataFrame) -> Figure:
     """The likelihood of each method against the number of layers, with annealing's interval."""
     figure = plotting.panels(columns=1, width=6.4, height=4.4)
     (axes,) = figure.axes
-    shift = np.linspace(-0.06, 0.06, annealed["method"].nunique())
-    for (method, rows), by in zip(annealed.groupby("method", sort=False), shift, strict=True):
-        color, marker = LOOKS[str(method)]
+    lines = list(lines_of(annealed, across="layers"))
+    shift = np.linspace(-0.06, 0.06, len(lines))
+    for (label, (color, marker), rows), by in zip(lines, shift, strict=True):
         of_depth = rows.groupby("layers")
         mean, half = of_depth["log_likelihood"].mean(), 1.96 * of_depth["stderr"].mean()
         axes.errorbar(
@@ -180,7 +229,7 @@ def depth_figure(annealed: pd.DataFrame) -> Figure:
             half,
             color=color,
             marker=marker,
-            label=TITLES[str(method)],
+            label=label,
             capsize=3,
         )
     axes.set(xlabel="hidden layers", ylabel="test log-likelihood (nats per image)")
@@ -199,6 +248,7 @@ def mixing_figure(mixing: pd.DataFrame, causes: pd.DataFrame) -> Figure:
     )
     for (depth, of_depth), (color, marker) in zip(times.iterrows(), DEPTH_LOOKS * 9, strict=False):
         label = f"{depth} hidden layer{'s' if depth != 1 else ''}"
+        of_depth = of_depth[np.isfinite(of_depth)]
         left.plot(of_depth.index, of_depth, marker=marker, color=color, label=label)
     left.set(xscale="log", yscale="log", xlabel="scale of the weights")
     left.set(ylabel="autocorrelation time (sweeps)", title="The posterior's chain in random nets")
@@ -221,9 +271,7 @@ def learning_figure(curves: pd.DataFrame) -> Figure:
     """Validation likelihood by recognised samples (of NVIL the bound) against epochs."""
     figure = plotting.panels(columns=1, width=6.4, height=4.2)
     (axes,) = figure.axes
-    for method, rows in curves.groupby("method", sort=False):
-        color, marker = LOOKS[str(method)]
-        label = TITLES[str(method)] + (" (bound)" if method == "nvil" else "")
+    for label, (color, marker), rows in lines_of(curves):
         plotting.seeds_line(axes, rows, "epoch", "log_likelihood", label, color, "train", marker)
     axes.set(xlabel="epochs", ylabel="validation log-likelihood (nats per image)")
     best = curves["log_likelihood"].max()

@@ -56,10 +56,15 @@ class Learning(GreedySettings):
     )
     bound_samples: int = Field(10, gt=1, description="per test image of the bound")
     importance_samples: int = Field(5000, gt=1, description="per test image of the likelihood")
+    judged: Literal["test", "validation"] = Field(
+        "test", description="images that judge the net: validation images, to choose settings"
+    )
     evaluated_images: int = Field(10_000, gt=0, description="test images, the first ones")
     bias_samples: int = Field(100_000, gt=1, description="per image, to measure the bias of fewer")
     bias_images: int = Field(0, ge=0, description="test images with that many samples")
-    ais_images: int = Field(100, ge=0, description="test images that are annealed, the first ones")
+    ais_images: int = Field(
+        100, ge=0, description="images that judge the net by annealing, the first ones"
+    )
     ais_chains: int = Field(10, gt=1, description="annealed chains an image")
     ais_schedule: Betas = Field(
         [(1000, 0, 1)],
@@ -119,7 +124,7 @@ class Mixing(TrialSettings):
     scales: list[Annotated[float, Field(gt=0)]] = Field(
         [0.5, 1, 2, 4, 8],
         min_length=1,
-        description="standard deviations of a unit's input when all its parents are on",
+        description="twice the standard deviation, over random weights, of a unit's input",
     )
     nets: int = Field(5, gt=0, description="random nets of each depth and scale, an image of each")
     chains: int = Field(20, gt=1, description="of each net, each from a draw of the posterior")

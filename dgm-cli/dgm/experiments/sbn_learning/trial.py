@@ -67,9 +67,14 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
         explaining_away(settings, trial)
         return Artifacts(trial.tables())
     evaluated = images(trial)
-    check_enough("evaluated_images", settings.evaluated_images, len(evaluated["test"]), "images")
+    there = len(evaluated[settings.judged])
+    for name in ("evaluated_images", "ais_images", "bias_images"):
+        if settings.judged == "test" or name == "ais_images":
+            check_enough(name, getattr(settings, name), there, f"{settings.judged} images")
     net = learn(settings, trial, evaluated)
     annealed(settings, trial, net, evaluated)
+    if settings.judged == "validation":
+        return Artifacts(trial.tables())
     mixing_once_learned(settings, trial, net, evaluated["test"])
     left = measure(settings, trial, net)
     return Artifacts(left.tables, left.arrays, {"net": net})
@@ -79,14 +84,15 @@ def measure(
     settings: Learning, trial: Trial, model: SigmoidBeliefNet, full: bool = True
 ) -> Artifacts:
     """The bound and the likelihood of test images (not `full`: of the first ones), and dreams."""
-    test = images(trial)["test"][: settings.evaluated_images]
-    exact(settings, trial, model, test)
+    every = images(trial)["test"]
+    test = every[: settings.evaluated_images]
+    exact(trial, model, test, every[: settings.ais_images])
     if settings.method not in RECOGNISING:
         return Artifacts(trial.tables(), {"samples": samples(settings, trial, model)})
     judge_bound(settings, trial, model, test)
     likelihood(settings, trial, model, test if full else test[: FEW * BLOCK])
     if full and settings.bias_images:
-        bias(settings, trial, model, test[: settings.bias_images])
+        bias(settings, trial, model, every[: settings.bias_images])
     return Artifacts(trial.tables(), {"samples": samples(settings, trial, model)})
 
 
@@ -166,19 +172,19 @@ def estimated(
 # --- likelihoods -------------------------------------------------------------------------------
 
 
-def exact(settings: Learning, trial: Trial, net: SigmoidBeliefNet, x: Tensor) -> None:
+def exact(trial: Trial, net: SigmoidBeliefNet, x: Tensor, annealed: Tensor) -> None:
     """Record "exact" where the net is small enough to enumerate: the mean of log p(x), also of the
     images that are annealed, and KL(distribution of the rows of x || the net's)."""
     if max(map(sum, itertools.pairwise([*net.sizes[1:], 0]))) > MOST:
         return
-    distinct, which, times = torch.unique(x, dim=0, return_inverse=True, return_counts=True)
+    distinct, times = torch.unique(x, dim=0, return_counts=True)
     log_p, p = log_evidence(net, distinct), times.double().cpu() / len(x)
     mean = (p * log_p).sum().item()
     trial.record(
         "exact",
         log_likelihood=mean,
         kl_bits=((p * p.log()).sum().item() - mean) / math.log(2),
-        annealed_log_likelihood=log_p[which[: settings.ais_images].cpu()].mean().item(),
+        annealed_log_likelihood=log_evidence(net, annealed).mean().item(),
     )
 
 
@@ -235,9 +241,10 @@ def row_of(found: Estimate) -> dict[str, Any]:
 def annealed(
     settings: Learning, trial: Trial, net: SigmoidBeliefNet, evaluated: dict[str, Tensor]
 ) -> None:
-    """Record "annealed": the likelihood of the first test images by AIS from prior to posterior,
-    and beside it by recognised samples of the same images, and exactly, where these can be had."""
-    x = evaluated["test"][: settings.ais_images]
+    """Record "annealed" (of validation images "annealed_validation"): the likelihood of the first
+    images that judge the net by AIS from prior to posterior, and beside it by recognised samples of
+    the same images, where these can be had."""
+    x = evaluated[settings.judged][: settings.ais_images]
     if not len(x):
         return
     path, betas = PosteriorPath(net, x), schedule(*settings.ais_schedule)
@@ -248,11 +255,11 @@ def annealed(
     if net.undirected_top:
         top = log_partition_of_top(settings, trial, net, evaluated["train"])
         row["log_likelihood"] -= top.log_partition
-        row["stderr"] = math.hypot(row["stderr"], (top.high - top.low) / (2 * 1.96))
+        row["stderr"] = math.hypot(row["stderr"], top.stderr)
     if settings.method in RECOGNISING:
         by_samples = importance(net, x, settings.importance_samples, trial.generator)
         row["by_importance"] = by_samples.mean()[0]
-    trial.record("annealed", **row)
+    trial.record("annealed" if settings.judged == "test" else "annealed_validation", **row)
 
 
 def log_partition_of_top(
