@@ -75,6 +75,19 @@ def test_the_phases_of_three_machines(tmp_path: Path) -> None:
     assert np.all(np.asarray(restricted) == 1)
 
 
+def test_machines_are_compared_with_the_restricted_one(tmp_path: Path) -> None:
+    """A general machine without connections, which was asked for, cannot model the pixels; the
+    complete machine learns on until it is as good as the restricted one."""
+    settings = small(connections=[], noise=0.05)
+    assert trial.connected(settings, 9)[GENERAL] == []
+    assert trial.connected(small(connections=np.zeros((11, 11)).tolist()), 9)[GENERAL] == []
+    assert len(trial.connected(small(), 9)[GENERAL]) == 9 * 2 + 1
+    learned = trial.phases(settings, a_trial(tmp_path)).tables["learned"]
+    end = learned[learned["machine"] != "anew"].groupby("machine")["log_likelihood"].last()
+    assert end[GENERAL] < end[RESTRICTED] - 0.1
+    assert end[COMPLETE] >= end[RESTRICTED]
+
+
 def test_a_run_ends_when_it_has_been_right_often_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -130,6 +143,7 @@ def test_encoders_learn_and_are_drawn(tmp_path: Path) -> None:
     [
         ({"connections": [[0, 1], [1, 0]]}, "connections: units 0 and 1 are connected twice"),
         ({"connections": [[3, 3]]}, "connections: unit 3 is connected to itself"),
+        ({"connections": [[-1, 2]]}, "connections: no unit -1: units are numbered from 0"),
         ({"connections": [[0, 1, 0], [0, 0, 0], [0, 0, 0]]}, "connections: not symmetric"),
         ({"schedule": [[5, 1.0], [5, 2.0]]}, "schedule: temperatures must fall"),
         ({"schedule": [[5, 2.0]]}, "the last temperature should be 1"),

@@ -160,7 +160,9 @@ def phases(settings: Phases, trial: Trial) -> Artifacts:
         machine = BoltzmannMachine(units, pairs)
         machine.initialise(settings.initial_std, trial.generator)
         learned = noisy(EnumeratedMachine(machine, visible).empirical(x), settings.noise)
-        aim = ascend(settings, trial, machine, name, learned, aim, settings.steps)
+        end = ascend(settings, trial, machine, name, learned, aim, settings.steps)
+        if name == RESTRICTED:  # the aim is its alone: the next machine may end below it
+            aim = end
         gradient_error(trial, machine, name, learned)
         sampled(settings, trial, machine, name, learned, x)
         sweeps(settings, trial, machine, name, learned)
@@ -173,11 +175,12 @@ def phases(settings: Phases, trial: Trial) -> Artifacts:
 def connected(settings: Phases, visible: int) -> dict[str, list[tuple[int, int]]]:
     """The connections of each machine; the restricted one first, whose likelihood is the aim."""
     units, bipartite = visible + settings.hidden, restricted(visible, settings.hidden)
-    try:
-        given = pairs_of(settings.connections, units)
-    except ValueError as error:
-        raise BadInput(str(error)) from error
-    general = given or sorted(bipartite + complete(range(visible, units)))
+    general = sorted(bipartite + complete(range(visible, units)))
+    if settings.connections is not None:
+        try:
+            general = pairs_of(settings.connections, units)
+        except ValueError as error:
+            raise BadInput(str(error)) from error
     return {RESTRICTED: bipartite, GENERAL: general, COMPLETE: complete(range(units))}
 
 
