@@ -96,7 +96,7 @@ class Phases(TrialSettings):
     connections: list[list[int]] | None = Field(
         None,
         description="of the general machine: pairs of units numbered from 0, visible ones first, "
-        "or a symmetric matrix of 0 and 1; none: each hidden unit to all units",
+        "or a symmetric matrix of 0 and 1; null: each hidden unit to all units",
     )
     noise: float = Field(0.1, ge=0, lt=0.5, description="probability that a pixel is turned over")
     rate: float = Field(0.2, gt=0, description="of gradient ascent")

@@ -192,6 +192,17 @@ def noisy(data: Tensor, noise: float) -> Tensor:
     return data
 
 
+class Ascent(State):
+    """What gradient ascent goes on from, beside the machine."""
+
+    saved = ("velocity", "log_likelihood", "reached")
+
+    def __init__(self, machine: BoltzmannMachine) -> None:
+        self.velocity = torch.zeros_like(machine.flat)
+        self.log_likelihood = -math.inf
+        self.reached = False  # the aim: nothing moves any more
+
+
 def ascend(
     settings: Phases,
     trial: Trial,
@@ -206,19 +217,22 @@ def ascend(
 
     Follows the exact gradient, or contrastive divergence's expected direction of k sweeps.
     """
-    velocity, visible = torch.zeros_like(machine.flat), (len(data) - 1).bit_length()
-    recorded = {0, *log_spaced(1, steps, RECORDED)}
-    for step in range(steps + 1):
+    ascent, visible = Ascent(machine), (len(data) - 1).bit_length()
+    recorded, phase = {0, *log_spaced(1, steps, RECORDED)}, f"{name}_k{k}" if k else name
+    for step in trial.steps(steps + 1, phase, machine=machine, ascent=ascent):
+        if ascent.reached:
+            continue
         exact = EnumeratedMachine(machine, visible)
-        mean = (data @ exact.log_p_v).item()
-        if step in recorded or mean >= aim:
+        ascent.log_likelihood = mean = (data @ exact.log_p_v).item()
+        ascent.reached = mean >= aim
+        if step in recorded or ascent.reached:
             trial.record("learned", machine=name, cut=k, step=step, log_likelihood=mean)
-        if mean >= aim or step == steps:
-            break
+        if ascent.reached or step == steps:
+            continue
         direction = exact.contrastive_divergence(data, k) if k else exact.gradient(data)
-        velocity.mul_(settings.momentum).add_(direction.float(), alpha=settings.rate)
-        machine.flat.add_(velocity)
-    return mean
+        ascent.velocity.mul_(settings.momentum).add_(direction.float(), alpha=settings.rate)
+        machine.flat.add_(ascent.velocity)
+    return ascent.log_likelihood
 
 
 def gradient_error(trial: Trial, machine: BoltzmannMachine, name: str, data: Tensor) -> None:
@@ -251,14 +265,14 @@ def sampled(
         trial.record("sampled", machine=name, chains=chains, **about)
     temperatures = schedule((settings.ais_steps, 0, 1))
 
-    def anneal(clamped: Tensor | None = None) -> float:
+    def anneal(of: str, clamped: Tensor | None = None) -> float:
         ais = AIS(MachinePath(machine, clamped), temperatures, settings.ais_chains, generator)
-        for step in range(ais.steps):
+        for step in trial.steps(ais.steps, f"{name}_{of}", ais=ais):
             ais.update(step)
         return ais.result().log_partition
 
-    log_z = anneal()
-    mean = sum(anneal(image) for image in x) / len(x) - log_z
+    log_z = anneal("log_z")
+    mean = sum(anneal(f"log_p_{i}", image) for i, image in enumerate(x)) / len(x) - log_z
     true = (exact.empirical(x) @ exact.log_p_v).item()
     trial.record(
         "annealed",
