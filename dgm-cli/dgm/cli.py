@@ -219,7 +219,8 @@ def run(
         raise
     _print_report(report, loaded)
     if report.errors or report.kept or report.undrawn:
-        raise Exit(3)
+        refused = report.refused == report.errors.keys() and not (report.kept or report.undrawn)
+        raise Exit(BadInput.exit_code if refused else DgmError.exit_code)
 
 
 def _again(but: tuple[str, ...] = ("--fresh",)) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from dgm.errors import BadInput
 from dgm.files import read_csv
 from dgm.recipe.schema import PRESETS
 from dgm.report.summary import check_table, read_metrics
@@ -53,6 +54,17 @@ def test_results_of_what_is_finished_are_written(here: Here) -> None:
     here(*RUN, "--no-train")
     run = json.loads((FOLDER / "run.json").read_text())
     assert run["unfinished"] == TRIALS[2:]
+
+
+def test_settings_that_a_trial_refuses_are_bad_input(
+    here: Here, experiment: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(settings: Any, trial: Any) -> Any:
+        raise BadInput("hidden 99: too many")
+
+    monkeypatch.setattr(experiment["trial"], "run_trial", refuses)
+    line = here(*RUN, "hidden=99", "grid.variant=[small]", "--seeds", 0, code=2)
+    assert line == f"error: {TRIALS[1]}: hidden 99: too many"
 
 
 def test_a_figure_that_fails_is_named_and_the_rest_is_there(

@@ -126,6 +126,29 @@ def test_a_failure_is_reported_and_the_others_are_written() -> None:
     assert (again.reused, again.ran) == (1, 0)
 
 
+def test_a_trial_refuses_its_settings(
+    experiment: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a trial that has done nothing yet no folder is left, so that the corrected run starts."""
+    run_trial = experiment["trial"].run_trial
+
+    def refuses(settings: Any, trial: Any) -> Any:
+        if settings.hidden == 99 and settings.variant:
+            list(trial.steps(2))  # work that is worth keeping
+        if settings.hidden == 99:
+            raise BadInput("hidden 99: too many")
+        return run_trial(settings, trial)
+
+    monkeypatch.setattr(experiment["trial"], "run_trial", refuses)
+    report = go("hidden=99", seeds=[0])
+    none, small = "variant=None,seed=0", "variant=small,seed=0"
+    assert report.errors == dict.fromkeys([none, small], "hidden 99: too many")
+    assert report.refused == {none, small}
+    assert [path.name for path in (FOLDER / "trials").iterdir()] == [small]
+    shutil.rmtree(FOLDER / "trials" / small)
+    assert go(seeds=[0]).ran == 2
+
+
 def test_nothing_finished_is_an_error() -> None:
     with pytest.raises(DgmError, match="no trial is finished"):
         go(train=False)

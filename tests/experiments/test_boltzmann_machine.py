@@ -29,6 +29,10 @@ def a_trial(folder: Path) -> Trial:
     return Trial("t", data.load("bars_and_stripes"), 0, folder)
 
 
+class Killed(Exception):
+    pass
+
+
 def small(**more: Any) -> Phases:
     values = {"hidden": 2, "steps": 150, "short_steps": 5, "most_sweeps": 20, "ais_steps": 20}
     return Phases.model_validate(values | {"ais_chains": 20} | more)
@@ -66,6 +70,8 @@ def test_the_phases_of_three_machines(tmp_path: Path) -> None:
     assert 0 < metrics["gradient_error"] < 1e-12
     assert metrics["clamped_sweeps/restricted"] == 1
     assert metrics["clamped_sweeps_ratio/equal"] == metrics["clamped_sweeps_ratio"]
+    of_mean = [metrics[f"clamped_sweeps_of_mean/{name}"] for name in (GENERAL, RESTRICTED)]
+    assert metrics["clamped_sweeps_ratio/of_mean"] == of_mean[0] / of_mean[1]
     assert metrics["log_likelihood/general"] == pytest.approx(end[GENERAL])
     figures = report.draw(with_cell(tables, part="phases"), {})
     assert set(figures) == {"exact", "phases", "short_chains"}
@@ -73,6 +79,64 @@ def test_the_phases_of_three_machines(tmp_path: Path) -> None:
     assert clamped.get_title() == "Clamped phase" and free.get_title() == "Free phase"
     restricted = clamped.get_lines()[0].get_ydata()
     assert np.all(np.asarray(restricted) == 1)
+    norm = tables["short"].set_index("machine")["exact_norm"][RESTRICTED].iloc[0]
+    lines = figures["short_chains"].axes[0].get_lines()
+    drawn = [np.asarray(line.get_ydata(), dtype=float) for line in lines]
+    assert any(y.size and np.allclose(y, norm) for y in drawn)
+    # A user's own axis: the first of its cells is drawn, and no line joins two.
+    of_two = [with_cell(tables, part="phases", hidden=hidden).tables for hidden in (2, 3)]
+    both = {name: pd.concat([of[name] for of in of_two]) for name in tables}
+    again = report.draw(Results(both), {})["phases"].axes[0].get_lines()
+    for line, alone in zip(again, clamped.get_lines(), strict=True):
+        assert np.array_equal(line.get_xydata(), alone.get_xydata())
+
+
+def test_a_killed_trial_goes_on_to_the_same_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed in every loop, learning to an aim and annealing among them."""
+    monkeypatch.setattr("dgm.trial.loop.PROGRESS_EVERY", 0.0)
+    for name in ("CHAINS", "SHORT", "SCALES"):  # measured again at each restart
+        monkeypatch.setattr(trial, name, getattr(trial, name)[:1])
+    settings, seen = small(steps=20, ais_steps=3, most_sweeps=2), set()
+
+    def run(folder: Path, patience: float) -> dict[str, pd.DataFrame]:
+        steps = 0
+
+        def alive(phase: str, step: int, n: int) -> None:
+            nonlocal steps
+            steps += 1
+            seen.add(phase)
+            if steps > patience:
+                raise Killed
+
+        of = data.load("bars_and_stripes")
+        killable = Trial("t", of, 0, folder, checkpoint_every=0.0, progress=alive)
+        return trial.phases(settings, killable).tables
+
+    whole, killed, again = run(tmp_path / "whole", np.inf), 0, None
+    while again is None:
+        try:
+            again = run(tmp_path / "killed", patience=31)
+        except Killed:
+            killed += 1
+    assert killed > 4 and again.keys() == whole.keys()
+    assert {RESTRICTED, GENERAL, COMPLETE, "anew_k1", "general_log_z", "complete_log_p_13"} <= seen
+    for name, table in whole.items():
+        pd.testing.assert_frame_equal(again[name], table)
+
+
+def test_machines_are_compared_with_the_restricted_one(tmp_path: Path) -> None:
+    """A general machine without connections, which was asked for, cannot model the pixels; the
+    complete machine learns on until it is as good as the restricted one."""
+    settings = small(connections=[], noise=0.05)
+    assert trial.connected(settings, 9)[GENERAL] == []
+    assert trial.connected(small(connections=np.zeros((11, 11)).tolist()), 9)[GENERAL] == []
+    assert len(trial.connected(small(), 9)[GENERAL]) == 9 * 2 + 1
+    learned = trial.phases(settings, a_trial(tmp_path)).tables["learned"]
+    end = learned[learned["machine"] != "anew"].groupby("machine")["log_likelihood"].last()
+    assert end[GENERAL] < end[RESTRICTED] - 0.1
+    assert end[COMPLETE] >= end[RESTRICTED]
 
 
 def test_a_run_ends_when_it_has_been_right_often_enough(
@@ -122,6 +186,14 @@ def test_encoders_learn_and_are_drawn(tmp_path: Path) -> None:
     results.arrays = {"codes": {"k": left.arrays["codes"]}}
     figures = report.draw(results, {})
     assert set(figures) == {"encoders", "codes"}
+    more = left.tables["learning"].assign(right=2.0)  # a second cell, of a user's own axis
+    keyed = [with_cell({"learning": each}, part="encoder", encoder="2-1-2", step=step).tables
+             for step, each in enumerate((left.tables["learning"], more))]  # fmt: skip
+    both = {"learning": pd.concat([each["learning"] for each in keyed])}
+    drawn = report.draw(Results(both, results.arrays, results.cells), {})["encoders"].axes[0]
+    alone = figures["encoders"].axes[0].get_lines()
+    for line, first in zip(drawn.get_lines(), alone, strict=True):
+        assert np.array_equal(line.get_xydata(), first.get_xydata())
     assert figures["codes"].axes[0].images[0].get_array().shape == (1, 2)  # type: ignore[union-attr]
 
 
@@ -130,6 +202,7 @@ def test_encoders_learn_and_are_drawn(tmp_path: Path) -> None:
     [
         ({"connections": [[0, 1], [1, 0]]}, "connections: units 0 and 1 are connected twice"),
         ({"connections": [[3, 3]]}, "connections: unit 3 is connected to itself"),
+        ({"connections": [[-1, 2]]}, "connections: no unit -1: units are numbered from 0"),
         ({"connections": [[0, 1, 0], [0, 0, 0], [0, 0, 0]]}, "connections: not symmetric"),
         ({"schedule": [[5, 1.0], [5, 2.0]]}, "schedule: temperatures must fall"),
         ({"schedule": [[5, 2.0]]}, "the last temperature should be 1"),

@@ -45,5 +45,7 @@ def test_tables_and_arrays_by_trial() -> None:
 def test_a_metrics_name_has_the_axes_of_a_users_grid() -> None:
     cell = {"method": "cd", "hidden": 20, "seed": 0}
     assert (
-        metric_name("test_elbo", "", "cd", cell=cell, axes=["method"]) == "test_elbo/cd/hidden=20"
+        metric_name("test_elbo", "", "cd", cell=cell, axes=["method"])
+        == "test_elbo/cd/hidden=20"
+        == metric_name("test_elbo", "cd", cell=cell | {"noise": None}, axes=["method"])
     )

@@ -75,7 +75,7 @@ def plan(recipe: Recipe, options: Options) -> list[Planned]:
     for spec in recipe.trials:
         code: dict[str, Any] = {
             "experiment": recipe.experiment,
-            "revision": experiment.REVISION,
+            "revision": experiments.revision(experiment, type(spec.settings)),
             "data": data.code(spec.data),
         }
         start = None

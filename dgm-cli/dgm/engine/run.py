@@ -45,6 +45,7 @@ class Report:
     ran: int = 0
     errors: dict[str, str] = field(default_factory=dict)  # by trial
     details: dict[str, str] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)  # of those with errors: for their settings
     not_run: dict[str, str] = field(default_factory=dict)  # by data set
     unfinished: list[str] = field(default_factory=list)
     fell_back: str = ""  # why the embedded preset was run instead
@@ -299,6 +300,7 @@ def _run_used(
         _run_trials(wanted, len(wanted), options, its)
     for mine, theirs in ((report.errors, its.errors), (report.details, its.details)):
         mine |= {f"{used.name} {label}": text for label, text in theirs.items()}
+    report.refused |= {f"{used.name} {label}" for label in its.refused}
     return failed | {p.spec.seed for p in wanted if p.label in its.errors}
 
 
@@ -321,6 +323,7 @@ def _run_trials(pending: list[Planned], trials: int, options: Options, report: R
                 if ended.error:
                     report.errors[ended.label] = ended.error
                     report.details[ended.label] = ended.details
+                    report.refused |= {ended.label} if ended.refused else set()
                     display.end(ended.label, f"failed: {ended.label}: {ended.error}")
                 else:
                     report.ran += 1

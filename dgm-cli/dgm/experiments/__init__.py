@@ -16,6 +16,12 @@ def settings(name: str) -> ModuleType:
     return _part(name, "settings")
 
 
+def revision(module: ModuleType, learner: type) -> int:
+    """The REVISION of a class of an experiment's `Settings`: one number, or one for each class."""
+    given: int | dict[str, int] = module.REVISION
+    return given[learner.__name__] if isinstance(given, dict) else given
+
+
 def trial(name: str) -> ModuleType:
     """`run_trial` of an experiment."""
     return _part(name, "trial")

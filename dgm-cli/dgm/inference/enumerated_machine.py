@@ -65,8 +65,8 @@ class EnumeratedMachine:
         return self.statistics(self.clamped(data) - self.log_p.exp())
 
     def contrastive_divergence(self, data: Tensor, k: int) -> Tensor:
-        """The expected direction of learning when the free phase starts at the clamped one's
-        distribution and is cut short after k sweeps over all units."""
+        """The expected direction of learning when the free phase starts at data(v) p(h|v), where
+        the clamped one is at equilibrium, and is cut short after k sweeps over all units."""
         p = start = self.clamped(data)
         for _ in range(k):
             p = self.sweep(p, range(self.machine.units))

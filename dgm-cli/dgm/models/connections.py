@@ -22,8 +22,9 @@ def pairs_of(connections: Sequence[Sequence[float]], units: int | None = None) -
         if i == j:
             raise ValueError(f"connections: unit {i} is connected to itself")
         if i < 0 or (units is not None and j >= units):
+            there = "units are" if units is None else f"there are {units},"
             wrong = i if i < 0 else j
-            raise ValueError(f"connections: no unit {wrong}: there are {units}, numbered from 0")
+            raise ValueError(f"connections: no unit {wrong}: {there} numbered from 0")
     if len(set(found)) < len(found):
         i, j = next(pair for pair in found if found.count(pair) > 1)
         raise ValueError(f"connections: units {i} and {j} are connected twice")

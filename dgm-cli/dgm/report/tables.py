@@ -60,10 +60,11 @@ def by_cell(
 def own_axes(cell: Cell, axes: Sequence[str], before: str = "/") -> str:
     """The ending of a metric's name for axes that only a user's grid has: "/hidden=20".
 
-    With `before=", "` the ending of a figure's label.
+    An axis that is None is left out: of one learner's cells it may be another's. With
+    `before=", "` the ending of a figure's label.
     """
     own = {name: value for name, value in cell.items() if name not in (*axes, "seed")}
-    return "".join(f"{before}{name}={value}" for name, value in own.items())
+    return "".join(f"{before}{name}={value}" for name, value in own.items() if value is not None)
 
 
 def metric_name(*parts: str, cell: Cell, axes: Sequence[str]) -> str:

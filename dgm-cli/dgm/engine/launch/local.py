@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
 from dgm.engine.plan import Planned
-from dgm.errors import DgmError
+from dgm.errors import BadInput, DgmError
 from dgm.trial import folder
 from dgm.trial.progress import Display
 
@@ -38,6 +38,7 @@ class Ended(NamedTuple):
     error: str = ""
     details: str = ""  # the traceback of an error that is not the user's
     interrupted: bool = False
+    refused: bool = False  # its settings make no sense
 
 
 @contextlib.contextmanager
@@ -82,7 +83,10 @@ def work(p: Planned, how: How, display: Any) -> Ended:
     except KeyboardInterrupt as stop:  # its cause: why the state could not be saved
         return Ended(label, str(stop.__cause__ or ""), interrupted=True)
     except DgmError as error:
-        ended = Ended(label, str(error))
+        ended = Ended(label, str(error), refused=isinstance(error, BadInput))
+        if ended.refused and not folder.checkpoints(p.directory).exists():
+            folder.discard(p.directory)  # nothing is lost, and it would bar the corrected run
+            return ended
     except (RuntimeError, MemoryError, OSError) as error:
         ended = Ended(label, _one_line(error), traceback.format_exc())
     except Exception as error:  # a bug in one trial must not cost the others

@@ -37,8 +37,11 @@ def summarise(results: Results) -> Iterator[Metric]:
             ratio = here["clamped"][other] / here["clamped"][RESTRICTED]
             stem = "clamped_sweeps_ratio" + ("" if other == GENERAL else f"/{other}")
             yield Metric(named(stem, cell), cell["seed"], ratio)
-            if other == GENERAL and end[RESTRICTED] - end[GENERAL] < EQUAL:
-                yield Metric(named(f"{stem}/equal", cell), cell["seed"], ratio)
+            if other == GENERAL:
+                of_mean = here["of_mean"][GENERAL] / here["of_mean"][RESTRICTED]
+                yield Metric(named(f"{stem}/of_mean", cell), cell["seed"], of_mean)
+                if end[RESTRICTED] - end[GENERAL] < EQUAL:
+                    yield Metric(named(f"{stem}/equal", cell), cell["seed"], ratio)
         for machine in here.index:
             for phase in ("clamped", "free"):
                 stem = f"{phase}_sweeps/{machine}"
@@ -83,18 +86,21 @@ def named(stem: str, cell: Cell, encoder: str = "") -> str:
 
 
 def draw(results: Results, expect: Mapping[str, Expectation]) -> dict[str, Figure]:
-    """Curves and codes of the encoders; then the machines that are enumerated."""
+    """Curves and codes of the encoders; then the machines that are enumerated. Of the axes that
+    only a user's grid has, the first cell."""
     figures = {}
-    curves = list(results.rows("learning", without=["seed"]))
+    curves: dict[str, pd.DataFrame] = {}
+    for cell, rows in results.rows("learning", without=["seed"]):
+        curves.setdefault(str(cell["encoder"]), rows)
     if curves:
-        figures["encoders"] = encoders_figure({cell["encoder"]: rows for cell, rows in curves})
+        figures["encoders"] = encoders_figure(curves)
         codes: dict[str, np.ndarray] = {}
         for cell, array in results.each("codes"):
             codes.setdefault(str(cell["encoder"]), array)
         figures["codes"] = codes_figure(codes)
-    tables = results.tables
+    tables = {name: next(results.rows(name, without=["seed"]))[1] for name in results.tables}
     if "sweeps" in tables:
-        figures["exact"] = exact_figure(tables["sampled"], tables["learned"], tables["annealed"])
+        figures["exact"] = exact_figure(tables["sampled"], tables["annealed"])
         figures["phases"] = phases_figure(tables["sweeps"])
         figures["short_chains"] = short_chains_figure(tables["short"], tables["learned"])
     return figures
@@ -130,6 +136,7 @@ def codes_figure(codes: dict[str, np.ndarray]) -> Figure:
         axes.set_yticks([0, code.shape[1] - 1], ["1", str(code.shape[1])])
         axes.grid(visible=False)
         axes.grid(which="minor")
+        axes.spines[:].set_visible(True)  # white cells at the edge
     return figure
 
 
@@ -140,7 +147,7 @@ def lines(axes: Any, rows: pd.DataFrame, x: str, y: str) -> None:
         plotting.seeds_line(axes, of_machine, x, y, label, colour, "", marker)
 
 
-def exact_figure(sampled: pd.DataFrame, learned: pd.DataFrame, annealed: pd.DataFrame) -> Figure:
+def exact_figure(sampled: pd.DataFrame, annealed: pd.DataFrame) -> Figure:
     """Sampled statistics beside exact ones; and log-likelihoods, exact and sampled."""
     figure = plotting.panels(columns=2, width=9.6, height=4.2)
     left, right = figure.axes
@@ -154,8 +161,9 @@ def exact_figure(sampled: pd.DataFrame, learned: pd.DataFrame, annealed: pd.Data
         x, y = rows["log_likelihood"], rows["sampled_log_likelihood"]
         right.plot(x, y - x, marker, color=colour, markersize=5)
     right.axhline(0, color="black", linestyle=":")
-    right.set(xlabel="exact log-likelihood (nats per image)", ylabel="sampled less exact (nats)")
-    right.set_title("Annealed importance sampling")
+    right.set(xlabel="exact, images without noise (nats per image)")
+    right.set(ylabel="sampled less exact (nats)")
+    right.set_title("Log-likelihood by annealed importance sampling")
     plotting.legend_below(figure, columns=4)
     return figure
 
@@ -176,11 +184,16 @@ def phases_figure(sweeps: pd.DataFrame) -> Figure:
 
 
 def short_chains_figure(short: pd.DataFrame, learned: pd.DataFrame) -> Figure:
-    """The error of a free phase that begins at the data and is cut short; and learning with it."""
+    """The error of a free phase that begins at the clamped phase's equilibrium and is cut short,
+    beside the gradient itself; and learning with it."""
     figure = plotting.panels(columns=2, width=9.6, height=4.4)
     left, right = figure.axes
     lines(left, short, "k", "bias")
-    left.set(xscale="log", yscale="log", xlabel="sweeps of the free phase, from the data")
+    for machine, (_, colour, _) in LOOKS.items():
+        norms = short[short["machine"] == machine].groupby("k")["exact_norm"].mean()
+        left.plot(norms.index, norms, "--", color=colour)
+    left.plot([], [], "--k", label="exact gradient (left)")
+    left.set(xscale="log", yscale="log", xlabel="sweeps of the free phase, from the clamped one")
     left.set(ylabel="norm of the error", title="Error of the gradient where learning ended")
     left.set_ylim(bottom=max(left.get_ylim()[0], 1e-8))  # below is rounding
     anew = learned[learned["machine"] == "anew"]

@@ -10,7 +10,7 @@ from dgm.inference.annealing import inverse_temperatures
 from dgm.models.connections import pairs_of
 from dgm.recipe.schema import TrialSettings
 
-REVISION = 1
+REVISION = {"Encoder": 1, "Phases": 2}
 GENERAL, RESTRICTED = "general", "restricted"  # the machines whose phases are compared
 COMPLETE = "complete"
 SCALES = [0.25, 0.5, 1.0, 1.5, 2.0]  # factors of the weights where learning ends
@@ -93,10 +93,10 @@ class Phases(TrialSettings):
 
     part: Literal["phases"] = Field("phases", description="what is shown")
     hidden: int = Field(5, gt=0, description="hidden units of each machine")
-    connections: list[list[int]] = Field(
-        [],
+    connections: list[list[int]] | None = Field(
+        None,
         description="of the general machine: pairs of units numbered from 0, visible ones first, "
-        "or a symmetric matrix of 0 and 1; none: each hidden unit to all units",
+        "or a symmetric matrix of 0 and 1; null: each hidden unit to all units",
     )
     noise: float = Field(0.1, ge=0, lt=0.5, description="probability that a pixel is turned over")
     rate: float = Field(0.2, gt=0, description="of gradient ascent")
@@ -116,8 +116,9 @@ class Phases(TrialSettings):
 
     @pydantic.field_validator("connections")
     @classmethod
-    def _pairs(cls, connections: list[list[int]]) -> list[list[int]]:
-        pairs_of(connections)
+    def _pairs(cls, connections: list[list[int]] | None) -> list[list[int]] | None:
+        if connections is not None:
+            pairs_of(connections)
         return connections
 
     @pydantic.field_validator("schedule")

@@ -160,7 +160,9 @@ def phases(settings: Phases, trial: Trial) -> Artifacts:
         machine = BoltzmannMachine(units, pairs)
         machine.initialise(settings.initial_std, trial.generator)
         learned = noisy(EnumeratedMachine(machine, visible).empirical(x), settings.noise)
-        aim = ascend(settings, trial, machine, name, learned, aim, settings.steps)
+        end = ascend(settings, trial, machine, name, learned, aim, settings.steps)
+        if name == RESTRICTED:  # the aim is its alone: the next machine may end below it
+            aim = end
         gradient_error(trial, machine, name, learned)
         sampled(settings, trial, machine, name, learned, x)
         sweeps(settings, trial, machine, name, learned)
@@ -173,11 +175,12 @@ def phases(settings: Phases, trial: Trial) -> Artifacts:
 def connected(settings: Phases, visible: int) -> dict[str, list[tuple[int, int]]]:
     """The connections of each machine; the restricted one first, whose likelihood is the aim."""
     units, bipartite = visible + settings.hidden, restricted(visible, settings.hidden)
-    try:
-        given = pairs_of(settings.connections, units)
-    except ValueError as error:
-        raise BadInput(str(error)) from error
-    general = given or sorted(bipartite + complete(range(visible, units)))
+    general = sorted(bipartite + complete(range(visible, units)))
+    if settings.connections is not None:
+        try:
+            general = pairs_of(settings.connections, units)
+        except ValueError as error:
+            raise BadInput(str(error)) from error
     return {RESTRICTED: bipartite, GENERAL: general, COMPLETE: complete(range(units))}
 
 
@@ -187,6 +190,17 @@ def noisy(data: Tensor, noise: float) -> Tensor:
         of_bit = data.view(-1, 2, 2**i)
         data = ((1 - noise) * of_bit + noise * of_bit.flip(1)).flatten()
     return data
+
+
+class Ascent(State):
+    """What gradient ascent goes on from, beside the machine."""
+
+    saved = ("velocity", "log_likelihood", "reached")
+
+    def __init__(self, machine: BoltzmannMachine) -> None:
+        self.velocity = torch.zeros_like(machine.flat)
+        self.log_likelihood = -math.inf
+        self.reached = False  # the aim: nothing moves any more
 
 
 def ascend(
@@ -203,19 +217,22 @@ def ascend(
 
     Follows the exact gradient, or contrastive divergence's expected direction of k sweeps.
     """
-    velocity, visible = torch.zeros_like(machine.flat), (len(data) - 1).bit_length()
-    recorded = {0, *log_spaced(1, steps, RECORDED)}
-    for step in range(steps + 1):
+    ascent, visible = Ascent(machine), (len(data) - 1).bit_length()
+    recorded, phase = {0, *log_spaced(1, steps, RECORDED)}, f"{name}_k{k}" if k else name
+    for step in trial.steps(steps + 1, phase, machine=machine, ascent=ascent):
+        if ascent.reached:
+            continue
         exact = EnumeratedMachine(machine, visible)
-        mean = (data @ exact.log_p_v).item()
-        if step in recorded or mean >= aim:
+        ascent.log_likelihood = mean = (data @ exact.log_p_v).item()
+        ascent.reached = mean >= aim
+        if step in recorded or ascent.reached:
             trial.record("learned", machine=name, cut=k, step=step, log_likelihood=mean)
-        if mean >= aim or step == steps:
-            break
+        if ascent.reached or step == steps:
+            continue
         direction = exact.contrastive_divergence(data, k) if k else exact.gradient(data)
-        velocity.mul_(settings.momentum).add_(direction.float(), alpha=settings.rate)
-        machine.flat.add_(velocity)
-    return mean
+        ascent.velocity.mul_(settings.momentum).add_(direction.float(), alpha=settings.rate)
+        machine.flat.add_(ascent.velocity)
+    return ascent.log_likelihood
 
 
 def gradient_error(trial: Trial, machine: BoltzmannMachine, name: str, data: Tensor) -> None:
@@ -248,14 +265,14 @@ def sampled(
         trial.record("sampled", machine=name, chains=chains, **about)
     temperatures = schedule((settings.ais_steps, 0, 1))
 
-    def anneal(clamped: Tensor | None = None) -> float:
+    def anneal(of: str, clamped: Tensor | None = None) -> float:
         ais = AIS(MachinePath(machine, clamped), temperatures, settings.ais_chains, generator)
-        for step in range(ais.steps):
+        for step in trial.steps(ais.steps, f"{name}_{of}", ais=ais):
             ais.update(step)
         return ais.result().log_partition
 
-    log_z = anneal()
-    mean = sum(anneal(image) for image in x) / len(x) - log_z
+    log_z = anneal("log_z")
+    mean = sum(anneal(f"log_p_{i}", image) for i, image in enumerate(x)) / len(x) - log_z
     true = (exact.empirical(x) @ exact.log_p_v).item()
     trial.record(
         "annealed",
