@@ -127,8 +127,12 @@ def learning_figure(
     for split, rows in learning.groupby("split"):
         color, marker = looks[str(split)]
         left.plot(rows["epoch"], rows["bound"], f"{marker}-", color=color, label=f"{split} images")
-        low, high = rows["low"].clip(lower=-1e4), rows["high"].clip(upper=0)
-        left.fill_between(rows["epoch"], low, high, color=color, alpha=0.2, linewidth=0)
+        ends = np.isfinite(rows["low"]) & np.isfinite(rows["high"])
+        known = rows[ends]
+        bars = known["bound"] - known["low"], known["high"] - known["bound"]
+        left.errorbar(known["epoch"], known["bound"], bars, fmt="none", ecolor=color, capsize=3)
+        unknown = rows[~ends]  # few annealed chains carry the weight: the interval has no end
+        left.plot(unknown["epoch"], unknown["bound"], marker, color=color, mfc="white")
     entry = expect.get("test_bound/dbm")
     if entry and entry.reported is not None:
         left.axhline(entry.reported, color=plotting.BLACK, linestyle=":", label="reported, test")
@@ -168,7 +172,7 @@ def tuning_figure(curves: pd.DataFrame) -> Figure:
 
 def samples_figure(training: np.ndarray, samples: np.ndarray) -> Figure:
     """Training images and samples, side by side."""
-    figure = plotting.panels(columns=2, width=8.0, height=4.2)
+    figure = plotting.panels(columns=2, width=8.0, height=4.6)
     for axes, images, title in zip(
         figure.axes, (training, samples), ("Training images", "Samples"), strict=True
     ):
@@ -179,7 +183,7 @@ def samples_figure(training: np.ndarray, samples: np.ndarray) -> Figure:
 
 def filters_figure(filters: list[np.ndarray]) -> Figure:
     """Weights to the pixels of some units of the first layer, and of the second through it."""
-    figure = plotting.panels(columns=2, width=8.0, height=4.2)
+    figure = plotting.panels(columns=2, width=8.0, height=4.6)
     for number, (axes, images) in enumerate(zip(figure.axes, filters, strict=True), start=1):
         across = min(round(len(images) ** 0.5), len(images))
         plotting.show_images(axes, images[: len(images) // across * across], across)
