@@ -137,7 +137,9 @@ def learning_figure(
     if entry and entry.reported is not None:
         left.axhline(entry.reported, color=plotting.BLACK, linestyle=":", label="reported, test")
     best = learning["bound"].max()
-    left.set_ylim(best - 1.3 * max(best - learning["bound"].quantile(0.2), 1.0), best + 1.5)
+    highest = learning["high"][np.isfinite(learning["high"])].max()
+    bottom = best - 1.3 * max(best - learning["bound"].quantile(0.2), 1.0)
+    left.set_ylim(bottom, np.fmax(best, highest) + 1.5)
     left.set(xlabel="epochs of joint learning", xscale="log", ylabel="nats per image")
     left.set_title("Variational bound")
     right.plot(joint["epoch"], joint["error"], color=plotting.BLUE)
@@ -172,7 +174,7 @@ def tuning_figure(curves: pd.DataFrame) -> Figure:
 
 def samples_figure(training: np.ndarray, samples: np.ndarray) -> Figure:
     """Training images and samples, side by side."""
-    figure = plotting.panels(columns=2, width=8.0, height=4.6)
+    figure = plotting.panels(columns=2, width=8.0, height=4.4)
     for axes, images, title in zip(
         figure.axes, (training, samples), ("Training images", "Samples"), strict=True
     ):
@@ -183,7 +185,7 @@ def samples_figure(training: np.ndarray, samples: np.ndarray) -> Figure:
 
 def filters_figure(filters: list[np.ndarray]) -> Figure:
     """Weights to the pixels of some units of the first layer, and of the second through it."""
-    figure = plotting.panels(columns=2, width=8.0, height=4.6)
+    figure = plotting.panels(columns=2, width=8.0, height=4.4)
     for number, (axes, images) in enumerate(zip(figure.axes, filters, strict=True), start=1):
         across = min(round(len(images) ** 0.5), len(images))
         plotting.show_images(axes, images[: len(images) // across * across], across)
