@@ -334,10 +334,17 @@ def test_the_readme_is_short() -> None:
 
 @pytest.mark.parametrize("name", OFFICIAL)
 def test_every_expectation_matches_a_metric(name: str) -> None:
-    metrics = list(read_csv(ROOT / "results" / name / "paper" / "metrics.csv")["metric"])
+    """But for those named after a cell of the paper preset of which no seed is run yet."""
+    folder = ROOT / "results" / name / "paper"
+    run = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    held = {trial["label"].rpartition(",seed=")[0] for trial in run["trials"]}
+    lacking = {label.rpartition(",seed=")[0] for label in run["unfinished"]} - held
+    values = [axis.partition("=")[2] for cell in lacking for axis in cell.split(",")]
+    metrics = list(read_csv(folder / "metrics.csv")["metric"])
     expect = [e for e in header(ROOT / "recipes" / f"{name}.yaml").expect if e.applies_to("paper")]
     assert expect
-    assert [e.metric for e in expect if not any(map(e.describes, metrics))] == []
+    unmatched = [e.metric for e in expect if not any(map(e.describes, metrics))]
+    assert [metric for metric in unmatched if not any(v in metric for v in values)] == []
 
 
 @pytest.mark.parametrize("name", OFFICIAL)
