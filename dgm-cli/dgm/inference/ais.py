@@ -50,10 +50,10 @@ class LogPartition(NamedTuple):
         interval = log Z + stderr^2 / 2 -+ t(0.975; n - 1) stderr .
 
     The first variance is the delta method's, mostly too small where the weights have a long tail;
-    the second is that of log-normal weights (Cox in Land 1972). log Z itself is stderr^2 / 2 too
-    low on average, by the second order of the logarithm. The lower end is -inf where t stderr
-    reaches 1, so that the weights' mean may be anything above 0. If all chains miss a region, Z is
-    too low, and nothing here shows it.
+    the second is that of log-normal weights (Cox's method; Land 1972). log Z itself is
+    stderr^2 / 2 too low on average, by the second order of the logarithm. The lower end is -inf
+    where t stderr reaches 1, so that the weights' mean may be anything above 0. If all chains miss
+    a region, Z is too low, and nothing here shows it.
     """
 
     log_partition: float

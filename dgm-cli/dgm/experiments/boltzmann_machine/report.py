@@ -163,7 +163,7 @@ def exact_figure(sampled: pd.DataFrame, annealed: pd.DataFrame) -> Figure:
     right.axhline(0, color="black", linestyle=":")
     right.set(xlabel="exact, images without noise (nats per image)")
     right.set(ylabel="sampled less exact (nats)")
-    right.set_title("Log-likelihood by annealed importance sampling")
+    right.set_title("Annealed importance sampling")
     plotting.legend_below(figure, columns=4)
     return figure
 

@@ -69,7 +69,7 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
         for split, row in bounds(means, found).items():
             trial.record("learning", epoch=epoch, split=split, **row)
     model: DBM | DBMClassifier = dbm
-    if known:
+    if known is not None:
         model = tune(settings, trial, dbm, known)
     left = measure(settings, trial, model)
     return Artifacts(left.tables, left.arrays, {"dbm": model})
