@@ -19,6 +19,7 @@ from dgm.data.dataset import Dataset
 from dgm.data.documents import newsgroups
 from dgm.data.generated_codes import Codes
 from dgm.data.images import digits
+from dgm.data.mixture import Mixture
 from dgm.data.stems import Text, collect
 
 DIGESTS = {
@@ -34,9 +35,11 @@ DIGESTS = {
         "097830f46f268beac5a9be1f9058ca47c7caf925cdbc89f6a161c5cb53470287"
     ),
     ("reuters", 1): "491a16326cb410b8f5ab93c5876035805e2fcc35f602c0194f87e7ae569fe3c2",
+    ("ring", 1): "c70b2e410e326b9e6bd36ebe4141538fc2cfab08fd2005866742605c355b1b8c",
     ("synthetic_documents", 1): (
         "8d14371e17ee5444a5ac36bff75076945ff6727edcde1c8fca8813b8c56614f4"
     ),
+    ("two_bumps", 1): "a8ed5b76c67ab2aa56a3472442410492355318bd0944702a0cad922cb80ef7d8",
 }
 UNSEEN = {"rcv1"}  # its files are not free to copy
 
@@ -64,6 +67,9 @@ def parts(found: Any) -> Iterator[bytes | memoryview]:
             yield repr(counts.shape).encode()
             for part in (counts.indptr, counts.indices, counts.data, bags.topics):
                 yield part.astype(np.int64).tobytes()  # scipy chooses the indices' type
+    elif isinstance(found, Mixture):
+        for tensor in (found.weights, found.means, found.covariances):
+            yield repr(tensor.shape).encode() + tensor.numpy().tobytes()
     else:
         assert isinstance(found, Codes)
         yield repr(found.codes.shape).encode()

@@ -1,11 +1,12 @@
 """The data sets: which there are, whether their files are at hand, and reading them.
 
-A set is one module in the folder of its kind (`images`, `documents` or `codes`). It holds
+A set is one module in the folder of its kind (`images`, `documents`, `codes` or `densities`). It
+holds
 
     TITLE     its name in captions
     REVISION  a whole number, raised whenever `load` gives other numbers from the same files
     FILES     the files it is read from, and MIRRORS, where they are published, if it has files
-    load()    the set: a `Dataset`, `Documents` or `Codes`
+    load()    the set: a `Dataset`, `Documents`, `Codes` or `Mixture`
 
 and nothing else lists it. Only `load` may import torch.
 """
@@ -75,7 +76,7 @@ def missing(name: str) -> str | None:
 
 @cache
 def load(name: str) -> Any:
-    """A set, read and verified: a Dataset, Documents or Codes, by its kind.
+    """A set, read and verified: a Dataset, Documents, Codes or Mixture, by its kind.
 
     MissingData when it is not on this machine, BadInput when altered. Downloads nothing; `fetch`
     does.

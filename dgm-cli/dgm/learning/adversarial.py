@@ -1,0 +1,128 @@
+"""Generator and discriminator at play: losses, the penalty on the gradient, and their updates.
+
+With D(x) = sigmoid(logit), P the generator's density and E over data or over generated points:
+
+    value              V = E_data[log D(x)] + E_P[log(1 - D(x))]        (Goodfellow et al. 2014)
+    discriminator      minimises -V
+    generator          minimax:       minimises E_P[log(1 - D(x))]
+                       nonsaturating: minimises -E_P[log D(x)], "the log D trick"
+    penalty R1         gamma / 2 E_data[|grad_x logit(x)|^2]            (Mescheder et al. 2018)
+
+All of them are functions of logits, log D = -softplus(-logit), so that none is a log of a rounded
+probability.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+
+BETAS = (0.5, 0.9)  # of Adam: less momentum than usual, for either player chases the other
+
+
+class Objective(NamedTuple):
+    """Losses of logits: the discriminator's of those of data and of generated points, and the
+    generator's of those of generated points."""
+
+    discriminator: Callable[[Tensor, Tensor], Tensor]
+    generator: Callable[[Tensor], Tensor]
+
+
+def minus_value(real: Tensor, fake: Tensor) -> Tensor:
+    """-V, the mean cross-entropy of telling data from generated points."""
+    return softplus(-real).mean() + softplus(fake).mean()
+
+
+def minimax(fake: Tensor) -> Tensor:
+    """E_P[log(1 - D)]."""
+    return -softplus(fake).mean()
+
+
+def log_d(fake: Tensor) -> Tensor:
+    """-E_P[log D]."""
+    return softplus(-fake).mean()
+
+
+OBJECTIVES: dict[str, Objective] = {
+    "minimax": Objective(minus_value, minimax),
+    "nonsaturating": Objective(minus_value, log_d),
+}
+ObjectiveName = Literal["minimax", "nonsaturating"]
+
+
+def gradient_penalty(logits: Tensor, x: Tensor) -> Tensor:
+    """E[|grad_x logit(x)|^2] of logits (n,) that were computed from x (n, d)."""
+    (gradient,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
+    return gradient.square().sum() / len(x)
+
+
+class Game:
+    """Two players, each with its Adam. Saves both nets and both optimisers."""
+
+    def __init__(
+        self,
+        generator: Any,
+        discriminator: nn.Module,
+        objective: Objective,
+        rate: float,
+        penalty: float = 0.0,
+    ) -> None:
+        self.generator, self.discriminator = generator, discriminator
+        self.objective, self.rate, self.penalty = objective, rate, penalty
+        self.of_generator = _adam(generator, rate)
+        self.of_discriminator = _adam(discriminator, rate)
+
+    def _parts(self) -> dict[str, Any]:
+        names = ("generator", "discriminator", "of_generator", "of_discriminator")
+        return {name: getattr(self, name) for name in names}
+
+    def state_dict(self) -> dict[str, Any]:
+        return {name: part.state_dict() for name, part in self._parts().items()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        for name, part in self._parts().items():
+            part.load_state_dict(state[name])
+
+    def slow_down(self, left: float) -> None:
+        """Learn at this share of the rate from now on."""
+        for optimizer in (self.of_generator, self.of_discriminator):
+            for group in optimizer.param_groups:
+                group["lr"] = self.rate * left
+
+    def learn_discriminator(self, real: Tensor, z: Tensor) -> None:
+        """One step of the discriminator on data and on what the generator makes of z."""
+        fake = self.generator(z).detach()
+        with torch.enable_grad():
+            real = real.requires_grad_(self.penalty > 0)
+            logits = self.discriminator(real)
+            loss = self.objective.discriminator(logits, self.discriminator(fake))
+            if self.penalty:
+                loss = loss + self.penalty / 2 * gradient_penalty(logits, real)
+            _descend(self.of_discriminator, loss)
+
+    def learn_generator(self, z: Tensor) -> None:
+        """One step of the generator against the discriminator as it is."""
+        with torch.enable_grad():
+            loss = self.objective.generator(self.discriminator(self.generator(z)))
+            _descend(self.of_generator, loss)
+
+
+def _adam(net: nn.Module, rate: float) -> torch.optim.Adam:
+    return torch.optim.Adam(net.parameters(), rate, BETAS, fused=True)
+
+
+def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+    """A step down the gradient of the loss in this optimiser's parameters alone."""
+    parameters = optimizer.param_groups[0]["params"]
+    gradients = torch.autograd.grad(loss, parameters)
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        parameter.grad = gradient
+    optimizer.step()
+
+
+def gradient_norm(loss: Tensor, net: nn.Module) -> float:
+    """The Euclidean norm of the gradient of a loss in all parameters of a net."""
+    gradients = torch.autograd.grad(loss, list(net.parameters()), retain_graph=True)
+    return float(torch.cat([gradient.flatten() for gradient in gradients]).norm())
