@@ -18,12 +18,14 @@ class Reached(NamedTuple):
     counts: Tensor  # samples at each mode, (k,)
 
 
-def reached(x: Tensor, weights: Tensor, means: Tensor, stds: Tensor) -> Reached:
+def reached(
+    x: Tensor, weights: Tensor, means: Tensor, stds: Tensor, within: float = WITHIN
+) -> Reached:
     """Of samples (n, d), where each mode k is a round Gaussian of weight w_k.
 
-    A sample belongs to the nearest mode, and lies at it within three standard deviations.
+    A sample belongs to the nearest mode, and lies at it within so many standard deviations.
     """
     distance, nearest = (torch.cdist(x.to(means), means) / stds).min(1)
-    counts = torch.bincount(nearest[distance <= WITHIN], minlength=len(means))
+    counts = torch.bincount(nearest[distance <= within], minlength=len(means))
     modes = int((counts >= FAIR * weights * len(x)).sum())
     return Reached(modes, int((counts > 0).sum()), counts.sum().item() / len(x), counts)

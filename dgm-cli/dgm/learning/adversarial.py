@@ -6,14 +6,18 @@ With D(x) = sigmoid(logit), P the generator's density and E over data or over ge
     discriminator      minimises -V
     generator          minimax:       minimises E_P[log(1 - D(x))]
                        nonsaturating: minimises -E_P[log D(x)], "the log D trick"
+                   kl_model_data: minimises KL(P || Q) = -E_P[log q/p]
+                   kl_data_model: minimises KL(Q || P), as an f-divergence -E_P[q/p]
     penalty R1         gamma / 2 E_data[|grad_x logit(x)|^2]            (Mescheder et al. 2018)
 
-All of them are functions of logits, log D = -softplus(-logit), so that none is a log of a rounded
+The last two take the logit of a discriminator at its best, log q/p with Q the data, for the ratio
+of an f-divergence (Nowozin et al. 2016; Poole et al. 2016). All of them are functions of logits, log D = -softplus(-logit), so that none is a log of a rounded
 probability.
 """
 
+import math
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -45,11 +49,23 @@ def log_d(fake: Tensor) -> Tensor:
     return softplus(-fake).mean()
 
 
+def kl_model_data(fake: Tensor) -> Tensor:
+    """-E_P[log q/p]."""
+    return -fake.mean()
+
+
+def kl_data_model(fake: Tensor) -> Tensor:
+    """-log E_P[q/p]: its gradient is that of -E_P[q/p] divided by E_P[q/p], which is 1 under the
+    best discriminator and would else overflow."""
+    return math.log(len(fake)) - fake.logsumexp(0)
+
+
 OBJECTIVES: dict[str, Objective] = {
     "minimax": Objective(minus_value, minimax),
     "nonsaturating": Objective(minus_value, log_d),
+    "kl_model_data": Objective(minus_value, kl_model_data),
+    "kl_data_model": Objective(minus_value, kl_data_model),
 }
-ObjectiveName = Literal["minimax", "nonsaturating"]
 
 
 def gradient_penalty(logits: Tensor, x: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ AXES = ["data", "part", "method"]
 APART = 0.1  # nats of Jensen-Shannon divergence from which a frozen generator counts as apart
 FIRST, LAST = 10, 100  # steps of D whose gradients are compared
 END = 0.2  # the last share of training, over which a ring's value is the median
-MOMENTS = 4  # of the game in the figure
+MOMENTS = (0, 1 / 12, 1 / 4, 1)  # of the game in the figure, as shares of it
 SHOWN = (-4.5, 5.5)  # of the line
 FILM = (5.2, 3.6)  # inches
 DPI = 100
@@ -112,7 +112,7 @@ class Game:
             if grey
             else ("black", plotting.GREEN, plotting.BLUE, plotting.BLUE)
         )
-        best = p / np.maximum(p + q, 1e-300)
+        best = p / np.maximum(p + q, 1e-30)
         lines = zip(
             (p, q, d, best),
             ("p, data", "p, generated", "D", "best D"),
@@ -135,13 +135,11 @@ class Game:
 
 
 def game_figure(game: Game) -> Figure:
-    """Moments at which a third of the divergence after another is gone, and the last."""
-    first, last = game.jsd[0], game.jsd[-1]
-    wanted = [first + (last - first) * i / (MOMENTS - 1) for i in range(MOMENTS)]
-    moments = [int(np.argmax(game.jsd <= level)) for level in wanted[:-1]] + [len(game.jsd) - 1]
+    """The start, two early moments and the end."""
+    last = len(game.steps) - 1
     figure = plotting.panels(columns=2, rows=2, width=9.6, height=3.2)
-    for axes, moment in zip(figure.axes, moments, strict=True):
-        game.show(axes, moment)
+    for axes, share in zip(figure.axes, MOMENTS, strict=True):
+        game.show(axes, round(share * last))
     plotting.legend_below(figure, columns=4)
     return figure
 

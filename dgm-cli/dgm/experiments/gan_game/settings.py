@@ -9,7 +9,7 @@ from dgm.recipe.schema import TrialSettings
 REVISION = 1
 SAMPLES = 2500  # of a generator, by which its modes are judged
 METHODS = ["minimax", "nonsaturating", "r1"]
-BOX = (-12.0, 12.0)  # where densities on the line are integrated: all but less than 1e-9 of them
+BOX = (-12.0, 20.0)  # where densities on the line are integrated: all but less than 1e-9 of them
 Width = Annotated[int, Field(gt=0)]
 
 

@@ -34,7 +34,7 @@ from dgm.models.gan import Discriminator, Generator, MonotoneGenerator
 from dgm.report.tables import Artifacts
 from dgm.trial.loop import Trial
 
-POINTS = 2401  # of the grid, 0.01 apart
+POINTS = 3201  # of the grid, 0.01 apart
 SHOWN = 8  # of the grid's points, one in so many is drawn
 ARROWS = 15  # quantiles of z whose images are drawn
 FIRST, LAST, EVERY = 10, 100, 20  # steps of D alone: all of the first and last, one in twenty
