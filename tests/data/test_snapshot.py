@@ -25,6 +25,7 @@ from dgm.data.stems import Text, collect
 DIGESTS = {
     ("bars_and_stripes", 1): "6e9a36f34d33c644924136c62653d64e4dae272fa17442cd78a7b5fc6631dc5d",
     ("clustered_codes", 1): "a99c32d726944e8f2749a6913aec887bf07449c8b0b9c99742762c878911159e",
+    ("correlated_gaussian", 1): "f2f148160ab08cb2b29e371458e8af693e0743b676880868d717d42884df90e5",
     ("digits", 1): "351f2d3c2ecf620419acac07f6cc9c44d3156ba983587ce0b85131b3d805e17b",
     ("frey_faces", 1): "302f2e17768ba08c159663ab808b41f8d8af649d349522653b9107a04a04be04",
     ("isotropic_codes", 1): "4769d276bba57f4b4abfa3039f34b4a267c372346deb516b79fa854f17c4bb23",
@@ -40,6 +41,7 @@ DIGESTS = {
         "8d14371e17ee5444a5ac36bff75076945ff6727edcde1c8fca8813b8c56614f4"
     ),
     ("two_bumps", 1): "a8ed5b76c67ab2aa56a3472442410492355318bd0944702a0cad922cb80ef7d8",
+    ("two_hills", 1): "1a3453503cd1d392cd2f962f658fb7d40ae6453538c522151cd2824d8e390a10",
 }
 UNSEEN = {"rcv1"}  # its files are not free to copy
 

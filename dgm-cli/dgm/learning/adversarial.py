@@ -11,8 +11,8 @@ With D(x) = sigmoid(logit), P the generator's density and E over data or over ge
     penalty R1         gamma / 2 E_data[|grad_x logit(x)|^2]            (Mescheder et al. 2018)
 
 The last two take the logit of a discriminator at its best, log q/p with Q the data, for the ratio
-of an f-divergence (Nowozin et al. 2016; Poole et al. 2016). All of them are functions of logits, log D = -softplus(-logit), so that none is a log of a rounded
-probability.
+of an f-divergence (Nowozin et al. 2016; Poole et al. 2016). All of them are functions of logits,
+log D = -softplus(-logit), so that none is a log of a rounded probability.
 """
 
 import math

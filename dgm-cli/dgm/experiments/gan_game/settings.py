@@ -22,6 +22,7 @@ class Players(TrialSettings):
     batch: int = Field(128, gt=0, description="points of data, and generated ones, in a step")
     steps: int = Field(2000, gt=0, description="of the generator")
     rate: float = Field(1e-2, gt=0, description="of both players (Adam), falling to 0")
+    fall: float = Field(1.0, gt=0, description="the rate is times (1 - share of the steps)^fall")
     d_steps: int = Field(2, gt=0, description="of D before each step of the generator")
 
 

@@ -69,7 +69,7 @@ def densities(settings: Densities, trial: Trial) -> Artifacts:
         if frames.keep(step, game):
             jsd = jensen_shannon(log_data, game.generator.log_density(over.points), over)
             trial.record("game", step=step, jsd=jsd.item())
-        play(settings, trial, game, data, 1 - step / settings.steps)
+        play(settings, trial, game, data, step)
 
     final = [*frozen, game.generator]
     for step, generator in zip([*settings.frozen_at, settings.steps], final, strict=True):
@@ -101,9 +101,9 @@ def noise(settings: Players, trial: Trial, game: Game) -> Tensor:
     return torch.randn(shape, generator=trial.generator, dtype=like.dtype, device=like.device)
 
 
-def play(settings: Players, trial: Trial, game: Game, data: Mixture, left: float) -> None:
-    """Steps of D and one of the generator, at this share of the rate."""
-    game.slow_down(left)
+def play(settings: Players, trial: Trial, game: Game, data: Mixture, step: int) -> None:
+    """Steps of D and one of the generator, at a rate that falls from step to step."""
+    game.slow_down((1 - step / settings.steps) ** settings.fall)
     for _ in range(settings.d_steps):
         z = noise(settings, trial, game)
         real = data.sample(settings.batch, trial.generator).to(z.dtype)
@@ -178,7 +178,7 @@ def gradients(settings: Gradients, trial: Trial) -> Artifacts:
     data, over = on_the_line(trial), grid([BOX[0]], [BOX[1]], POINTS)
     game = start(settings, trial)
     for step in trial.steps(settings.steps, phase="half", game=game):
-        play(settings, trial, game, data, 1 - step / settings.steps)
+        play(settings, trial, game, data, step)
     generator = game.generator
     log_g = generator.log_density(over.points)
     jsd = jensen_shannon(data.log_density(over.points), log_g, over).item()
@@ -224,7 +224,7 @@ def ring(settings: Ring, trial: Trial) -> Artifacts:
     every = max(1, settings.steps // settings.evaluations)
     samples = torch.empty(0)
     for step in trial.steps(settings.steps, game=game):
-        play(settings, trial, game, data, 1 - step / settings.steps)
+        play(settings, trial, game, data, step)
         if (step + 1) % every == 0:
             samples = drawn(settings, trial, generator)
             found = reached(samples, data.weights, data.means, variances[:, 0].sqrt())
