@@ -14,7 +14,7 @@ from dgm.models.gaussian_vae import GaussianVAE
 def test_the_bound_of_a_linear_decoder_with_its_posterior_is_the_likelihood() -> None:
     """Oracle: x ~ N(b, W W^T + s^2 I); with the exact posterior the bound's mean is log p(x)."""
     torch.manual_seed(0)
-    vae = GaussianVAE(1, [3], 2).double()
+    vae = GaussianVAE(1, [3], 2, 1.0).double()
     w, b, s2 = torch.tensor([[0.8], [-0.5]]).double(), torch.tensor([0.1, 0.2]).double(), 0.25
     linear = nn.Linear(1, 2).double()
     linear.weight.copy_(w)
@@ -37,7 +37,7 @@ def test_the_bound_of_a_linear_decoder_with_its_posterior_is_the_likelihood() ->
 def test_the_bound_has_torchs_terms() -> None:
     """Oracle: torch.distributions."""
     torch.manual_seed(1)
-    vae = GaussianVAE(2, [5], 3)
+    vae = GaussianVAE(2, [5], 3, 1.0)
     vae.log_s.fill_(-0.7)
     x, noise = torch.randn(4, 3), torch.randn(4, 2)
     mean, log_variance = vae.encoder(x).chunk(2, 1)

@@ -15,11 +15,12 @@ from dgm.models.gan import Generator, Perceptron
 class GaussianVAE(nn.Module):
     """The decoder's mean is a GAN's generator."""
 
-    def __init__(self, latent_dim: int, hidden: Sequence[int], d: int) -> None:
+    def __init__(self, latent_dim: int, hidden: Sequence[int], d: int, std: float) -> None:
+        """`std` is s before learning."""
         super().__init__()
         self.decoder = Generator(latent_dim, hidden, d)
         self.encoder = Perceptron([d, *hidden, 2 * latent_dim])
-        self.log_s = nn.Parameter(torch.tensor(0.0))
+        self.log_s = nn.Parameter(torch.tensor(math.log(std)))
 
     def elbo(self, x: Tensor, noise: Tensor) -> Tensor:
         """E_q[log p(x|z)] - KL(q(z|x) || N(0, I)) by one draw of each posterior, (n,); nats."""

@@ -60,7 +60,9 @@ def summarise(results: Results) -> Iterator[Metric]:
             yield Metric(name, cell["seed"], value)
     for cell, rows in results.rows("decoder"):
         yield Metric(
-            metric_name("decoder_std", cell=cell, axes=AXES), cell["seed"], rows["std"].item()
+            metric_name("learned_std", cell=cell, axes=AXES),
+            cell["seed"],
+            rows["learned_std"].item(),
         )
     for seed, models in found.items():
         if all(model in models for model in MODELS):
@@ -120,7 +122,7 @@ def fits_figure(density: np.ndarray, fits: pd.DataFrame) -> Figure:
             label = f"P: {row['divergence']:.3f} nats, {row['starts']} of {len(fits) // 2} starts"
             ellipses(axes, row, color=colour, linestyle=style, label=label)
         title = f"{TITLES[direction]}: {len(optima)} local optim{'um' if len(optima) == 1 else 'a'}"
-        axes.set(title=title, aspect="equal", xlim=(-4.5, 4.5), ylim=(-4.5, 4.5))
+        axes.set(title=title, aspect="equal", xlim=(-5.8, 5.8), ylim=(-5.8, 5.8))
         axes.legend(loc="upper left", fontsize=8)
     return figure
 

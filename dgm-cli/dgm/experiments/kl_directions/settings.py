@@ -46,6 +46,9 @@ class Ring(Either):
     batch: int = Field(128, gt=0, description="points of data, and generated ones, in a step")
     steps: int = Field(3000, gt=0, description="of the generator, or of the VAE")
     rate: float = Field(3e-3, gt=0, description="of Adam, falling to 0")
+    decoder_std: float = Field(
+        0.1, gt=0, description="of the VAE before learning; from the data's spread it collapses"
+    )
     d_steps: int = Field(2, gt=0, description="of D before each step of a GAN's generator")
     evaluations: int = Field(25, ge=5, description="of the samples during training")
 

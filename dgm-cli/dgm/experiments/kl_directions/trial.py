@@ -138,7 +138,8 @@ def train_gan(settings: Ring, trial: Trial, data: Mixture, stds: Tensor) -> Draw
 def train_vae(settings: Ring, trial: Trial, data: Mixture, stds: Tensor) -> Draw:
     """Ascend the bound; samples have the decoder's noise."""
     d = data.means.shape[1]
-    vae = GaussianVAE(settings.latent_dim, settings.hidden, d).to(trial.device)
+    vae = GaussianVAE(settings.latent_dim, settings.hidden, d, settings.decoder_std)
+    vae = vae.to(trial.device)
     optimizer = torch.optim.Adam(vae.parameters(), settings.rate, fused=True)
 
     def sample() -> Tensor:
@@ -154,7 +155,7 @@ def train_vae(settings: Ring, trial: Trial, data: Mixture, stds: Tensor) -> Draw
             loss.backward()
         optimizer.step()
         judge(settings, trial, step, sample, data, stds)
-    trial.record("decoder", std=vae.log_s.exp().item())
+    trial.record("decoder", learned_std=vae.log_s.exp().item())
     return sample
 
 
