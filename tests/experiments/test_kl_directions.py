@@ -95,11 +95,12 @@ def test_claims(values: list[tuple[float, float]], verdicts: tuple[int, ...]) ->
 
 def test_a_rings_metrics() -> None:
     step = np.arange(1, 6)
-    head = {"data": "ring", "part": "ring", "family": None}
+    head: dict[str, Any] = {"trial": "", "data": "ring", "part": "ring", "family": None}
     tables = []
     for model, modes in zip(MODELS, (2, 8, 1, 7), strict=True):
-        rows = pd.DataFrame({"trial": model, **head, "model": model, "seed": 0, "step": step,
-                             "modes": modes, "quality": 0.5, "gaps": modes / 10})  # fmt: skip
+        head |= {"trial": model, "model": model, "seed": 0}
+        rows = pd.DataFrame({**head, "step": step, "modes": modes, "sharp_modes": 0})
+        rows = rows.assign(quality=0.5, gaps=modes / 10)
         tables.append(rows)
     found = {m.metric: m.value for m in report.summarise(Results({"ring": pd.concat(tables)}))}
     assert found["modes/gan"] == 2 and found["gaps/vae"] == 0.8

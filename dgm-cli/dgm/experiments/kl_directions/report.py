@@ -53,7 +53,10 @@ def summarise(results: Results) -> Iterator[Metric]:
     found: dict[int, dict[str, dict[str, float]]] = {}
     for cell, rows in results.rows("ring"):
         ending = rows[rows["step"] > (1 - END) * rows["step"].max()]
-        values = {stem: float(ending[stem].median()) for stem in ("modes", "gaps", "quality")}
+        values = {
+            stem: float(ending[stem].median())
+            for stem in ("modes", "sharp_modes", "gaps", "quality")
+        }
         found.setdefault(cell["seed"], {})[cell["model"]] = values
         for stem, value in values.items():
             name = metric_name(stem, cell["model"], cell=cell, axes=AXES)

@@ -23,6 +23,7 @@ from dgm.trial.loop import Trial
 
 POINTS = 241  # of the grid over the data, along each side
 SPREAD = 2.0  # standard deviation of the starts about the data's mean
+AT, ABOUT = 3.0, 10.0  # standard deviations of a mode that count as at it, and as about it
 GAP = 5.0  # standard deviations from every mode beyond which a point lies in a gap
 KEPT = 1000  # samples that are drawn
 OBJECTIVE = {
@@ -170,6 +171,8 @@ def judge(
     """Record modes and gaps of fresh samples, at even steps of the training."""
     if (step + 1) % max(1, settings.steps // settings.evaluations) == 0:
         x = sample()
-        near = reached(x, data.weights, data.means, stds)
-        gaps = 1 - reached(x, data.weights, data.means, stds, GAP).quality
-        trial.record("ring", step=step + 1, modes=near.modes, quality=near.quality, gaps=gaps)
+        at, about, near = (
+            reached(x, data.weights, data.means, stds, within) for within in (AT, ABOUT, GAP)
+        )
+        numbers = {"modes": about.modes, "sharp_modes": at.modes, "quality": at.quality}
+        trial.record("ring", step=step + 1, **numbers, gaps=1 - near.quality)
