@@ -34,7 +34,7 @@ class OnTheLine(Players):
     slope: float = Field(
         0.7, gt=0, description="of the generator before learning; its bends add to it"
     )
-    alone: int = Field(2000, gt=0, description="steps of D against a frozen generator")
+    alone: int = Field(1000, gt=0, description="steps of D against a frozen generator")
 
 
 class Densities(OnTheLine):
