@@ -22,14 +22,17 @@ class Grid(NamedTuple):
         return values @ self.weights
 
 
-def grid(low: Sequence[float], high: Sequence[float], n: int) -> Grid:
+def grid(
+    low: Sequence[float], high: Sequence[float], n: int, device: torch.device | str = "cpu"
+) -> Grid:
     """n evenly spaced points along each side of the box from corner `low` to corner `high`."""
     lines = [torch.linspace(a, b, n, dtype=torch.float64) for a, b in zip(low, high, strict=True)]
     points = torch.cartesian_prod(*lines).reshape(n ** len(lines), len(lines))
     ends = torch.ones(n, dtype=torch.float64)
     ends[0] = ends[-1] = 0.5
     weights = torch.cartesian_prod(*[ends] * len(lines)).reshape(len(points), -1).prod(1)
-    return Grid(points, weights * math.prod((line[1] - line[0]).item() for line in lines))
+    weights = weights * math.prod((line[1] - line[0]).item() for line in lines)
+    return Grid(points.to(device), weights.to(device))
 
 
 def kl(log_p: Tensor, log_q: Tensor, over: Grid) -> Tensor:

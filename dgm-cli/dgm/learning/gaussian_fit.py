@@ -40,7 +40,7 @@ def fit(
     """
     d = len(start)
     mean = start.clone().requires_grad_()
-    factor = torch.zeros(d, d, dtype=torch.float64).requires_grad_()  # the diagonal's logarithm
+    factor = torch.zeros_like(data.covariances[0]).requires_grad_()  # the diagonal's logarithm
     optimizer = torch.optim.LBFGS(
         [mean, factor],
         max_iter=ITERATIONS,
@@ -48,7 +48,7 @@ def fit(
         tolerance_change=1e-14,
         line_search_fn="strong_wolfe",
     )
-    standard = grid([-REACH] * d, [REACH] * d, POINTS)
+    standard = grid([-REACH] * d, [REACH] * d, POINTS, start.device)
     weights = standard.weights * _log_standard(standard.points).exp()
     log_q = data.log_density(over.points)
     q = log_q.exp()

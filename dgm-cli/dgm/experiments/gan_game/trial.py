@@ -55,7 +55,7 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
 
 def densities(settings: Densities, trial: Trial) -> Artifacts:
     """Play, keeping generators on the way; then train a new D against each of them."""
-    data, over = on_the_line(trial), grid([BOX[0]], [BOX[1]], POINTS)
+    data, over = on_the_line(trial), grid([BOX[0]], [BOX[1]], POINTS, trial.device)
     log_data = data.log_density(over.points)
     game = start(settings, trial)
     late = [step for step in settings.frozen_at if step >= settings.steps]
@@ -75,13 +75,13 @@ def densities(settings: Densities, trial: Trial) -> Artifacts:
     for step, generator in zip([*settings.frozen_at, settings.steps], final, strict=True):
         d = alone(settings, trial, generator, data, f"alone{step}")
         trial.record("frozen", step=step, **judged(d, generator, log_data, over))
-    arrays = {"data": log_data.exp()[::SHOWN].float().numpy(), **frames.arrays()}
+    arrays = {"data": log_data.exp()[::SHOWN].float().cpu().numpy(), **frames.arrays()}
     return Artifacts(trial.tables(), arrays)
 
 
 def on_the_line(trial: Trial) -> Mixture:
     """The data's density, which has to be of one dimension."""
-    data: Mixture = trial.data  # type: ignore[assignment]
+    data: Mixture = trial.data.to(trial.device)  # type: ignore[attr-defined]
     if data.means.shape[1] != 1:
         raise BadInput(f"data {data.name}: this part needs a density on the line")
     return data
@@ -89,8 +89,8 @@ def on_the_line(trial: Trial) -> Mixture:
 
 def start(settings: OnTheLine, trial: Trial) -> Game:
     """Both players before they have learned, in double precision."""
-    generator = MonotoneGenerator(settings.units, settings.mean, settings.slope)
-    discriminator = Discriminator(1, settings.hidden).double()
+    generator = MonotoneGenerator(settings.units, settings.mean, settings.slope).to(trial.device)
+    discriminator = Discriminator(1, settings.hidden).to(trial.device, torch.float64)
     return Game(generator, discriminator, OBJECTIVES["nonsaturating"], settings.rate)
 
 
@@ -99,6 +99,12 @@ def noise(settings: Players, trial: Trial, game: Game) -> Tensor:
     like = next(game.generator.parameters())
     shape = settings.batch, game.generator.latent_dim
     return torch.randn(shape, generator=trial.generator, dtype=like.dtype, device=like.device)
+
+
+def quantiles(n: int, like: Tensor) -> Tensor:
+    """The middles of n equal shares of N(0, 1), (n, 1), where and as `like` is."""
+    p = (torch.arange(n, dtype=like.dtype, device=like.device) + 0.5) / n
+    return math.sqrt(2) * torch.erfinv(2 * p - 1)[:, None]
 
 
 def play(settings: Players, trial: Trial, game: Game, data: Mixture, step: int) -> None:
@@ -115,7 +121,7 @@ def alone(
     settings: OnTheLine, trial: Trial, generator: MonotoneGenerator, data: Mixture, phase: str
 ) -> Discriminator:
     """A new discriminator, trained against a generator that stays as it is."""
-    d = Discriminator(1, settings.hidden).double()
+    d = Discriminator(1, settings.hidden).to(trial.device, torch.float64)
     game = Game(generator, d, OBJECTIVES["nonsaturating"], settings.rate)
     for step in trial.steps(settings.alone, phase=phase, game=game):
         game.slow_down(1 - step / settings.alone)
@@ -147,8 +153,7 @@ class Frames:
     def __init__(self, frames: int, steps: int, over: Grid) -> None:
         self.at = sorted({round(i * (steps - 1) / (frames - 1)) for i in range(frames)})
         self.x = over.points[::SHOWN]
-        quantiles = (torch.arange(ARROWS, dtype=torch.float64) + 0.5) / ARROWS
-        self.z = math.sqrt(2) * torch.erfinv(2 * quantiles - 1)[:, None]
+        self.z = quantiles(ARROWS, self.x)
         shape = len(self.at), len(self.x)
         self.kept = {name: torch.zeros(shape) for name in ("generated", "discriminator")}
         self.kept["mapped"] = torch.zeros(len(self.at), ARROWS)
@@ -175,7 +180,7 @@ class Frames:
 
 def gradients(settings: Gradients, trial: Trial) -> Artifacts:
     """The generator's gradient under both losses while D alone learns (Arjovsky & Bottou 2017)."""
-    data, over = on_the_line(trial), grid([BOX[0]], [BOX[1]], POINTS)
+    data, over = on_the_line(trial), grid([BOX[0]], [BOX[1]], POINTS, trial.device)
     game = start(settings, trial)
     for step in trial.steps(settings.steps, phase="half", game=game):
         play(settings, trial, game, data, step)
@@ -184,9 +189,8 @@ def gradients(settings: Gradients, trial: Trial) -> Artifacts:
     jsd = jensen_shannon(data.log_density(over.points), log_g, over).item()
     trial.record("separation", jsd=jsd)
 
-    quantiles = (torch.arange(settings.batch, dtype=torch.float64) + 0.5) / settings.batch
-    z = math.sqrt(2) * torch.erfinv(2 * quantiles - 1)[:, None]
-    d = Discriminator(1, settings.hidden).double()
+    z = quantiles(settings.batch, over.points)
+    d = Discriminator(1, settings.hidden).to(trial.device, torch.float64)
     learner = Game(generator, d, OBJECTIVES["nonsaturating"], settings.rate)
     for step in trial.steps(settings.alone, phase="alone", learner=learner):
         done, left = step + 1, settings.alone - step
@@ -199,7 +203,7 @@ def gradients(settings: Gradients, trial: Trial) -> Artifacts:
         learner.learn_discriminator(real, noise(settings, trial, learner))
     x = over.points[::SHOWN]
     drawn = [data.log_density(x).exp(), log_g[::SHOWN].exp(), d(x).sigmoid()]
-    return Artifacts(trial.tables(), {"separated": torch.stack(drawn).float().numpy()})
+    return Artifacts(trial.tables(), {"separated": torch.stack(drawn).float().cpu().numpy()})
 
 
 LOSSES = (("minimax", minimax), ("log_d", log_d))

@@ -44,15 +44,17 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
 
 def gaussians(settings: Fit, trial: Trial) -> Artifacts:
     """Fit from many starts in either direction; record fits, and what they should be."""
-    data: Mixture = trial.data  # type: ignore[assignment]
+    data: Mixture = trial.data.to(trial.device)  # type: ignore[attr-defined]
     if data.means.shape[1] != 2:
         raise BadInput(f"data {data.name}: this part needs a density in the plane")
-    over = grid([-BOX] * 2, [BOX] * 2, POINTS)
+    over = grid([-BOX] * 2, [BOX] * 2, POINTS, trial.device)
     whole = moments(data)
     for direction in DIRECTIONS:
         for start in trial.steps(settings.starts, phase=direction):
-            noise = torch.randn(2, generator=trial.generator, dtype=torch.float64)
-            begin = whole[0] + SPREAD * noise
+            away = torch.randn(
+                2, generator=trial.generator, dtype=torch.float64, device=trial.device
+            )
+            begin = whole[0] + SPREAD * away
             found = fit(data, direction, settings.family == "factorised", begin, over)
             integral = divergence(found, data, direction, over)
             about = {"direction": direction, "start": start}
@@ -60,7 +62,7 @@ def gaussians(settings: Fit, trial: Trial) -> Artifacts:
     for name, (mean, covariance) in exact(settings, data).items():
         trial.record("exact", direction=name, **row(Gaussian(mean, covariance, 0.0)))
     density = data.log_density(over.points).exp().reshape(POINTS, POINTS)
-    return Artifacts(trial.tables(), {"density": density.half().numpy()})
+    return Artifacts(trial.tables(), {"density": density.half().cpu().numpy()})
 
 
 def moments(data: Mixture) -> tuple[Tensor, Tensor]:
