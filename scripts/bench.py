@@ -5,6 +5,7 @@ Each row alternates ours and the peer and keeps the medians. `ratio` above 1: ou
 """
 
 import argparse
+import itertools
 import statistics
 import subprocess
 import sys
@@ -25,7 +26,11 @@ from dgm.inference.ais import AIS, schedule
 from dgm.learning.adam import Adam
 from dgm.learning.aevb import AEVB
 from dgm.learning.contrastive_divergence import ContrastiveDivergence
+from dgm.learning.deep_boltzmann import DeepBoltzmann
+from dgm.learning.reweighted_wake_sleep import ReweightedWakeSleep
+from dgm.models.dbm import DBM
 from dgm.models.rbm import RBM, RBMPath
+from dgm.models.sigmoid_belief_net import SigmoidBeliefNet
 from dgm.models.vae import VAE
 from dgm.retrieval.search import build, hits, nearest
 
@@ -136,6 +141,38 @@ def rbm_epoch() -> dict[str, object]:
     return row("rbm_epoch", mine, theirs, products / product_rate())
 
 
+def rws_epoch() -> dict[str, object]:
+    """An epoch of reweighted wake-sleep, 784-200-200, five particles, against the same batched in
+    plain autograd with a fused Adam."""
+    hidden, particles, rate = [200, 200], 5, 1e-3
+    generator = torch.Generator().manual_seed(0)
+    x = (torch.rand(IMAGES, VISIBLE, generator=generator) < 0.13).float()
+    with torch.no_grad():
+        net = SigmoidBeliefNet(VISIBLE, hidden)
+        net.initialise(0.05, generator, x)
+        learner = ReweightedWakeSleep(net, particles, rate, generator)
+    batches = Minibatches(x, BATCH, generator)
+    steps = batches.per_epoch
+
+    @torch.no_grad()
+    def ours() -> None:
+        for _ in range(steps):
+            learner.update(*batches.draw())
+
+    step = autograd_wake_sleep(hidden, particles, rate)
+
+    def peer() -> None:
+        for _ in range(steps):
+            step(x[torch.randint(len(x), (BATCH,), generator=generator)])
+
+    mine, theirs = alternate(ours, peer, repeats=1, rounds=3)
+    first, second = VISIBLE * hidden[0], hidden[0] * hidden[1]
+    wake = particles * (2 * first + 4 * second) + 2 * first  # x meets a batch, not its particles
+    multiply_adds = BATCH * (wake + 3 * (first + second))
+    floor = 2 * multiply_adds / product_rate() + 4 * 7 * len(net.flat) / copy_rate(len(net.flat))
+    return row("rws_epoch", mine, theirs, steps * floor)
+
+
 def ais() -> dict[str, object]:
     """100 chains through 14,500 temperatures of 784-500, which has no peer."""
     chains, hidden = 100, 500
@@ -153,6 +190,50 @@ def ais() -> dict[str, object]:
     mine = seconds(ours, 1)
     products = 2 * 2 * chains * VISIBLE * hidden * (len(betas) - 1)
     return row("ais", mine, None, products / product_rate())
+
+
+def dbm_update() -> dict[str, object]:
+    """A joint update of 784-500-1000, 5 updates of mean field and 5 Gibbs steps, against a plain
+    loop in single precision that does the same."""
+    sizes, updates, steps, rate = [VISIBLE, 500, 1000], 5, 5, 0.01
+    generator = torch.Generator().manual_seed(0)
+    x = (torch.rand(BATCH, VISIBLE, generator=generator) < 0.13).float()
+    with torch.no_grad():
+        dbm = DBM(sizes)
+        dbm.flat.normal_(0.0, 0.02, generator=generator)
+        learner = DeepBoltzmann(dbm, x, rate, generator, steps, updates, precision=torch.bfloat16)
+    rows = torch.arange(BATCH)
+    W1, W2 = (W.clone() for W in dbm.W)
+    a, b, c = (bias.clone() for bias in dbm.b)
+    chains = [x.clone(), torch.bernoulli(torch.full((BATCH, sizes[2]), 0.5))]
+
+    @torch.no_grad()
+    def ours() -> None:
+        learner.update(x, rows)
+
+    @torch.no_grad()
+    def peer() -> None:
+        m1 = torch.sigmoid(2 * x @ W1 + b)
+        m2 = torch.sigmoid(m1 @ W2 + c)
+        for _ in range(updates):
+            m1 = torch.sigmoid(x @ W1 + m2 @ W2.T + b)
+            m2 = torch.sigmoid(m1 @ W2 + c)
+        v, h2 = chains
+        for _ in range(steps):
+            h1 = torch.bernoulli(torch.sigmoid(v @ W1 + h2 @ W2.T + b))
+            v = torch.bernoulli(torch.sigmoid(h1 @ W1.T + a))
+            h2 = torch.bernoulli(torch.sigmoid(h1 @ W2 + c))
+        chains[:] = v, h2
+        W1.add_(rate * (x.T @ m1 - v.T @ h1) / BATCH)
+        W2.add_(rate * (m1.T @ m2 - h1.T @ h2) / BATCH)
+        a.add_(rate * (x - v).mean(0))
+        b.add_(rate * (m1 - h1).mean(0))
+        c.add_(rate * (m2 - h2).mean(0))
+
+    mine, theirs = alternate(ours, peer, repeats=10, rounds=15)
+    first, second = VISIBLE * sizes[1], sizes[1] * sizes[2]
+    products = (2 + 2 * steps + 2) * first + (1 + 2 * updates + 2 * steps + 2) * second
+    return row("dbm_update", mine, theirs, 2 * BATCH * products / product_rate(torch.bfloat16))
 
 
 def retrieval(name: str, collection: str, peer: str, sampled: int) -> dict[str, object]:
@@ -233,6 +314,43 @@ def autograd_step(
     return step
 
 
+def autograd_wake_sleep(hidden: list[int], particles: int, rate: float) -> Callable[[Tensor], None]:
+    """The plain step of reweighted wake-sleep: log p and log q of all particles at once."""
+    sizes = [VISIBLE, *hidden]
+    up = nn.ModuleList(nn.Linear(a, b) for a, b in itertools.pairwise(sizes))
+    down = nn.ModuleList(nn.Linear(b, a) for a, b in itertools.pairwise(sizes))
+    prior = nn.Parameter(torch.zeros(sizes[-1]))
+    parameters = [*up.parameters(), *down.parameters(), prior]
+    ascent = torch.optim.Adam(parameters, lr=rate, fused=True)
+
+    def log_p(logits: Tensor, states: Tensor) -> Tensor:
+        error = nn.functional.binary_cross_entropy_with_logits
+        return -error(logits, states.expand_as(logits), reduction="none").sum(-1)
+
+    def log_q(states: list[Tensor]) -> Tensor:
+        pairs = zip(up, itertools.pairwise(states), strict=True)
+        return torch.stack([log_p(f(a), b) for f, (a, b) in pairs]).sum(0)
+
+    def step(batch: Tensor) -> None:
+        with torch.no_grad():
+            states = [batch.expand(particles, -1, -1)]
+            for layer in up:
+                states.append(layer(states[-1]).sigmoid().bernoulli())
+            dream = [prior.sigmoid().expand(BATCH, -1).bernoulli()]
+            for layer in reversed(down):
+                dream.insert(0, layer(dream[0]).sigmoid().bernoulli())
+        pairs = zip(down, itertools.pairwise(states), strict=True)
+        joint = log_p(prior.expand_as(states[-1]), states[-1])
+        joint = joint + sum(log_p(layer(above), below) for layer, (below, above) in pairs)
+        q = log_q(states)
+        w = (joint - q).detach().softmax(0)
+        ascent.zero_grad()
+        (-(w * (joint + 0.5 * q)).sum(0).mean() - 0.5 * log_q(dream).mean()).backward()
+        ascent.step()
+
+    return step
+
+
 def step_floor(hidden: int, latent: int, vectors: int) -> float:
     """Seconds of a step's products, and of one pass over `vectors` as long as the parameters.
 
@@ -254,9 +372,9 @@ def startup() -> dict[str, object]:
     return row("startup", mine, theirs, None) | {"threads": 1}
 
 
-def product_rate() -> float:
+def product_rate(kind: torch.dtype = torch.float32) -> float:
     """Floating-point operations a second in a large matrix product."""
-    a, b = torch.rand(1024, 1024), torch.rand(1024, 1024)
+    a, b = (torch.rand(1024, 1024).to(kind) for _ in range(2))
     return 2 * 1024**3 / min(seconds(lambda: a @ b, 3) for _ in range(7))
 
 
@@ -283,7 +401,9 @@ ROWS = {
     "aevb_step": aevb_step,
     "vae_epoch": vae_epoch,
     "rbm_epoch": rbm_epoch,
+    "rws_epoch": rws_epoch,
     "ais": ais,
+    "dbm_update": dbm_update,
     "retrieval": lambda: retrieval("retrieval", "clustered_codes", "faiss", 8),
     "retrieval_isotropic": lambda: retrieval("retrieval_isotropic", "isotropic_codes", "faiss", 8),
     "retrieval_sklearn": lambda: retrieval("retrieval_sklearn", "clustered_codes", "sklearn", 2),

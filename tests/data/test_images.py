@@ -13,7 +13,7 @@ import torch
 
 from dgm.data import files
 from dgm.data.dataset import Dataset
-from dgm.data.images import bars_and_stripes, digits, frey_faces, mnist
+from dgm.data.images import bars, bars_and_stripes, digits, frey_faces, mnist
 from dgm.errors import BadInput
 
 # --- MNIST -----------------------------------------------------------------------------------
@@ -174,3 +174,21 @@ def test_bars_and_stripes() -> None:
     assert x.shape == (14, 9) and len(torch.unique(x, dim=0)) == 14
     for image in x.view(-1, 3, 3):
         assert (image == image[:1]).all() or (image == image[:, :1]).all()
+
+
+# --- bars --------------------------------------------------------------------------------------
+
+
+def test_bars_are_as_frequent_as_their_probabilities() -> None:
+    """Vertical with probability 2/3, each of four bars with 0.2: by the definition."""
+    x = bars.load().train
+    images, times = torch.unique(x, dim=0, return_counts=True)
+    assert len(images) == 2 * 2**4 - 2  # without bars and with all of them both kinds are alike
+    for image, n in zip(images.view(-1, 4, 4), times.tolist(), strict=True):
+        p = 0.0
+        for kind, share in ((image, 2 / 3), (image.t(), 1 / 3)):
+            if (kind == kind[0]).all():  # every row is alike: bars are vertical
+                on = int(kind[0].sum())
+                p += share * 0.2**on * 0.8 ** (4 - on)
+        assert n / len(x) == pytest.approx(p)
+    assert torch.equal(bars.load().test, x)

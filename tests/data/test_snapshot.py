@@ -23,6 +23,7 @@ from dgm.data.mixture import Mixture
 from dgm.data.stems import Text, collect
 
 DIGESTS = {
+    ("bars", 1): "d8b45e4482449c6671da250f06b0d83a13330aed09cbc28f0910552a61d4796c",
     ("bars_and_stripes", 1): "6e9a36f34d33c644924136c62653d64e4dae272fa17442cd78a7b5fc6631dc5d",
     ("clustered_codes", 1): "a99c32d726944e8f2749a6913aec887bf07449c8b0b9c99742762c878911159e",
     ("correlated_gaussian", 1): "f2f148160ab08cb2b29e371458e8af693e0743b676880868d717d42884df90e5",

@@ -22,6 +22,13 @@ from dgm.report.summary import read_metrics, summary
 ROOT = Path(__file__).parents[2]
 RECIPES = sorted(path.stem for path in (ROOT / "recipes").glob("*.yaml"))
 
+# A recipe whose page says so was not run at the paper's size yet.
+MEASURED = [(name, "embedded") for name in RECIPES] + [
+    (name, "paper")
+    for name in RECIPES
+    if "\nNot measured yet.\n" not in (ROOT / "recipes" / f"{name}.md").read_text()
+]
+
 
 def test_recipes_are_found() -> None:
     assert [path.stem for path in all_recipes()] == RECIPES
@@ -57,8 +64,7 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "results"
 
 
-@pytest.mark.parametrize("name", RECIPES)
-@pytest.mark.parametrize("preset", ["paper", "embedded"])
+@pytest.mark.parametrize(("name", "preset"), MEASURED)
 def test_committed_results_are_official_and_whole(name: str, preset: str, head: Path) -> None:
     folder = head / name / preset
     assert is_official(folder)
@@ -76,8 +82,7 @@ def test_committed_results_are_official_and_whole(name: str, preset: str, head: 
     assert all((folder / figure).stat().st_size < 500_000 for figure in figures)
 
 
-@pytest.mark.parametrize("name", RECIPES)
-@pytest.mark.parametrize("preset", ["paper", "embedded"])
+@pytest.mark.parametrize(("name", "preset"), MEASURED)
 def test_committed_trials_still_count(name: str, preset: str, head: Path) -> None:
     """Their cells are those of the recipe, their code today's: --extend takes all, trains none."""
     run = json.loads((head / name / preset / "run.json").read_text())

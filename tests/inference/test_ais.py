@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from dgm.inference.ais import AIS, schedule
+from dgm.inference.ais import AIS, Reversed, from_above, schedule
+from dgm.inference.enumeration import Enumerated
 from dgm.models.rbm import RBM, RBMPath
-from tests.small import small_rbm
+from tests.small import small_dbm, small_rbm
 
 
 def anneal(rbm: RBM, chains: int, betas: int, seed: int, base: Tensor | None = None) -> AIS:
@@ -82,3 +83,54 @@ def test_annealing_goes_on_from_its_state() -> None:
     for step in range(8, 20):
         second.update(step)
     assert second.result() == whole.result()
+
+
+@pytest.mark.parametrize("sizes", [[7, 6, 7], [6, 4, 5, 4]], ids=str)
+def test_annealing_a_deep_machine_from_below_and_from_above(sizes: list[int]) -> None:
+    """Oracle: enumeration. The odd layers are sampled, and the even ones summed out.
+
+    Back from exact samples the estimate is of 1 / Z.
+    """
+    dbm = small_dbm(sizes, std=0.8)
+    exact = dbm.log_partition()
+    rbm = dbm.as_rbm()
+    path, betas = RBMPath(rbm), schedule((1000, 0.0, 1.0))
+    generator = torch.Generator().manual_seed(0)
+    ais = AIS(path, betas, 200, generator)
+    for step in range(ais.steps):
+        ais.update(step)
+    below = ais.result()
+    assert abs(below.log_partition - exact) < 0.1
+
+    p_v = Enumerated(rbm).log_p_v.exp()
+    drawn = torch.multinomial(p_v, 200, replacement=True, generator=generator)
+    v = Enumerated(rbm).v[drawn].float()
+    back = AIS(Reversed(path, path.from_samples(v)), betas.flip(0), 200, generator)
+    for step in range(back.steps):
+        back.update(step)
+    above = from_above(path, back.result())
+    assert abs(above.log_partition - exact) < 0.1
+    assert above.low < above.log_partition < above.high
+    with pytest.raises(ValueError, match="7 chains from 200 samples"):
+        AIS(Reversed(path, path.from_samples(v)), betas.flip(0), 7, generator)
+
+
+def test_few_temperatures_err_to_either_side() -> None:
+    """On average over repeats: Jensen's inequality, from below and from above."""
+    rbm = small_rbm(8, 7, std=5.0)
+    exact, path, betas = rbm.log_partition(), RBMPath(rbm), schedule((2, 0.0, 1.0))
+    enumerated, generator = Enumerated(rbm), torch.Generator().manual_seed(0)
+    p_v = enumerated.log_p_v.exp()
+    errors: dict[str, list[float]] = {"below": [], "above": []}
+    for _ in range(60):
+        v = enumerated.v[torch.multinomial(p_v, 5, replacement=True, generator=generator)].float()
+        forth = AIS(path, betas, 5, generator)
+        back = AIS(Reversed(path, path.from_samples(v)), betas.flip(0), 5, generator)
+        for step in range(forth.steps):
+            forth.update(step)
+            back.update(step)
+        errors["below"].append(forth.result().log_partition - exact)
+        errors["above"].append(from_above(path, back.result()).log_partition - exact)
+    below, above = (torch.tensor(values) for values in errors.values())
+    assert below.mean() < -3 * below.std() / 60**0.5
+    assert above.mean() > 3 * above.std() / 60**0.5

@@ -2,7 +2,7 @@
 
 import torch
 
-from dgm.learning.backprop import Backprop
+from dgm.learning.backprop import Backprop, Dropout
 from dgm.learning.weight_prior import NO_PRIOR, WeightPrior
 from dgm.models.classifier import Classifier
 
@@ -68,3 +68,27 @@ def test_outputs_learn_alone_at_first_and_so_on_after_a_halt() -> None:
         each.update(x, rows)
     assert not torch.equal(nets[0].mlp.layers[0].W, hidden)
     assert torch.equal(nets[0].flat, nets[1].flat)
+
+
+def test_dropout_keeps_the_mean_of_what_units_receive() -> None:
+    generator = torch.Generator().manual_seed(0)
+    net = Classifier([4, 6, 5, 3])
+    masks = Dropout(0.2, 0.5, generator).masks(net, 20_000)
+    assert [mask.shape[1] for mask in masks] == [4, 6, 5]
+    for mask, on in zip(masks, (1.25, 2.0, 2.0), strict=True):
+        assert set(mask.unique().tolist()) == {0.0, on}
+        torch.testing.assert_close(mask.mean(0), torch.ones(mask.shape[1]), atol=0.03, rtol=0)
+
+
+def test_an_update_with_dropout_is_of_the_thinned_net() -> None:
+    generator = torch.Generator().manual_seed(0)
+    net = Classifier([4, 6, 3])
+    net.initialise(generator)
+    x, labels = torch.rand(6, 4, generator=generator), torch.tensor([2, 0, 1, 1, 2, 0])
+    start, twin = net.flat.clone(), torch.Generator().manual_seed(7)
+    dropout = Dropout(0.2, 0.5, torch.Generator().manual_seed(7))
+    Backprop(net, labels, 0.3, 0.0, 0.0, dropout=dropout).update(x, torch.arange(6))
+    step = net.flat - start
+    net.flat.copy_(start)
+    net.backward_thinned(x, labels, Dropout(0.2, 0.5, twin).masks(net, 6))
+    torch.testing.assert_close(step, 0.3 * net.gradient)

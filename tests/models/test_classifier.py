@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from dgm.fast.loops import Units
 from dgm.models.classifier import Classifier
 from dgm.models.rbm import RBM, one_hot
 
@@ -53,3 +54,34 @@ def test_more_classes_than_labels_are_refused() -> None:
     assert one_hot(torch.tensor([1, 0]), 3).tolist() == [[0, 1, 0], [1, 0, 0]]
     with pytest.raises(ValueError, match="class 3 with 3 label units"):
         one_hot(torch.tensor([1, 3]), 3)
+
+
+@pytest.mark.parametrize("units", ["logistic", "tanh"])
+def test_the_gradient_with_units_that_are_off_is_autograds(units: Units) -> None:
+    generator = torch.Generator().manual_seed(0)
+    net = Classifier([4, 6, 5, 3], units)
+    net.flat.normal_(generator=generator)
+    x, labels = torch.rand(7, 4, generator=generator), torch.tensor([0, 1, 2, 2, 1, 0, 1])
+    masks = [2 * (torch.rand(7, n, generator=generator) < 0.5).float() for n in (4, 6, 5)]
+    loss = net.backward_thinned(x, labels, masks)
+    with torch.enable_grad():
+        leaves = [
+            (layer.W.clone().requires_grad_(), layer.b.clone().requires_grad_())
+            for layer in net.mlp.layers
+        ]
+        states = x * masks[0]
+        for (W, b), mask in zip(leaves, masks[1:], strict=False):
+            pre = states @ W + b
+            states = (pre.sigmoid() if units == "logistic" else pre.tanh()) * mask
+        out = torch.log_softmax(states @ leaves[-1][0] + leaves[-1][1], 1)
+        mean = out.gather(1, labels[:, None]).mean()
+        mean.backward()
+    assert loss.item() == pytest.approx(-mean.item())
+    for layer, (W, b) in zip(net.mlp.layers, leaves, strict=True):
+        torch.testing.assert_close(layer.dW, W.grad)
+        torch.testing.assert_close(layer.db, b.grad)
+    whole = [torch.ones(7, n) for n in (4, 6, 5)]
+    net.backward_thinned(x, labels, whole)
+    thinned = net.gradient.clone()
+    net.backward(x, labels)
+    torch.testing.assert_close(thinned, net.gradient)

@@ -17,6 +17,11 @@ def bernoulli(probability: Tensor, generator: torch.Generator) -> Tensor:
     if probability.device.type != "cpu":
         uniform = torch.rand(probability.shape, generator=generator, device=probability.device)
         return uniform.lt_(probability)
-    seed = torch.empty(1, dtype=torch.int64).random_(-(2**63), None, generator=generator).item()
-    words = random_words(int(seed), (probability.numel() + 3) // 4)
+    words = random_words(seed_of(generator), (probability.numel() + 3) // 4)
     return less_than(words.view(np.int16), probability)
+
+
+def seed_of(generator: torch.Generator) -> int:
+    """64 random bits, signed, of a generator on the CPU: the seed of many draws."""
+    drawn = torch.empty(1, dtype=torch.int64).random_(-(2**63), None, generator=generator)
+    return int(drawn.item())

@@ -5,6 +5,7 @@ operations, and on a CPU each takes as long to call as to compute. For a CPU the
 into one loop; on other devices torch's own operations compute the same.
 """
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any, Literal
 
@@ -95,6 +96,48 @@ def add_prior_gradient(
     _loops().add_prior_gradient(W.numpy(), gradient.numpy(), *strengths, columns)
 
 
+def bernoulli_terms(pre: Tensor, states: Tensor) -> Tensor:
+    """log p of each row's states (rows,), for units that are on with probability sigmoid(pre):
+
+        sum_j s_j pre_j - log(1 + exp(pre_j)) .
+
+    `pre` (rows, n) is overwritten by its derivative, s - sigmoid(pre). `states` (m, n) has as many
+    rows, or fewer, each of which then belongs to rows / m successive rows of `pre`.
+    """
+    if pre.is_cpu:
+        log_p = pre.new_empty(len(pre))
+        _loops().bernoulli_terms(pre.numpy(), states.numpy(), log_p.numpy())
+        return log_p
+    if len(states) < len(pre):
+        states = states.repeat_interleave(len(pre) // len(states), 0)
+    log_p = (states * pre - torch.nn.functional.softplus(pre)).sum(1)
+    torch.sub(states, pre.sigmoid(), out=pre)
+    return log_p
+
+
+def sweep(h: Tensor, drive: Tensor, pre: Tensor, W: Tensor, noise: Tensor, scale: float) -> None:
+    """Draw binary units that share children, one after another, each given all others.
+
+    `pre` (rows, children) = b + h W is the children's input and follows every change of h
+    (rows, n). With F = sum_i log(1 + exp(pre_i)), unit j is on where
+
+        drive_j - scale (F with h_j = 1 - F with h_j = 0) > noise_j,
+
+    `noise` being log-odds of uniform numbers. A unit costs one pass over its row of W
+    (n, children).
+    """
+    if h.is_cpu:
+        tensors = (each.numpy() for each in (h, drive, pre, W, noise))
+        _loops().sweep(*tensors, np.float32(scale))
+        return
+    softplus = torch.nn.functional.softplus
+    for j in range(h.shape[1]):
+        off = pre - h[:, j : j + 1] * W[j]
+        change = softplus(off + W[j]).sum(1) - softplus(off).sum(1)
+        h[:, j] = drive[:, j] - scale * change > noise[:, j]
+        pre.copy_(off + h[:, j : j + 1] * W[j])
+
+
 def random_words(seed: int, n: int) -> np.ndarray:
     """n words of 64 random bits from a seed of 64 bits: SplitMix64.
 
@@ -115,6 +158,33 @@ def less_than(words: np.ndarray, probability: Tensor) -> Tensor:
     drawn = torch.empty_like(probability, memory_format=torch.contiguous_format)
     _loops().less_than(words, probability.numpy().reshape(-1), drawn.numpy().reshape(-1))
     return drawn
+
+
+def gibbs(
+    weights: Tensor,
+    biases: Tensor,
+    states: Tensor,
+    free: Tensor,
+    betas: Sequence[float],
+    seed: int,
+    counted: int = 0,
+    ordered: bool = False,
+) -> Tensor:
+    """Gibbs sampling of several machines of binary units, each with several chains; on a CPU.
+
+    A unit of time is as many draws as there are units `free` (indices): of each in turn (`ordered`)
+    or of units chosen at random. A draw turns unit i on with sigmoid(beta (W s + b)_i). There is a
+    unit of time for each of `betas`. Writes the last states over `states` (machines, chains,
+    units), and returns how often units were on together, (machines, units, units), over all chains
+    and the last `counted` units of time.
+    `weights` (machines, units, units), symmetric with zero diagonal, and `biases` (machines, units)
+    are of 32 bits, as the states.
+    """
+    counts = torch.zeros(weights.shape)
+    arrays = (x.numpy() for x in (weights, biases, states, free))
+    inverse = np.array(betas, dtype=np.float64)
+    _loops().gibbs(*arrays, inverse, seed, counted, ordered, counts.numpy())
+    return counts
 
 
 @cache

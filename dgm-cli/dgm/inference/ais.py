@@ -5,7 +5,7 @@ whose log Z_0 is known, to the one of interest at beta = 1. Each of several chai
 exact sample of the first and moves by one transition per beta that leaves p_beta as it is; its
 weight w = prod_k p*_k(x_k) / p*_{k-1}(x_k) is an unbiased estimate of Z / Z_0.
 
-A model brings its own path: `dgm.models.rbm.RBMPath` is one.
+A model brings its own path: `dgm.models.rbm.RBMPath`, `dgm.inference.gibbs.PosteriorPath`.
 """
 
 import math
@@ -22,7 +22,10 @@ States = tuple[Tensor, ...]  # of all chains; a path may keep beside x what foll
 class Path(Protocol):
     """Densities from beta = 0 to 1, and how chains move among the states of each."""
 
-    log_start: float  # log Z_0
+    @property
+    def log_start(self) -> float | Tensor:
+        """log Z_0, or where the chains have several targets, that of each."""
+        ...
 
     def start(self, chains: int, generator: torch.Generator) -> States:
         """Exact samples of beta = 0."""
@@ -71,7 +74,10 @@ def schedule(*parts: tuple[int, float, float]) -> Tensor:
 
 
 class AIS(State):
-    """Chains with their log weights, which `update` moves from one beta to the next."""
+    """Chains with their log weights, which `update` moves from one beta to the next.
+
+    A path of several targets, such as the posteriors of several images, has `chains` for each.
+    """
 
     saved = ("states", "log_w")
 
@@ -79,7 +85,8 @@ class AIS(State):
         self.path, self.generator = path, generator
         self.betas = betas.tolist()
         self.states = path.start(chains, generator)
-        self.log_w = torch.zeros(chains, dtype=torch.float64, device=self.states[0].device)
+        rows, device = len(self.states[0]), self.states[0].device
+        self.log_w = torch.zeros(rows, dtype=torch.float64, device=device)
 
     @property
     def steps(self) -> int:
@@ -98,10 +105,38 @@ class AIS(State):
         log_mean = (torch.logsumexp(self.log_w, 0) - math.log(chains)).item()
         ratio = torch.exp(self.log_w - log_mean)  # mean 1
         error = 1.96 * ratio.std().item() / math.sqrt(chains)
-        centre = self.path.log_start + log_mean
+        centre = float(self.path.log_start) + log_mean
         return LogPartition(
             centre,
             centre + math.log1p(-error) if error < 1 else -math.inf,
             centre + math.log1p(error),
             (ratio.sum().square() / ratio.square().sum()).item(),
         )
+
+
+class Reversed:
+    """A path back, from beta = 1 to 0, whose chains begin at given samples of p_1 (one a row).
+
+    Their weights estimate Z_0 / Z without bias, so that the log Z of `from_above` is too high on
+    average, as the one of the path itself is too low: together they are a check (Burda, Grosse &
+    Salakhutdinov 2015; Grosse, Ghahramani & Adams 2015). It is that only as far as the samples are
+    those of p_1, and where the path's `move` is reversible, as a step of block Gibbs sampling is.
+    """
+
+    log_start = 0.0
+
+    def __init__(self, path: Path, samples: States) -> None:
+        self.samples, self.log_ratio, self.move = samples, path.log_ratio, path.move
+
+    def start(self, chains: int, generator: torch.Generator) -> States:
+        if chains != len(self.samples[0]):
+            raise ValueError(f"{chains} chains from {len(self.samples[0])} samples")
+        return self.samples
+
+
+def from_above(path: Path, back: LogPartition) -> LogPartition:
+    """log Z and its interval, from the result of annealing that path back."""
+    start = float(path.log_start)
+    return LogPartition(
+        start - back.log_partition, start - back.high, start - back.low, back.effective_chains
+    )

@@ -1,10 +1,11 @@
-"""Exact distributions, Gibbs chains and gradients of a small RBM, by enumeration.
+"""Exact distributions, Gibbs chains and gradients of a small RBM, and a small net's likelihood.
 
 States are numbered by their binary digits, lowest unit first, as in `dgm.models.rbm.states`.
 Everything is in double precision and on the CPU, wherever the RBM is. Costs grow as
 2^(visible + hidden), with a limit of 20 units.
 """
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -12,6 +13,7 @@ from torch import Tensor
 from torch.nn.functional import logsigmoid
 
 from dgm.models.rbm import RBM, states
+from dgm.models.sigmoid_belief_net import SigmoidBeliefNet
 
 MOST = 20  # units, visible and hidden together
 
@@ -88,6 +90,31 @@ def fit_exactly(rbm: RBM, data: Tensor, iterations: int) -> list[Tensor]:
     minimize(objective, start, jac=True, method="L-BFGS-B", callback=keep, options=options)
     rbm.flat.copy_(path[-1])
     return path
+
+
+def log_evidence(net: SigmoidBeliefNet, x: Tensor) -> Tensor:
+    """log p(x) of images x (n, visible), (n,), summing over one hidden layer's states at a time.
+
+    Double precision, on the CPU. ValueError where two neighbouring hidden layers have more than 20
+    units; an undirected top's log Z has a limit of its own.
+    """
+    sizes = net.sizes[1:]
+    most = max(map(sum, pairwise([*sizes, 0])))
+    if most > MOST:
+        raise ValueError(f"enumerating {most} units of a net: more than {MOST} is too many")
+    every = [x.double().cpu(), *(states(torch.arange(2**n), n) for n in sizes)]
+    layers = net.generative
+    if net.undirected_top:
+        rbm, h = net.top(), every[-2]
+        log_p = -rbm.free_energy(h.to(net.flat)).double().cpu() - rbm.log_partition()
+        layers = layers[:-1]
+    else:
+        log_p = log_bernoulli(net.prior["b"].double().cpu()[None], every[-1])[0]
+    for number in range(len(layers) - 1, -1, -1):
+        W, b = (layers[number][name].double().cpu() for name in "Wb")
+        down = log_bernoulli(every[number + 1] @ W + b, every[number])  # (above, below)
+        log_p = torch.logsumexp(log_p[:, None] + down, 0)
+    return log_p
 
 
 def log_bernoulli(pre: Tensor, states: Tensor) -> Tensor:

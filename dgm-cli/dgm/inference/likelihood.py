@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from dgm.inference.hmc import LatentModel, adapt, hmc_start, hmc_step
+from dgm.models.sigmoid_belief_net import SigmoidBeliefNet
 from dgm.models.vae import LOG_2PI, VAE
 
 MIN_DISTANCE = 0.5  # least distance between starts, in standard deviations of the prior
@@ -140,10 +141,10 @@ def _from_fit(
         log_t = half_log_det[:, s, None] + _log_student(white.square().sum(2), d)
         log_q = torch.logaddexp(log_q, share[:, s, None].log() + log_t)
     log_w = model.log_joint(x, draws.transpose(0, 1).contiguous()).t() - log_q
-    return _from_log_weights(log_w)
+    return from_log_weights(log_w)
 
 
-def _from_log_weights(log_w: Tensor) -> Estimate:
+def from_log_weights(log_w: Tensor) -> Estimate:
     """log of the mean of w (n, samples), its standard error by the delta method, and
     (sum w)^2 / sum w^2."""
     samples = log_w.shape[1]
@@ -232,8 +233,24 @@ def encoder_importance_sampling(
             noise = torch.randn(shape, generator=generator, device=x.device)
             log_q = -0.5 * (noise.square() + q.log_variance + LOG_2PI).sum(2)
             log_w.append(model.decoder.log_joint(part, q.sample(noise)) - log_q)
-        parts.append(_from_log_weights(torch.cat(log_w).t()))
+        parts.append(from_log_weights(torch.cat(log_w).t()))
     return _join(parts)
+
+
+def recognition_log_weights(
+    net: SigmoidBeliefNet, x: Tensor, samples: int, generator: torch.Generator, rows: int = 500
+) -> Tensor:
+    """log p(x, h) - log q(h|x) for h ~ q(h|x) of a net's recognition, (n, samples), double.
+
+    Their mean estimates the bound, and `from_log_weights` log p(x), which is too low on average
+    where few weights dominate. `rows` samples are drawn at a time.
+    """
+    parts = []
+    for part in x.split(max(1, rows // samples)):
+        sizes = [min(rows, samples - done) for done in range(0, samples, rows)]
+        drawn = [net.recognise(part, n, generator).log_weights(len(part)) for n in sizes]
+        parts.append(torch.cat(drawn, 1).double())
+    return torch.cat(parts)
 
 
 # --- Kingma & Welling, Appendix D --------------------------------------------------------------
@@ -282,5 +299,5 @@ def hmc_estimator(
     white = torch.linalg.solve_triangular(cholesky, (fresh - mean).mT, upper=False)
     log_q = -0.5 * (white.square().sum(1) + d * LOG_2PI)
     log_q = log_q - cholesky.diagonal(dim1=1, dim2=2).log().sum(1, keepdim=True)
-    reciprocal = _from_log_weights(log_q - log_joint)
+    reciprocal = from_log_weights(log_q - log_joint)
     return reciprocal._replace(log_likelihood=-reciprocal.log_likelihood)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dgm.fast.loops import Units
+from dgm.fast.loops import Units, activation_backward
 from dgm.models.mlp import MLP
 from dgm.models.parameters import FlatModel
 from dgm.models.rbm import RBM
@@ -52,4 +52,25 @@ class Classifier(FlatModel):
         d_output = -log_p.exp()
         d_output[torch.arange(len(x), device=x.device), labels] += 1
         self.mlp.backward(x, hidden, d_output / len(x))
+        return -log_p.gather(1, labels[:, None]).mean()
+
+    def backward_thinned(self, x: Tensor, labels: Tensor, masks: Sequence[Tensor]) -> Tensor:
+        """As `backward`, for states times `masks`, (n, units) each: the input's first, then those
+        of the hidden layers (dropout)."""
+        layers, units = self.mlp.layers, self.mlp.units
+        inputs, states = [x * masks[0]], []
+        for layer, mask in zip(layers, masks[1:], strict=False):
+            pre = torch.mm(inputs[-1], layer.W).add_(layer.b)
+            states.append(pre.tanh_() if units == "tanh" else pre.sigmoid_())
+            inputs.append(states[-1] * mask)
+        log_p = torch.log_softmax(self.mlp.output(inputs[-1]), 1)
+        d = -log_p.exp()
+        d[torch.arange(len(x), device=x.device), labels] += 1
+        d /= len(x)
+        for i in reversed(range(len(layers))):
+            torch.mm(inputs[i].t(), d, out=layers[i].dW)
+            torch.sum(d, 0, out=layers[i].db)
+            if i:
+                d_state = torch.mm(d, layers[i].Wt).mul_(masks[i])
+                d = activation_backward(units, states[i - 1], d_state)
         return -log_p.gather(1, labels[:, None]).mean()

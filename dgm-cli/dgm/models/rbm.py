@@ -113,7 +113,11 @@ class RBMPath:
         self.log_start = softplus(self.base.double()).sum().item() + off
 
     def start(self, chains: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        return self._with_input(bernoulli(self.base.sigmoid().expand(chains, -1), generator))
+        return self.from_samples(bernoulli(self.base.sigmoid().expand(chains, -1), generator))
+
+    def from_samples(self, v: Tensor) -> tuple[Tensor, Tensor]:
+        """The states of chains that are at v (chains, visible)."""
+        return v, torch.addmm(self.parameters["b"], v, self.parameters["W"])
 
     def log_ratio(self, states: tuple[Tensor, ...], before: float, after: float) -> Tensor:
         v, pre = states
@@ -128,10 +132,7 @@ class RBMPath:
         h = bernoulli(pre.mul_(beta).sigmoid_(), generator)
         bias = (1 - beta) * self.base + beta * p["a"]
         mean = torch.addmm(bias, h, p["W"].t(), alpha=beta).sigmoid_()
-        return self._with_input(bernoulli(mean, generator))
-
-    def _with_input(self, v: Tensor) -> tuple[Tensor, Tensor]:
-        return v, torch.addmm(self.parameters["b"], v, self.parameters["W"])
+        return self.from_samples(bernoulli(mean, generator))
 
 
 class LabelRBM(RBM):

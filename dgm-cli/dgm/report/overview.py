@@ -128,7 +128,10 @@ def _settings(blocks: Sequence[Mapping[str, Any]], settings: SettingsType) -> It
             head = f"  {name:{wide}}  {values[name]:{deep}}  "
             meaning = model.model_fields[name].description or name.replace("_", " ")
             if len(head) > len(indent):
-                yield head.rstrip()
+                first, rest = f"  {name:{wide}}  ", " " * (wide + 4)
+                yield textwrap.fill(
+                    values[name], WIDTH, initial_indent=first, subsequent_indent=rest
+                )
                 head = indent
             yield textwrap.fill(meaning, WIDTH, initial_indent=head, subsequent_indent=indent)
         done.update(own)

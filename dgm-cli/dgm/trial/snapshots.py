@@ -1,4 +1,4 @@
-"""Copies of a parameter vector that a loop keeps and saves in its checkpoints."""
+"""What a loop keeps and saves in its checkpoints: copies of a parameter vector, and images."""
 
 import torch
 from torch import Tensor
@@ -56,3 +56,12 @@ class Best(State):
             self.vector.copy_(self._watched)
             self.score.fill_(score)
             self.step.fill_(step)
+
+
+class Seen(State):
+    """Images kept at chosen moments, (moments, n, visible)."""
+
+    saved = ("images",)
+
+    def __init__(self, moments: int, n: int, visible: int, device: torch.device) -> None:
+        self.images = torch.zeros(moments, n, visible, device=device)

@@ -16,20 +16,11 @@ from dgm.models.neighbours import classify, nearest_distance
 from dgm.models.rbm import one_hot
 from dgm.report.pixels import grey
 from dgm.report.tables import Artifacts
-from dgm.state import State
 from dgm.trial.loop import Trial
 from dgm.trial.measured import IMAGES, Rows
+from dgm.trial.snapshots import Seen
 
 UNUSUAL = 100  # digits shown that are recognised though far from all that the net learned from
-
-
-class Seen(State):
-    """Images kept at chosen moments, saved along."""
-
-    saved = ("images",)
-
-    def __init__(self, moments: int, n: int, visible: int, device: torch.device) -> None:
-        self.images = torch.zeros(moments, n, visible, device=device)
 
 
 MEASURED = {
@@ -44,21 +35,20 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
 
 
 def measure(settings: Settings, trial: Trial, net: DBN, full: bool = True) -> Artifacts:
-    """The same, of the net that the trial starts from."""
+    """The same, of the net that the trial starts from. Not `full`: the first samples alone, and
+    no pictures."""
     images, shape = labelled(trial.data, trial.device), trial.data.shape
     n = settings.chains * net.top.labels
     wanted = torch.arange(net.top.labels, device=trial.device).repeat_interleave(settings.chains)
 
     clamped = TopChains(net, n, trial.generator, one_hot(wanted, net.top.labels))
-    samples = watch(trial, "clamped", clamped, A_LINE, settings.between)
+    samples = watch(trial, "clamped", clamped, A_LINE if full else 1, settings.between)
     judge = images.x["train"], images.classes["train"].cpu()
     for number, seen in enumerate(samples, start=1):
         agree = classify(*judge, seen) == wanted.cpu()
         for label in range(net.top.labels):
             share = agree[wanted.cpu() == label].float().mean().item()
             trial.record("judged", sample=number, label=label, agree=share)
-    free = TopChains(net, 1, trial.generator)
-    film = watch(trial, "free", free, FRAMES, settings.film_steps)
 
     x, truth = images.x["test"], images.classes["test"]
     found = net.classify(x)
@@ -72,6 +62,10 @@ def measure(settings: Settings, trial: Trial, net: DBN, full: bool = True) -> Ar
         least_distance_shown=distance.sort(descending=True)[0][:UNUSUAL].min().item(),
         mean_distance=distance.mean().item(),
     )
+    if not full:
+        return Artifacts(trial.tables())
+    free = TopChains(net, 1, trial.generator)
+    film = watch(trial, "free", free, FRAMES, settings.film_steps)
     arrays = {
         "clamped": grey(samples[:, :: settings.chains].transpose(0, 1).flatten(0, 1), shape),
         "film": grey(film[:, 0], shape),

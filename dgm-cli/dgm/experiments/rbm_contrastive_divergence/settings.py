@@ -1,12 +1,10 @@
 """Settings of an RBM of binary units, its learning, and the annealing that finds its log Z."""
 
-import itertools
-from typing import Annotated, Literal
+from typing import Literal
 
-import pydantic
 from pydantic import Field
 
-from dgm.recipe.schema import TrialSettings
+from dgm.protocols.settings.ais import AISSettings
 
 REVISION = 1
 PAPER, SMALL = "paper", "small"  # variants: the one that names leave out, and an enumerated one
@@ -16,7 +14,7 @@ FILTERS_SHOWN = 64
 FILTERS_FILMED = 25
 
 
-class Settings(TrialSettings):
+class Settings(AISSettings):
     """Rates and decays were never published; sizes and temperatures are the papers'."""
 
     variant: str = Field(PAPER, description="another name for machines that are not the paper's")
@@ -47,25 +45,3 @@ class Settings(TrialSettings):
     )
     initial_std: float = Field(0.01, gt=0, description="of the weights")
     evaluations: int = Field(10, gt=0, description="log-spaced epochs at which log Z is estimated")
-    ais_chains: int = Field(100, gt=1, description="annealed chains")
-    ais_schedule: list[tuple[Annotated[int, Field(ge=1)], float, float]] = Field(
-        [(500, 0, 0.5), (4000, 0.5, 0.9), (10_000, 0.9, 1)],
-        min_length=1,
-        description="parts of the temperatures: how many, from beta, to beta",
-    )
-
-    @pydantic.model_validator(mode="after")
-    def _temperatures(self) -> "Settings":
-        if not rising(self.ais_schedule):
-            raise ValueError(
-                f"ais_schedule: betas must rise from 0 to 1, not as {self.ais_schedule}"
-            )
-        return self
-
-
-def rising(parts: list[tuple[int, float, float]]) -> bool:
-    """Whether the betas of these parts (number, from, to) begin at 0 and never fall, up to 1."""
-    ends = [
-        beta for n, start, end in parts for beta in (start, start + (end - start) * (n - 1) / n)
-    ]
-    return ends[0] == 0 and all(low <= high for low, high in itertools.pairwise([*ends, 1.0]))
