@@ -16,16 +16,22 @@ def frechet_distance(x: Tensor, y: Tensor) -> float:
     """The squared distance of the Gaussians fitted to x (n, d) and y (m, d)."""
     x, y = x.double(), y.double()
     between = (x.mean(0) - y.mean(0)).square().sum()
-    first, second = x.T.cov(), y.T.cov()
+    first, second = covariance(x), covariance(y)
     half = root(first)
     # The eigenvalues of the product, as those of a symmetric matrix: it has real roots.
     overlap = torch.linalg.eigvalsh(half @ second @ half).clamp(min=0).sqrt().sum()
     return float(between + first.trace() + second.trace() - 2 * overlap)
 
 
-def root(covariance: Tensor) -> Tensor:
+def covariance(x: Tensor) -> Tensor:
+    """Of the columns of x (n, d), (d, d)."""
+    centred = x - x.mean(0)
+    return centred.T @ centred / (len(x) - 1)
+
+
+def root(matrix: Tensor) -> Tensor:
     """The symmetric root of a covariance matrix, which may be singular."""
-    values, vectors = torch.linalg.eigh(covariance)
+    values, vectors = torch.linalg.eigh(matrix)
     return (vectors * values.clamp(min=0).sqrt()) @ vectors.T
 
 

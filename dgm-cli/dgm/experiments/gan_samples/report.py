@@ -24,6 +24,7 @@ WAYS = 10  # images in a line of the interpolation
 PAIRS = 10  # of a sample and its nearest training image in a line
 FILM = 10  # latents in a line of the film
 GREYS = 17  # levels between two greys of the film: few of them make a small file
+Found = dict[tuple[str, int], float]  # the best value by model and seed
 MEASURES = (
     ("parzen", "log_likelihood", "Parzen log-likelihood, nats (higher is better)"),
     ("classified", "frechet", "Fréchet distance to test images (lower is better)"),
@@ -32,13 +33,15 @@ MEASURES = (
 
 
 def summarise(results: Results) -> Iterator[Metric]:
-    """Each judgement of each model's samples; the DCGAN's Frechet distance less the VAE's last."""
+    """Each judgement of each model's samples, and then one model's beside another's."""
+    likelihoods: Found = {}
     for cell, rows in results.rows("parzen"):
         for row in rows.to_dict("records"):
             stem = named("parzen", cell, row["of"])
             yield Metric(stem, cell["seed"], row["log_likelihood"], row["stderr"])
             yield Metric(named("bandwidth", cell, row["of"]), cell["seed"], row["bandwidth"])
-    distances: dict[tuple[str, int], float] = {}
+            keep(likelihoods, cell, row["log_likelihood"], max)
+    distances: Found = {}
     for cell, rows in results.rows("classified"):
         for row in rows.to_dict("records"):
             seed, model = cell["seed"], cell["model"]
@@ -47,9 +50,7 @@ def summarise(results: Results) -> Iterator[Metric]:
             for stem, value in (("digits_entropy", "entropy"), ("digits_sure", "sure")):
                 name = metric_name(f"{model}_{stem}", text(row["of"]), cell=cell, axes=AXES)
                 yield Metric(name, seed, row[value])
-            if not own_axes(cell, AXES):
-                best = distances.get((model, seed), np.inf)
-                distances[model, seed] = min(best, row["frechet"])
+            keep(distances, cell, row["frechet"], min)
     for cell, rows in results.rows("copies"):
         yield Metric(named("copies", cell), cell["seed"], rows["copies"].item())
     for cell, rows in results.rows("classifier"):
@@ -57,6 +58,17 @@ def summarise(results: Results) -> Iterator[Metric]:
     for (model, seed), distance in distances.items():
         if model == "dcgan" and ("vae", seed) in distances:
             yield Metric("frechet_below_vae/dcgan", seed, distances["vae", seed] - distance)
+    for (model, seed), likelihood in likelihoods.items():
+        if model == "kmeans" and ("real", seed) in likelihoods:
+            above = likelihood - likelihoods["real", seed]
+            yield Metric("parzen_above_real/kmeans", seed, above)
+
+
+def keep(found: Found, cell: Cell, value: float, better: Callable[[float, float], float]) -> None:
+    """Keep the better value of a model; cells of a user's own axes are not compared."""
+    if not own_axes(cell, AXES):
+        key = cell["model"], cell["seed"]
+        found[key] = better(found.get(key, value), value)
 
 
 def named(stem: str, cell: Cell, of: object = "") -> str:
