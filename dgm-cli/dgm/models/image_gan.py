@@ -61,16 +61,17 @@ class MaxoutDiscriminator(nn.Module):
     that. After a step `bound()` shrinks the weights of a piece whose norm is above `NORM`.
     """
 
-    RANGE, PIXELS, UNITS, NORM = 0.005, 0.8, 0.5, 1.9365
+    PIXELS, UNITS, NORM = 0.8, 0.5, 1.9365
 
-    def __init__(self, pixels: int, units: int, pieces: int) -> None:
+    def __init__(self, pixels: int, units: int, pieces: int, within: float = 0.005) -> None:
+        """The first weights are drawn from U(-within, within)."""
         super().__init__()
-        self.config = {"pixels": pixels, "units": units, "pieces": pieces}
+        self.config = {"pixels": pixels, "units": units, "pieces": pieces, "within": within}
         self.pieces = pieces
         sizes = [(pixels, units * pieces), (units, units * pieces), (units, HEAD)]
         self.layers = nn.ModuleList(nn.Linear(below, above) for below, above in sizes)
         for layer in self.layers:
-            uniform(layer, self.RANGE)
+            uniform(layer, within)
 
     def forward(self, x: Tensor) -> Tensor:
         h = dropout(x, 1 - self.PIXELS, self.training)

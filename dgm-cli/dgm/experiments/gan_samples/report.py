@@ -85,7 +85,8 @@ def draw(results: Results, expect: Mapping[str, Expectation]) -> dict[str, Figur
     """Of the first seed of each model: samples, nearest training images, ways, and films."""
     figures: dict[str, Figure | plotting.Film] = {"samples": samples_figure(results)}
     if "nearest" in results.arrays:
-        figures["nearest"] = lines_figure(firsts(results, "nearest"), beside, 2 * PAIRS)
+        generated = [of for of in firsts(results, "nearest") if of[0]["model"] != "real"]
+        figures["nearest"] = lines_figure(generated, beside, 2 * PAIRS)
     if "between" in results.arrays:
         figures["interpolation"] = lines_figure(firsts(results, "between"), lambda x: x, WAYS)
     for cell, film in firsts(results, "film"):

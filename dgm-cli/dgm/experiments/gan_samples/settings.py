@@ -51,6 +51,9 @@ class GAN(Game):
     hidden: int = Field(1200, gt=0, description="units of each of the generator's two layers")
     units: int = Field(240, gt=0, description="maxout units of each of D's two layers")
     pieces: int = Field(5, gt=0, description="linear functions of a maxout unit")
+    within: float = Field(
+        0.005, gt=0, description="bound of D's first weights; from small ones it learns late"
+    )
     batch: int = Field(100, gt=0, description="images, and samples, in a step")
     epochs: int = Field(200, gt=0, description="passes over the training images")
     rate: float = Field(0.1, gt=0, description="of gradient descent at the first step")

@@ -143,7 +143,7 @@ def start(settings: GAN | DCGAN, trial: Trial) -> adversarial.Game:
         n = math.prod(data.shape)
         generator = FullGenerator(settings.latent_dim, settings.hidden, n)
         generator.start_at(data.train.mean(0))
-        discriminator = MaxoutDiscriminator(n, settings.units, settings.pieces)
+        discriminator = MaxoutDiscriminator(n, settings.units, settings.pieces, settings.within)
         optimizer: Any = partial(descent, momentum=settings.momentum[0])
     else:
         if any(side % 2 or side < 8 for side in data.shape):
