@@ -39,6 +39,7 @@ class Game(Judged):
     """What both games need."""
 
     uses_model: ClassVar[bool] = False
+    not_axes: ClassVar[tuple[str, ...]] = ("rate",)  # the VAE's pilot has a column of this name
 
     latent_dim: int = Field(100, gt=0, description="numbers of noise, from N(0, I)")
     frames: int = Field(24, gt=1, description="of the film, at log-spaced steps")
