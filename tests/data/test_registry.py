@@ -28,7 +28,9 @@ def test_a_module_is_all_that_a_set_needs(kind: str) -> None:
 
 
 def test_kinds() -> None:
-    assert {*data.names("images"), *data.names("documents", "codes")} == {*data.names()}
+    assert {*data.names("images", "densities"), *data.names("documents", "codes")} == {
+        *data.names()
+    }
     assert len(data.names()) == sum(len(data.names(kind)) for kind in data.KINDS)
     assert len({data.title(name) for name in data.names()}) == len(data.names())
     with pytest.raises(KeyError):

@@ -19,12 +19,14 @@ from dgm.data.dataset import Dataset
 from dgm.data.documents import newsgroups
 from dgm.data.generated_codes import Codes
 from dgm.data.images import digits
+from dgm.data.mixture import Mixture
 from dgm.data.stems import Text, collect
 
 DIGESTS = {
     ("bars", 1): "d8b45e4482449c6671da250f06b0d83a13330aed09cbc28f0910552a61d4796c",
     ("bars_and_stripes", 1): "6e9a36f34d33c644924136c62653d64e4dae272fa17442cd78a7b5fc6631dc5d",
     ("clustered_codes", 1): "a99c32d726944e8f2749a6913aec887bf07449c8b0b9c99742762c878911159e",
+    ("correlated_gaussian", 1): "f2f148160ab08cb2b29e371458e8af693e0743b676880868d717d42884df90e5",
     ("digits", 1): "351f2d3c2ecf620419acac07f6cc9c44d3156ba983587ce0b85131b3d805e17b",
     ("frey_faces", 1): "302f2e17768ba08c159663ab808b41f8d8af649d349522653b9107a04a04be04",
     ("isotropic_codes", 1): "4769d276bba57f4b4abfa3039f34b4a267c372346deb516b79fa854f17c4bb23",
@@ -35,9 +37,12 @@ DIGESTS = {
         "097830f46f268beac5a9be1f9058ca47c7caf925cdbc89f6a161c5cb53470287"
     ),
     ("reuters", 1): "491a16326cb410b8f5ab93c5876035805e2fcc35f602c0194f87e7ae569fe3c2",
+    ("ring", 1): "c70b2e410e326b9e6bd36ebe4141538fc2cfab08fd2005866742605c355b1b8c",
     ("synthetic_documents", 1): (
         "8d14371e17ee5444a5ac36bff75076945ff6727edcde1c8fca8813b8c56614f4"
     ),
+    ("two_bumps", 1): "a8ed5b76c67ab2aa56a3472442410492355318bd0944702a0cad922cb80ef7d8",
+    ("two_hills", 1): "1a3453503cd1d392cd2f962f658fb7d40ae6453538c522151cd2824d8e390a10",
 }
 UNSEEN = {"rcv1"}  # its files are not free to copy
 
@@ -65,6 +70,9 @@ def parts(found: Any) -> Iterator[bytes | memoryview]:
             yield repr(counts.shape).encode()
             for part in (counts.indptr, counts.indices, counts.data, bags.topics):
                 yield part.astype(np.int64).tobytes()  # scipy chooses the indices' type
+    elif isinstance(found, Mixture):
+        for tensor in (found.weights, found.means, found.covariances):
+            yield repr(tensor.shape).encode() + tensor.numpy().tobytes()
     else:
         assert isinstance(found, Codes)
         yield repr(found.codes.shape).encode()

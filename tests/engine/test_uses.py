@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -52,6 +52,14 @@ class Maker(TrialSettings):
 
 
 class Shower(TrialSettings):
+    times: int = 1
+
+
+class Alone(TrialSettings):
+    """Of a recipe that uses another, but not for this."""
+
+    uses_model: ClassVar[bool] = False
+
     times: int = 1
 
 
@@ -119,6 +127,26 @@ def results(name: str) -> Path:
 
 def sums() -> list[float]:
     return read_csv(results("shown") / "metrics.csv")["value"].tolist()
+
+
+def test_a_learner_that_needs_no_model_trains_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its key has no model in it, and the other recipe is not run."""
+    shower = sys.modules["dgm.experiments.shower.settings"]
+    (before,) = plan(load("shown", seeds=[0]), Options())
+    assert "uses" in before.keys.code
+    monkeypatch.setattr(shower, "Settings", Alone)
+
+    def alone(settings: Alone, trial: Any) -> Artifacts:
+        trial.record("sums", sum=7.0)
+        return Artifacts(trial.tables())
+
+    monkeypatch.setattr(sys.modules["dgm.experiments.shower.trial"], "run_trial", alone)
+    (after,) = plan(load("shown", seeds=[0]), Options())
+    assert after.start is None and not after.keys.code.keys() & {"uses", "start"}
+    for train_used in (True, False):
+        report, said = go("shown", seeds=[0], train_used=train_used, fresh=True)
+        assert not report.errors and "trained" not in said
+    assert sums() == [7.0] and not results("trained").exists()
 
 
 # --- recipes -----------------------------------------------------------------------------------

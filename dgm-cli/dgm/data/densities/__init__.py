@@ -1,0 +1,1 @@
+"""Densities that are known exactly, a module each."""
