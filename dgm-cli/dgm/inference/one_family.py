@@ -41,6 +41,11 @@ def generator_loss(
     return -0.5 * over_z.integral(p_z * logsigmoid(logit(generator(over_z.points))))
 
 
+def loss_by_density(log_g: Tensor, logits: Tensor, over: Grid) -> Tensor:
+    """The same as an integral of p_g(x) log D(x); the derivative goes through the density."""
+    return -0.5 * over.integral(log_g.exp() * logsigmoid(logits))
+
+
 def lemma1(
     log_g: Tensor,
     log_data: Tensor,
@@ -110,8 +115,9 @@ def lemma2(
     (`log_joint`) and q(z|x) its encoder, and all that is generated on y = 1.
 
     Not `normalised`, the joint p(x|z,y) p(z) p(y) stands after the bars, and this is `bound` and a
-    constant. Divided by p(x) = sum_y p(y) p(x|y) it is the posterior, as the lemma has it; what that
-    adds, E_{p_0}[log p(x)], is highest at theta_0 and has no derivative there, but has one elsewhere.
+    constant. Divided by p(x) = sum_y p(y) p(x|y) it is the posterior, as the lemma has it. What
+    that takes away, 2 E_{p_0}[log p(x)], is highest at theta_0: it has no derivative there, but has
+    one elsewhere.
     """
     log_x: Tensor | float = 0.0
     if normalised:
