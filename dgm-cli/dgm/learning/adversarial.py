@@ -84,7 +84,7 @@ def gradient_penalty(logits: Tensor, x: Tensor) -> Tensor:
 
 
 class Game:
-    """Two players, each with its Adam. Saves both nets and both optimisers."""
+    """Two players, each with its optimiser. Saves both nets and both optimisers."""
 
     def __init__(
         self,
@@ -93,11 +93,13 @@ class Game:
         objective: Objective,
         rate: float,
         penalty: float = 0.0,
+        optimizer: Callable[[list[nn.Parameter], float], torch.optim.Optimizer] | None = None,
     ) -> None:
         self.generator, self.discriminator = generator, discriminator
         self.objective, self.rate, self.penalty = objective, rate, penalty
-        self.of_generator = _adam(generator, rate)
-        self.of_discriminator = _adam(discriminator, rate)
+        optimizer = optimizer or adam
+        self.of_generator = optimizer(list(generator.parameters()), rate)
+        self.of_discriminator = optimizer(list(discriminator.parameters()), rate)
 
     def _parts(self) -> dict[str, Any]:
         names = ("generator", "discriminator", "of_generator", "of_discriminator")
@@ -133,9 +135,34 @@ class Game:
             loss = self.objective.generator(self.discriminator(self.generator(z)))
             descend(self.of_generator, loss)
 
+    def play(self, real: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
+        """A step of the discriminator, then one of the generator, on the same noise.
 
-def _adam(net: nn.Module, rate: float) -> torch.optim.Adam:
-    return torch.optim.Adam(net.parameters(), rate, BETAS, fused=True)
+        Points are generated once for both. Gives both losses before their steps, without the
+        penalty, which this does not take.
+        """
+        with torch.enable_grad():
+            fake = self.generator(z)
+            logits = self.discriminator(real), self.discriminator(fake.detach())
+            of_discriminator = self.objective.discriminator(*logits)
+            _descend(self.of_discriminator, of_discriminator)
+            of_generator = self.objective.generator(self.discriminator(fake))
+            _descend(self.of_generator, of_generator)
+        return of_discriminator.detach(), of_generator.detach()
+
+
+def adam(
+    parameters: list[nn.Parameter], rate: float, betas: tuple[float, float] = BETAS
+) -> torch.optim.Optimizer:
+    """Adam in one pass over the parameters."""
+    return torch.optim.Adam(parameters, rate, betas, fused=True)
+
+
+def descent(
+    parameters: list[nn.Parameter], rate: float, momentum: float = 0.5
+) -> torch.optim.Optimizer:
+    """Stochastic gradient descent with momentum, in one pass over the parameters."""
+    return torch.optim.SGD(parameters, rate, momentum, fused=True)
 
 
 def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
