@@ -145,9 +145,9 @@ class Game:
             fake = self.generator(z)
             logits = self.discriminator(real), self.discriminator(fake.detach())
             of_discriminator = self.objective.discriminator(*logits)
-            _descend(self.of_discriminator, of_discriminator)
+            descend(self.of_discriminator, of_discriminator)
             of_generator = self.objective.generator(self.discriminator(fake))
-            _descend(self.of_generator, of_generator)
+            descend(self.of_generator, of_generator)
         return of_discriminator.detach(), of_generator.detach()
 
 
