@@ -32,7 +32,7 @@ def test_every_part_reaches_the_image_and_images_are_pixels(net: InfoGAN) -> Non
     z = net.draw(4, torch.Generator().manual_seed(1))
     x = net.generate(z)
     assert x.shape == (4, 64)
-    assert 0 <= x.min() and x.max() <= 1
+    assert x.min() >= 0 and x.max() <= 1
     changed = [
         Latent(-z.noise, z.code, z.u),
         Latent(z.noise, (z.code + 1) % 3, z.u),

@@ -15,7 +15,7 @@ from dgm.report.tables import Cell, Results, metric_name
 
 AXES = ["data", "part", "model", "share"]
 TIE = 0.02  # nats: runs whose bound is nearer than that to the highest are equally good
-# Of the lemmas' columns, the metric of each; an error is the largest of all pairs, a gap the median.
+# The metrics of the lemmas' columns: an error is the largest of all pairs, a gap their median.
 ERRORS = {
     "lemma1": "lemma1_error",
     "by_density": "lemma1_error/by_density",
