@@ -57,8 +57,12 @@ def activated(model: Any, **values: Any) -> Activated:
                      **(VAE_SETTINGS | values))  # fmt: skip
 
 
+def lemmas(**values: Any) -> Lemmas:
+    return Lemmas.model_validate({"part": "lemmas", **values})
+
+
 def test_the_lemmas_hold_to_rounding_and_other_forms_do_not(tmp_path: Path) -> None:
-    tables = run(tmp_path, Lemmas(part="lemmas", pairs=3), "two_bumps").tables
+    tables = run(tmp_path, lemmas(pairs=3), "two_bumps").tables
     gan, vae = tables["gan"], tables["vae"]
     assert len(gan) == len(vae) == 3
     assert gan[["lemma1", "by_density", "optimal_d"]].max(axis=None) < 1e-8
@@ -234,6 +238,19 @@ def test_gains_are_paired_by_seed_and_have_an_interval() -> None:
     assert by_name["test_elbo/aavae/percent1"] == [-119.0, -119.5, -122.5]
 
 
+def test_columns_of_the_code_stand_in_the_order_of_digits() -> None:
+    """Code 0 is digit 9, code 1 digit 8, and so on; its images come last."""
+    cell = {"data": "mnist", "part": "infogan", "model": None, "share": None, "seed": 0}
+    head = {"trial": "k", **{name: [value] * 10 for name, value in cell.items()}}
+    confusion = pd.DataFrame({**head, "code": range(10), "class": 0, "matched": range(9, -1, -1)})
+    images = np.tile(np.arange(10, dtype=np.uint8), 15)[:, None, None]
+    found = report.named_blocks(Results({"confusion": confusion}), cell, images)
+    first, second = (block.reshape(5, 10) for block in list(found.values())[:2])
+    assert (first == np.arange(9, -1, -1)).all()
+    assert (second == np.arange(10)).all()
+    assert list(found) == [f"InfoGAN: {c} varies" for c in ("c", "$u_{1}$", "$u_{2}$")]
+
+
 # --- what may go wrong ---------------------------------------------------------------------------
 
 
@@ -248,8 +265,8 @@ def test_codes_that_do_not_fit_the_classes(tmp_path: Path) -> None:
     [
         (info(), "two_bumps", "data two_bumps: this part needs images"),
         (info(), "bars", "bars: has no classes to learn"),
-        (Lemmas(part="lemmas"), "digits", "data digits: this part needs a density on the line"),
-        (Lemmas(part="lemmas"), "ring", "data ring: this part needs a density on the line"),
+        (lemmas(), "digits", "data digits: this part needs a density on the line"),
+        (lemmas(), "ring", "data ring: this part needs a density on the line"),
     ],
 )
 def test_data_that_do_not_suit(settings: Settings, name: str, said: str, tmp_path: Path) -> None:

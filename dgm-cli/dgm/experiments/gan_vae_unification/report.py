@@ -150,11 +150,11 @@ def paired(results: Results) -> dict[str, dict[int, float]]:
             name = named(f"aavae_gain/{percent(cell)}", cell)
             values.setdefault(name, {}).setdefault(cell["seed"], {})[cell["model"]] = elbo
     gains: dict[str, dict[int, float]] = {}
-    for name, by_seed in values.items():
+    for name, pairs in values.items():
         plain, other = GANS if name.startswith("iwgan") else VAES
-        found = {s: v[other] - v[plain] for s, v in by_seed.items() if {plain, other} <= v.keys()}
-        if found:
-            gains[name] = found
+        whole = {seed: pair for seed, pair in pairs.items() if {plain, other} <= pair.keys()}
+        if whole:
+            gains[name] = {seed: pair[other] - pair[plain] for seed, pair in whole.items()}
     return gains
 
 
@@ -214,26 +214,34 @@ def lemmas_figure(results: Results) -> Figure:
 
 
 def codes_figure(results: Results, cells: Sequence[Cell]) -> Figure:
-    """A line of panels for each model, a panel for each code that is varied."""
+    """A line of panels for each model, a panel for each code or latent that is varied."""
     varied = {str(cell): images for cell, images in results.each("varied")}
-    size = ROWS * COLUMNS
-    names = {"infogan": ["c", "$u_{%d}$"], "vae": ["$z_{%d}$", "$z_{%d}$"]}
-    parts = [(cell, varied[str(cell)].reshape(-1, size, *varied[str(cell)].shape[1:]))
-             for cell in cells]  # fmt: skip
-    columns = max(len(blocks) for _, blocks in parts)
-    figure = plotting.panels(columns=columns, rows=len(parts), width=3.2 * columns, height=1.9)
-    for row, (cell, blocks) in enumerate(parts):
-        first, others = names[cell["part"]]
-        for i in range(columns):
+    panels = [named_blocks(results, cell, varied[str(cell)]) for cell in cells]
+    columns = max(map(len, panels))
+    figure = plotting.panels(columns=columns, rows=len(panels), width=3.2 * columns, height=1.9)
+    for row, of_model in enumerate(panels):
+        for i, (title, images) in enumerate(of_model.items()):
             axes = figure.axes[row * columns + i]
+            plotting.show_images(axes, images, COLUMNS)
+            axes.set_title(title, fontsize=10)
+        for axes in figure.axes[row * columns + len(of_model) : (row + 1) * columns]:
             axes.set_axis_off()
-            if i < len(blocks):
-                plotting.show_images(axes, blocks[i], COLUMNS)
-                one = cell["part"] == "vae"
-                code = first if i == 0 and "%" not in first else others % (i + one)
-                model = {"infogan": "InfoGAN", "vae": "VAE"}[cell["part"]]
-                axes.set_title(f"{model}: {code} varies", fontsize=10)
     return figure
+
+
+def named_blocks(results: Results, cell: Cell, images: np.ndarray) -> dict[str, np.ndarray]:
+    """The blocks of a model's varied images by title. Columns of InfoGAN's code stand in the order
+    of their digits, where all codes are shown."""
+    blocks = list(images.reshape(-1, ROWS * COLUMNS, *images.shape[1:]))
+    if cell["part"] == "vae":
+        return {f"VAE: $z_{{{i + 1}}}$ varies": block for i, block in enumerate(blocks)}
+    rows = next(rows for of, rows in results.rows("confusion") if of == cell)
+    matched = rows.groupby("code")["matched"].first().to_numpy()
+    if len(matched) == COLUMNS:
+        lines = blocks[0].reshape(ROWS, COLUMNS, *images.shape[1:])
+        blocks[0] = lines[:, np.argsort(matched)].reshape(blocks[0].shape)
+    titles = ["c varies", *(f"$u_{{{j + 1}}}$ varies" for j in range(len(blocks) - 1))]
+    return {f"InfoGAN: {title}": block for title, block in zip(titles, blocks, strict=True)}
 
 
 def classes_figure(results: Results, cells: Sequence[Cell]) -> Figure:
