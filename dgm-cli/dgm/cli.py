@@ -282,7 +282,7 @@ def _dry_run(recipe: "Recipe", options: "Options") -> None:
     if lacking:
         click.echo(f"cannot run: {lacking}")
     click.echo(outlook(recipe, pending, len(found.trials), options))
-    if recipe.uses and any(p.start is None for p in pending):
+    if recipe.uses and any(p.uses_model and p.start is None for p in pending):
         before = estimate(recipe.uses, _roots(recipe.uses.path, options.out)).text(options.jobs)
         click.echo(f"first the models of {recipe.uses.name} that are not there: {before}")
 

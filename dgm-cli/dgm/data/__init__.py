@@ -8,17 +8,20 @@ holds
     FILES     the files it is read from, and MIRRORS, where they are published, if it has files
     load()    the set: a `Dataset`, `Documents`, `Codes` or `Mixture`
 
-and nothing else lists it. Only `load` may import torch.
+and nothing else lists it. Only `load` may import torch. A user's own images are the set
+`folder:PATH` (`dgm.data.folder`), of the kind `folders`.
 """
 
 import hashlib
 import importlib
 import pkgutil
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
 from dgm.data import files
 from dgm.data.files import File
+from dgm.data.folder import PREFIX, Folder
 from dgm.errors import BadInput
 from dgm.text import did_you_mean
 
@@ -27,15 +30,24 @@ KINDS: dict[str, tuple[str, ...]] = {
     for kind in pkgutil.iter_modules(__path__)
     if kind.ispkg
 }
+FOLDERS = "folders"  # the kind of the sets that are a user's
 
 
 def names(*kinds: str) -> tuple[str, ...]:
     """The sets of these kinds, or all sets, as `names("documents", "codes")`."""
-    return tuple(name for kind in kinds or KINDS for name in KINDS[kind])
+    found = [name for kind in kinds or KINDS for name in KINDS.get(kind, ())]
+    return (*found, f"{PREFIX}PATH") if FOLDERS in kinds else tuple(found)
+
+
+def is_among(name: Any, sets: Sequence[str]) -> bool:
+    """Whether a set is one of these `names`, of which `folder:PATH` stands for every folder."""
+    return name in sets or (f"{PREFIX}PATH" in sets and str(name).startswith(PREFIX))
 
 
 def module(name: str) -> Any:
-    """The module of a set; BadInput for an unknown name."""
+    """The module of a set, or what stands for it; BadInput for an unknown name."""
+    if name.startswith(PREFIX):
+        return Folder(name)
     for kind, sets in KINDS.items():
         if name in sets:
             return importlib.import_module(f"dgm.data.{kind}.{name}")
@@ -57,12 +69,15 @@ def title(name: str) -> str:
 def code(name: str) -> str:
     """SHA-256 over a set's name and REVISION and the contents of its files, without reading them.
 
-    Files are verified when they are read, so equal codes mean equal data, with two exceptions: the
-    contents of RCV1-v2's files are not known, so that only their names count; and 20 Newsgroups is
-    read from either of two archives, which differ in 43 posts.
+    Files are verified when they are read, so equal codes mean equal data, with three exceptions:
+    the contents of RCV1-v2's files are not known, so that only their names count; 20 Newsgroups is
+    read from either of two archives, which differ in 43 posts; and of a user's folder names, sizes
+    and dates of the files count.
     """
     contents = [file.content_sha256 or file.name for file in files_of(name)]
-    revision = str(module(name).REVISION)
+    if isinstance(its := module(name), Folder):
+        contents = its.contents()
+    revision = str(its.REVISION)
     return hashlib.sha256("\n".join([name, revision, *contents]).encode()).hexdigest()
 
 

@@ -19,6 +19,8 @@ class Dataset:
     shape: tuple[int, int]  # of an image: rows, columns
     labels: "Mapping[str, Tensor]" = field(default_factory=dict)  # by split, (n,) integers
     classes: int = 0  # how many the labels name; 0 where they are not classes
+    channels: int = 1  # a row holds one after the other
+    skipped: tuple[str, ...] = ()  # files that could not be read, and why
 
     @property
     def sizes(self) -> str:

@@ -45,6 +45,11 @@ class Planned:
     start: Path | None = None  # None: there are none yet
 
     @property
+    def uses_model(self) -> bool:
+        """Whether it starts from a model, where its recipe uses another."""
+        return self.spec.settings.uses_model
+
+    @property
     def label(self) -> str:
         return self.spec.label
 
@@ -79,7 +84,7 @@ def plan(recipe: Recipe, options: Options) -> list[Planned]:
             "data": data.code(spec.data),
         }
         start = None
-        if recipe.uses:
+        if recipe.uses and spec.settings.uses_model:
             its = used[spec.seed]
             revision, hashed = its.keys.code["revision"], its.keys.code["data"][:12]
             code["uses"] = f"{its.key}, revision {revision}, data {hashed}"

@@ -75,14 +75,16 @@ def run(recipe: Recipe, options: Options, say: Say = print) -> Report:
         pending = to_publish(recipe, planned, options)
         store = Store(results_folder(recipe, options.out), extend=True)
         measured = publish.unpublished(recipe, planned, store)
-    missing = _get_data(recipe, measured)
+    missing = _get_data(recipe, measured, say)
     # Nothing is given up by --fresh that cannot be run anew.
     given_up = options.fresh and (results_folder(recipe, options.out) / "run.json").exists()
     if missing and (options.extend or given_up or not options.fallback):
         raise MissingData(next(iter(missing.values())))
     report = Report(results_folder(recipe, options.out), not_run=missing)
     used = names_of_data(recipe.uses) if recipe.uses else []
-    without = {p.key for p in pending if {p.spec.data, *used} & missing.keys()}
+    without = {
+        p.key for p in pending if {p.spec.data, *(used if p.uses_model else [])} & missing.keys()
+    }
     if without and len(without) == len(planned):
         reason = next(iter(missing.values()))
         recipe = _embedded(recipe, reason, options, say)
@@ -106,7 +108,7 @@ def _embedded(recipe: Recipe, reason: str, options: Options, say: Say) -> Recipe
         embedded = load(recipe.path, "embedded", options.overrides, options.seeds)
     except BadInput as error:
         raise BadInput(f"{reason}; nor can the embedded preset run in its place: {error}") from None
-    if _get_data(embedded, plan(embedded, options)):
+    if _get_data(embedded, plan(embedded, options), say):
         raise MissingData(f"{reason}; with these overrides the embedded preset needs it too")
     return embedded
 
@@ -140,13 +142,14 @@ def _run(
         for p in pending:
             folder.discard(p.directory)
     if options.train and pending:
-        if recipe.uses and not _from_published(recipe, options):
-            failed = _run_used(recipe.uses, {p.spec.seed for p in pending}, options, report, say)
+        start = {p.spec.seed for p in pending if p.uses_model}
+        if recipe.uses and start and not _from_published(recipe, options):
+            failed = _run_used(recipe.uses, start, options, report, say)
             keys = {p.key for p in planned}
             # The models exist now, so that their hashes are known.
             planned = [p for p in plan(recipe, options) if p.key in keys]
             pending = _decide(recipe, planned, replace(options, fresh=False))
-            pending = [p for p in pending if p.spec.seed not in failed]
+            pending = [p for p in pending if not (p.uses_model and p.spec.seed in failed)]
         _run_trials(pending, len(planned), options, report)
     if options.publish:
         for p in publish.unpublished(recipe, planned, store):
@@ -225,11 +228,11 @@ def with_models(
     """The trials that can run, and why others cannot: their models to start from are not there."""
     if not recipe.uses or not _from_published(recipe, options):
         return pending, ""
-    lacking = [p for p in pending if p.start is None]
+    lacking = [p for p in pending if p.uses_model and p.start is None]
     if not lacking:
         return pending, ""
     which = results.named((p.label for p in lacking), len(lacking))
-    return [p for p in pending if p.start is not None], (
+    return [p for p in pending if p not in lacking], (
         f"{which}: no model of {recipe.uses.name} with this seed is published; "
         f"--train-used trains it first"
     )
@@ -256,10 +259,10 @@ def _refuse_stale(target: Path, pending: list[Planned], remedy: str = REPLACE) -
         )
 
 
-def _get_data(recipe: Recipe, pending: list[Planned]) -> dict[str, str]:
+def _get_data(recipe: Recipe, pending: list[Planned], say: Say) -> dict[str, str]:
     """Load or download the data that the pending trials need; why others cannot be had."""
     names = [p.spec.data for p in pending]
-    if recipe.uses and pending:
+    if recipe.uses and any(p.uses_model for p in pending):
         names += names_of_data(recipe.uses)
     missing = {}
     for name in dict.fromkeys(names):
@@ -268,7 +271,9 @@ def _get_data(recipe: Recipe, pending: list[Planned]) -> dict[str, str]:
                 data.load(name)
             except MissingData:
                 data.fetch(name)
-                data.load(name)
+            skipped = getattr(data.load(name), "skipped", ())
+            if skipped:
+                say(f"NOTE: {name}: skipped {counted(len(skipped), 'file')}: {'; '.join(skipped)}")
         except BadInput:  # it is here, but not as it should be: that is for the user to decide
             raise
         except DgmError as error:

@@ -175,7 +175,7 @@ def _can_be(recipe: Recipe, p: Planned, left: Finished, published: Published, fu
         return False
     if hasattr(experiment, "anew") and experiment.anew(p.spec.settings, full):
         return True
-    if recipe.uses:
+    if recipe.uses and p.uses_model:
         return p.start is not None
     return "measured_on" in left.about or published.holds(p.key, p.keys.code)
 
@@ -197,7 +197,7 @@ def _again(
     ):
         raise DgmError("run.json gives it other axes or another seed than its key stands for")
     files: list[Path] = []
-    if recipe.uses and p.start:
+    if p.start:
         files = sorted(p.start.glob("*.safetensors"))
     elif "measured_on" in about or published.holds(p.key, p.keys.code):
         if not published.holds(p.key, p.keys.code):

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dgm import data
 from dgm.errors import BadInput
 from dgm.recipe.located import Items, Map, locate, merge
 from dgm.recipe.schema import TrialSettings, validate
@@ -84,12 +85,12 @@ def blocks_of(layer: Map, default: str, sets: Sequence[str]) -> list[Block]:
 
 def _blocks_of(block: Map, layer: Map, default: str, sets: Sequence[str]) -> list[Block]:
     """A block of the file, once for each of its data sets."""
-    data = block.get("data", layer.get("data"))
-    if not data:
+    given = block.get("data", layer.get("data"))
+    if not given:
         raise BadInput(f"{locate(layer, ['grid'], default)}: data: missing")
-    names = data if isinstance(data, Items) else [data]
+    names = given if isinstance(given, Items) else [given]
     for name in names:
-        if name not in sets:
+        if not data.is_among(name, sets):
             where = locate(block if "data" in block else layer, ["data"], default)
             raise BadInput(f"{where}: data: no {name}{did_you_mean(str(name), sets)}")
     own = block.get("settings", Map())
@@ -100,7 +101,7 @@ def _blocks_of(block: Map, layer: Map, default: str, sets: Sequence[str]) -> lis
             name,
             settings,
             frozenset(own),
-            Map({"data": Items([name]), **axes} if names is data else axes, block.origins),
+            Map({"data": Items([name]), **axes} if names is given else axes, block.origins),
             block.get("seeds"),
         )
         for name in names

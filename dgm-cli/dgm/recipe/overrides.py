@@ -8,6 +8,7 @@ the cells that have one of them. `grid.data=[...]` keeps the blocks of these dat
 from collections.abc import Sequence
 from dataclasses import replace
 
+from dgm import data
 from dgm.errors import BadInput
 from dgm.recipe.grid import Block
 from dgm.recipe.located import Items, Map, merge, read
@@ -30,7 +31,7 @@ def override(
     if key == "data":
         if not isinstance(value, str):
             raise BadInput(f"{origin}: data: should be a name, not {written!r}")
-        if value not in sets:
+        if not data.is_among(value, sets):
             raise BadInput(f"{origin}: data: no {value}{did_you_mean(value, sets)}")
         return [replace(block, data=value) for block in blocks]
 

@@ -48,6 +48,7 @@ class TrialSettings(Schema):
     """Base of an experiment's Settings: a field for each setting, with its unit and meaning."""
 
     kinds: ClassVar[tuple[str, ...]] = ("images",)  # of data sets that the experiment can take
+    uses_model: ClassVar[bool] = True  # whether a trial starts from the model of a recipe's `uses`
     not_axes: ClassVar[tuple[str, ...]] = ()  # settings whose names are columns of a trial's tables
 
     @pydantic.field_validator("*")

@@ -49,7 +49,10 @@ WIDE = 560  # a picture's width in pixels, roughly
 
 
 class Film(NamedTuple):
-    """Grey images (n, rows, columns of pixels) that follow one another, `scale` times as large."""
+    """Images (n, rows, columns of pixels) that follow one another, `scale` times as large.
+
+    Grey ones, or coloured ones with one dimension more.
+    """
 
     frames: np.ndarray
     scale: int = 5
@@ -186,10 +189,13 @@ def _in_one_line(error: Exception) -> str:
 
 
 def tile(images: np.ndarray, columns: int) -> np.ndarray:
-    """Images (n, rows, columns of pixels) as one, `columns` of them in a line, without gaps."""
-    n, height, width = images.shape
-    lines = images.reshape(n // columns, columns, height, width).swapaxes(1, 2)
-    return lines.reshape(n // columns * height, columns * width)
+    """Images (n, rows, columns of pixels) as one, `columns` of them in a line, without gaps.
+
+    Coloured ones have one dimension more.
+    """
+    n, height, width, *channels = images.shape
+    lines = images.reshape(n // columns, columns, height, width, *channels).swapaxes(1, 2)
+    return lines.reshape(n // columns * height, columns * width, *channels)
 
 
 def show_images(axes: Axes, images: np.ndarray, columns: int) -> None:
@@ -201,7 +207,7 @@ def show_images(axes: Axes, images: np.ndarray, columns: int) -> None:
 
 def picture(images: np.ndarray, columns: int) -> Figure:
     """Images as one picture and nothing else; each of their pixels is a square in the file."""
-    height, width = tile(images, columns).shape
+    height, width = tile(images, columns).shape[:2]
     dpi = STYLE["savefig.dpi"] / max(1, round(WIDE / width))
     figure = panels(columns=1, width=width / dpi, height=height / dpi)
     figure.set_layout_engine("none")
