@@ -144,11 +144,11 @@ def test_a_vaes_latents_are_clustered(tmp_path: Path) -> None:
 
 
 def test_both_gans_start_alike_and_are_judged_alike(tmp_path: Path) -> None:
+    shared = NETS | {"part": "gans", "latent_dim": 5, "epochs": 1, "classifier_steps": 20}
     tables = {
-        model: run(tmp_path / model, Weighted(part="gans", model=model, latent_dim=5, epochs=1,
-                                              **NETS)).tables
+        model: run(tmp_path / model, Weighted.model_validate(shared | {"model": model})).tables
         for model in ("gan", "iwgan")
-    }  # fmt: skip
+    }
     errors = {model: found["classifier"]["test_error"].item() for model, found in tables.items()}
     assert errors["gan"] == errors["iwgan"]
     judged = {model: found["judged"].iloc[0] for model, found in tables.items()}

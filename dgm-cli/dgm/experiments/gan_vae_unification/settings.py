@@ -66,6 +66,9 @@ class Weighted(ConvNets):
     latent_dim: int = Field(100, gt=0, description="numbers of noise")
     epochs: int = Field(10, gt=0, description="passes over the images")
     rate: float = Field(2e-4, gt=0, description="of both players' Adam")
+    classifier_steps: int = Field(
+        3000, gt=0, description="minibatches of 100 by which the judging classifier learns"
+    )
 
 
 class Activated(VAESettings):

@@ -222,7 +222,7 @@ def varied_latents(model: VAE, x: Tensor) -> Tensor:
 
 def gans(settings: Weighted, trial: Trial) -> Artifacts:
     """A GAN whose generated images count alike or by their weights, judged in features."""
-    features = DigitFeatures(trial)
+    features = DigitFeatures(trial, settings.classifier_steps)
     data = labelled(trial.data, trial.device)
     shape, filters = trial.data.shape, settings.filters
     generator = ConvGenerator(settings.latent_dim, shape, filters=filters).to(trial.device)
