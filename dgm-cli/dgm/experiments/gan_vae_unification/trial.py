@@ -119,7 +119,7 @@ def measure(settings: InfoGAN, trial: Trial, net: info_gan.InfoGAN, full: bool =
     predicted = score(trial, codes, data)
     trial.record("about_images", information=information_about(log_p["validation"]))
     z = net.draw(settings.judged, trial.generator)
-    told = torch.cat([information(net.read(generated(net, part)), part) for part in blocks(z)])
+    told = torch.cat([information(net.read(net.generate(part)), part) for part in blocks(z)])
     for number, of_one in enumerate(told.double().unbind(1)):
         stderr = (of_one.std() / len(of_one) ** 0.5).item()
         trial.record("information", number=number, bound=of_one.mean().item(), stderr=stderr)
@@ -148,10 +148,6 @@ def score(trial: Trial, codes: Mapping[str, Tensor], data: Labelled) -> np.ndarr
 
 def blocks(z: Latent) -> Iterator[Latent]:
     return (Latent(*parts) for parts in zip(*(each.split(BLOCK) for each in z), strict=True))
-
-
-def generated(net: info_gan.InfoGAN, z: Latent) -> Tensor:
-    return net.generate(z)
 
 
 def varied_codes(net: info_gan.InfoGAN, trial: Trial) -> Tensor:
