@@ -16,6 +16,7 @@ from dgm.learning.adversarial import (
     Game,
     gradient_norm,
     gradient_penalty,
+    importance_weighted,
     log_d,
     minimax,
     minus_value,
@@ -40,6 +41,20 @@ def test_losses_are_those_of_probabilities() -> None:
     torch.testing.assert_close(minus_value(real, fake), -value)
     torch.testing.assert_close(minimax(fake), (1 - of_fake).log().mean())
     torch.testing.assert_close(log_d(fake), -of_fake.log().mean())
+
+
+def test_importance_weights_are_the_ratio_of_probabilities() -> None:
+    """Oracle: D / (1 - D) normalised over the minibatch, written out, which are no function of the
+    generator."""
+    fake = torch.randn(50, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    D = fake.sigmoid()
+    weights = D / (1 - D)
+    weights = weights / weights.sum()
+    torch.testing.assert_close(importance_weighted(fake), -(weights * D.log()).sum())
+    with torch.enable_grad():
+        of = fake.clone().requires_grad_()
+        (gradient,) = torch.autograd.grad(importance_weighted(of), of)
+    torch.testing.assert_close(gradient, -weights * (1 - D))
 
 
 def test_losses_of_a_certain_discriminator_are_finite() -> None:

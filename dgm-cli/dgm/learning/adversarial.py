@@ -6,6 +6,9 @@ With D(x) = sigmoid(logit), P the generator's density and E over data or over ge
     discriminator      minimises -V
     generator          minimax:       minimises E_P[log(1 - D(x))]
                        nonsaturating: minimises -E_P[log D(x)], "the log D trick"
+                   importance_weighted: minimises -sum_i w_i log D(x_i), the weights w_i
+                       proportional to D(x_i) / (1 - D(x_i)), their sum over a minibatch 1
+                       (Hu et al. 2018)
                    kl_model_data: minimises KL(P || Q) = -E_P[log q/p]
                    kl_data_model: minimises KL(Q || P), as an f-divergence -E_P[q/p]
     penalty R1         gamma / 2 E_data[|grad_x logit(x)|^2]            (Mescheder et al. 2018)
@@ -49,6 +52,11 @@ def log_d(fake: Tensor) -> Tensor:
     return softplus(-fake).mean()
 
 
+def importance_weighted(fake: Tensor) -> Tensor:
+    """-sum_i w_i log D(x_i); the weights are constants."""
+    return (fake.detach().softmax(0) * softplus(-fake)).sum()
+
+
 def kl_model_data(fake: Tensor) -> Tensor:
     """-E_P[log q/p]."""
     return -fake.mean()
@@ -63,6 +71,7 @@ def kl_data_model(fake: Tensor) -> Tensor:
 OBJECTIVES: dict[str, Objective] = {
     "minimax": Objective(minus_value, minimax),
     "nonsaturating": Objective(minus_value, log_d),
+    "importance_weighted": Objective(minus_value, importance_weighted),
     "kl_model_data": Objective(minus_value, kl_model_data),
     "kl_data_model": Objective(minus_value, kl_data_model),
 }
@@ -118,13 +127,13 @@ class Game:
             loss = self.objective.discriminator(logits, self.discriminator(fake))
             if self.penalty:
                 loss = loss + self.penalty / 2 * gradient_penalty(logits, real)
-            _descend(self.of_discriminator, loss)
+            descend(self.of_discriminator, loss)
 
     def learn_generator(self, z: Tensor) -> None:
         """One step of the generator against the discriminator as it is."""
         with torch.enable_grad():
             loss = self.objective.generator(self.discriminator(self.generator(z)))
-            _descend(self.of_generator, loss)
+            descend(self.of_generator, loss)
 
     def play(self, real: Tensor, z: Tensor) -> tuple[Tensor, Tensor]:
         """A step of the discriminator, then one of the generator, on the same noise.
@@ -136,9 +145,9 @@ class Game:
             fake = self.generator(z)
             logits = self.discriminator(real), self.discriminator(fake.detach())
             of_discriminator = self.objective.discriminator(*logits)
-            _descend(self.of_discriminator, of_discriminator)
+            descend(self.of_discriminator, of_discriminator)
             of_generator = self.objective.generator(self.discriminator(fake))
-            _descend(self.of_generator, of_generator)
+            descend(self.of_generator, of_generator)
         return of_discriminator.detach(), of_generator.detach()
 
 
@@ -156,7 +165,7 @@ def descent(
     return torch.optim.SGD(parameters, rate, momentum, fused=True)
 
 
-def _descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
+def descend(optimizer: torch.optim.Optimizer, loss: Tensor) -> None:
     """A step down the gradient of the loss in this optimiser's parameters alone."""
     parameters = optimizer.param_groups[0]["params"]
     gradients = torch.autograd.grad(loss, parameters)

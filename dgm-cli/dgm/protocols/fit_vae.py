@@ -5,6 +5,8 @@ on test images. Kingma & Welling (2014), section 5; the equations are in `dgm.le
 `dgm.learning.wake_sleep`.
 """
 
+from collections.abc import Callable
+
 from torch import Tensor
 
 from dgm.data.batches import Minibatches
@@ -24,6 +26,7 @@ OPTIMISERS: dict[str, type[Adagrad | Adam]] = {"adagrad": Adagrad, "adam": Adam}
 # Posterior samples per bound: one for each of the first 10,000 images, more per image if there are
 # fewer.
 JUDGED = 10_000
+Make = Callable[[VAE, float], AEVB]
 
 
 def images(settings: VAESettings, trial: Trial) -> tuple[Tensor, dict[str, Tensor]]:
@@ -37,8 +40,16 @@ def images(settings: VAESettings, trial: Trial) -> tuple[Tensor, dict[str, Tenso
     return train.to(trial.device), {s: x.to(trial.device) for s, x in evaluated.items()}
 
 
-def fit(settings: VAESettings, trial: Trial, train: Tensor, evaluated: dict[str, Tensor]) -> VAE:
+def fit(
+    settings: VAESettings,
+    trial: Trial,
+    train: Tensor,
+    evaluated: dict[str, Tensor],
+    make: Make | None = None,
+) -> VAE:
     """Choose the step, train, and return the model as it was best on validation images.
+
+    `make` gives another learner for a model and a rate than the settings' method.
 
     Records "pilot" (rate, elbo) and "curves" (samples, split, elbo), in nats per image. Notes rate
     and chosen_samples. Each point of the curves takes `JUDGED` posterior samples, one an image
@@ -46,7 +57,7 @@ def fit(settings: VAESettings, trial: Trial, train: Tensor, evaluated: dict[str,
     """
 
     def start(rate: float) -> Learning:
-        return _start(settings, trial, train, rate)
+        return _start(settings, trial, train, rate, make)
 
     def bound(model: VAE, x: Tensor) -> float:
         samples = max(1, round(JUDGED / len(x)))
@@ -62,7 +73,7 @@ def fit(settings: VAESettings, trial: Trial, train: Tensor, evaluated: dict[str,
     model, batches, learner = learning
     best, points = Best(model.flat), set(settings.evaluation_steps())
     steps = settings.samples // settings.batch
-    update = replayed(learner.update, trial.generator)
+    update = learner.update if make else replayed(learner.update, trial.generator)
     for step in trial.steps(steps, best=best, **learning._asdict()):
         update(*batches.draw())
         if step + 1 in points:
@@ -83,7 +94,9 @@ def bounds(settings: VAESettings, trial: Trial, model: VAE, evaluated: dict[str,
         trial.record("bounds", split=split, elbo=elbo, stderr=stderr)
 
 
-def _start(settings: VAESettings, trial: Trial, train: Tensor, rate: float) -> Learning:
+def _start(
+    settings: VAESettings, trial: Trial, train: Tensor, rate: float, make: Make | None
+) -> Learning:
     """An untrained model, its minibatches, and what learns."""
     units = [settings.hidden] * settings.hidden_layers
     model = VAE(train.shape[1], units, settings.latent_dim, trial.device, settings.decoder)
@@ -91,7 +104,9 @@ def _start(settings: VAESettings, trial: Trial, train: Tensor, rate: float) -> L
     dynamic = settings.binarization == "dynamic"
     batches = Minibatches(train, settings.batch, trial.generator, dynamic)
     learner: AEVB | WakeSleep
-    if settings.method == "aevb":
+    if make:
+        learner = make(model, rate)
+    elif settings.method == "aevb":
         optimiser = OPTIMISERS[settings.optimiser]
         learner = AEVB(model, len(train), rate, trial.generator, optimiser)
     else:
