@@ -35,8 +35,8 @@ FOLDERS = "folders"  # the kind of the sets that are a user's
 
 def names(*kinds: str) -> tuple[str, ...]:
     """The sets of these kinds, or all sets, as `names("documents", "codes")`."""
-    found = [name for kind in kinds or KINDS for name in KINDS.get(kind, ())]
-    return (*found, f"{PREFIX}PATH") if FOLDERS in kinds else tuple(found)
+    every = {**KINDS, FOLDERS: (f"{PREFIX}PATH",)}
+    return tuple(name for kind in kinds or KINDS for name in every[kind])
 
 
 def is_among(name: Any, sets: Sequence[str]) -> bool:
