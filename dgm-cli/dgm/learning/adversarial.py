@@ -26,6 +26,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import softplus
 
+from dgm.state import State
+
 BETAS = (0.5, 0.9)  # of Adam: less momentum than usual, for either player chases the other
 
 
@@ -83,8 +85,10 @@ def gradient_penalty(logits: Tensor, x: Tensor) -> Tensor:
     return gradient.square().sum() / len(x)
 
 
-class Game:
+class Game(State):
     """Two players, each with its optimiser. Saves both nets and both optimisers."""
+
+    saved = ("generator", "discriminator", "of_generator", "of_discriminator")
 
     def __init__(
         self,
@@ -100,17 +104,6 @@ class Game:
         optimizer = optimizer or adam
         self.of_generator = optimizer(list(generator.parameters()), rate)
         self.of_discriminator = optimizer(list(discriminator.parameters()), rate)
-
-    def _parts(self) -> dict[str, Any]:
-        names = ("generator", "discriminator", "of_generator", "of_discriminator")
-        return {name: getattr(self, name) for name in names}
-
-    def state_dict(self) -> dict[str, Any]:
-        return {name: part.state_dict() for name, part in self._parts().items()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
 
     def slow_down(self, left: float) -> None:
         """Learn at this share of the rate from now on."""

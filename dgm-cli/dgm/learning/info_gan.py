@@ -8,13 +8,13 @@ shares with D learn in D's step, from the same generated images.
 """
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from dgm.learning.adversarial import descend, log_d, minus_value
 from dgm.models.info_gan import InfoGAN, Latent, Read
+from dgm.state import State
 
 BETAS = (0.5, 0.999)  # of Adam
 LOG_2PI = math.log(2 * math.pi)
@@ -30,8 +30,10 @@ def information(read: Read, z: Latent) -> Tensor:
     return torch.cat([of_c, of_u], 1)
 
 
-class InfoGame:
+class InfoGame(State):
     """Both players of an InfoGAN, each with its Adam. Saves nets, statistics and optimisers."""
+
+    saved = ("net", "of_generator", "of_critic")
 
     def __init__(
         self, net: InfoGAN, coefficient: float, generator_rate: float, critic_rate: float
@@ -41,17 +43,6 @@ class InfoGame:
             net.generator.parameters(), generator_rate, BETAS, fused=True
         )
         self.of_critic = torch.optim.Adam(net.of_critic(), critic_rate, BETAS, fused=True)
-
-    def _parts(self) -> dict[str, Any]:
-        names = ("net", "of_generator", "of_critic")
-        return {name: getattr(self, name) for name in names}
-
-    def state_dict(self) -> dict[str, Any]:
-        return {name: part.state_dict() for name, part in self._parts().items()}
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        for name, part in self._parts().items():
-            part.load_state_dict(state[name])
 
     def update(self, real: Tensor, z: Latent) -> Tensor:
         """One step of D and Q, then one of the generator with the same images.
