@@ -277,7 +277,7 @@ def learning_figure(curves: pd.DataFrame) -> Figure:
     best = curves["log_likelihood"].max()
     low = curves["log_likelihood"].quantile(0.1)
     axes.set_ylim(best - max(1.5 * (best - low), 1.0), best + 1)
-    axes.legend(frameon=False)
+    plotting.legend_below(figure, columns=2)
     return figure
 
 
