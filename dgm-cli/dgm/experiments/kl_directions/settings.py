@@ -50,6 +50,7 @@ class Ring(Either):
         0.1, gt=0, description="of the VAE before learning; from the data's spread it collapses"
     )
     d_steps: int = Field(2, gt=0, description="of D before each step of a GAN's generator")
+    penalty: float = Field(0.0, ge=0, description="coefficient gamma of R1, on a GAN's D")
     evaluations: int = Field(25, ge=5, description="of the samples during training")
 
 

@@ -123,7 +123,8 @@ def train_gan(settings: Ring, trial: Trial, data: Mixture, stds: Tensor) -> Draw
     d = data.means.shape[1]
     generator = Generator(settings.latent_dim, settings.hidden, d).to(trial.device)
     discriminator = Discriminator(d, settings.hidden).to(trial.device)
-    game = Game(generator, discriminator, OBJECTIVES[OBJECTIVE[settings.model]], settings.rate)
+    objective = OBJECTIVES[OBJECTIVE[settings.model]]
+    game = Game(generator, discriminator, objective, settings.rate, settings.penalty)
 
     def sample() -> Tensor:
         return generator(noise(trial, SAMPLES, settings.latent_dim))
