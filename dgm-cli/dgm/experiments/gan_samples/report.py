@@ -26,9 +26,9 @@ FILM = 10  # latents in a line of the film
 GREYS = 17  # levels between two greys of the film: few of them make a small file
 Found = dict[tuple[str, int], float]  # the best value by model and seed
 MEASURES = (
-    ("parzen", "log_likelihood", "Parzen log-likelihood, nats (higher is better)"),
-    ("classified", "frechet", "Fréchet distance to test images (lower is better)"),
-    ("classified", "score", "classifier score (higher is better)"),
+    ("parzen", "log_likelihood", "Parzen log-likelihood\n(nats, higher is better)"),
+    ("classified", "frechet", "Fréchet distance to test images\n(lower is better)"),
+    ("classified", "score", "classifier score\n(higher is better)"),
 )
 
 
@@ -152,7 +152,7 @@ def moving(film: np.ndarray) -> plotting.Film:
 
 
 def measures_figure(results: Results) -> Figure:
-    """Each measure of each model, as bars; seeds as points."""
+    """Each measure of each model, a point a seed."""
     figure = plotting.panels(columns=len(MEASURES), width=11.0, height=3.2)
     for axes, (table, column, title) in zip(figure.axes, MEASURES, strict=True):
         values: dict[str, list[float]] = {}
@@ -162,8 +162,9 @@ def measures_figure(results: Results) -> Figure:
                 values.setdefault(label(cell) + ending, []).append(row[column])
         names = sorted(values, key=lambda name: -np.mean(values[name]))
         for y, name in enumerate(names[::-1]):
-            axes.barh(y, np.mean(values[name]), color=plotting.SKY, zorder=2)
             axes.plot(values[name], [y] * len(values[name]), "o", color=plotting.BLUE, zorder=3)
         axes.set_yticks(range(len(names)), names[::-1])
         axes.set_title(title, fontsize=9)
+        if column == "frechet":
+            axes.set_xscale("log")
     return figure
