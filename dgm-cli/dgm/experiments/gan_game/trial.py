@@ -31,14 +31,23 @@ from dgm.inference.modes import reached
 from dgm.inference.quadrature import Grid, grid, jensen_shannon
 from dgm.learning.adversarial import OBJECTIVES, Game, gradient_norm, log_d, minimax
 from dgm.models.gan import Discriminator, Generator, MonotoneGenerator
+from dgm.recipe.grid import TrialSpec
 from dgm.report.tables import Artifacts
 from dgm.trial.loop import Trial
+from dgm.trial.measured import Rows
 
 POINTS = 3201  # of the grid, 0.01 apart
 SHOWN = 8  # of the grid's points, one in so many is drawn
 ARROWS = 15  # quantiles of z whose images are drawn
 FIRST, LAST, EVERY = 10, 100, 20  # steps of D alone: all of the first and last, one in twenty
 KEPT = 1000  # samples that are drawn
+
+MEASURED = {
+    "game": Rows(("step",), ("jsd",), within=4e-3),
+    "frozen": Rows(("step",), ("jsd", "gap", "value"), within=4e-3),
+    "separation": Rows((), ("jsd",), within=1e-3),
+    "gradients": Rows(("step",)),  # over decades, so that the metrics of them are compared alone
+}
 
 
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:
@@ -48,6 +57,17 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     if isinstance(settings, Gradients):
         return gradients(settings, trial)
     return ring(settings, trial)
+
+
+def anew(spec: TrialSpec, full: bool) -> bool:
+    """Whether a trial is measured again without a trained model: the game on the line, of the first
+    seed where that is enough."""
+    return isinstance(spec.settings, OnTheLine) and (full or spec.seed == 0)
+
+
+def measure(settings: Densities | Gradients, trial: Trial, model: None, full: bool = True) -> Artifacts:
+    """The game on the line, played once more."""
+    return run_trial(settings, trial)
 
 
 # --- on the line -------------------------------------------------------------------------------

@@ -43,6 +43,7 @@ from dgm.models.rbm import one_hot
 from dgm.protocols.digit_features import DigitFeatures
 from dgm.protocols.fit_vae import fit, images
 from dgm.protocols.spacing import log_spaced
+from dgm.recipe.grid import TrialSpec
 from dgm.report.pixels import picture
 from dgm.report.tables import Artifacts
 from dgm.state import State
@@ -85,9 +86,9 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     return Artifacts(left.tables, left.arrays | arrays, models)
 
 
-def anew(settings: Settings, full: bool) -> bool:
-    """Real images need no model."""
-    return settings.model == "real"
+def anew(spec: TrialSpec, full: bool) -> bool:
+    """Whether a trial is measured again without a trained model: real images."""
+    return isinstance(spec.settings, Images) and spec.settings.model == "real"
 
 
 def check_data(settings: Settings, trial: Trial) -> None:

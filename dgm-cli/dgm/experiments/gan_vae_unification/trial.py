@@ -44,6 +44,7 @@ from dgm.models.rbm import states
 from dgm.models.vae import VAE
 from dgm.protocols.digit_features import DigitFeatures
 from dgm.protocols.fit_vae import OPTIMISERS, bounds, fit, images
+from dgm.recipe.grid import TrialSpec
 from dgm.report.pixels import grey
 from dgm.report.tables import Artifacts
 from dgm.trial.loop import Trial
@@ -55,6 +56,8 @@ SAMPLES = 100  # of a GAN, in the figure
 FINE, FAR = 8001, 12.0  # points of the grids, and standard deviations of z in either direction
 
 MEASURED = {
+    "gan": Rows(("pair",), ("by_density", "lemma1", "optimal_d"), within=1e-6),
+    "vae": Rows(("pair",), ("bound", "lemma2", "posterior"), within=1e-6),
     "accuracy": Rows(("split",), ("accuracy",), within=3e-4),  # three of 10,000 images
     "about_images": Rows(values=("information",)),
     "information": Rows(("number",), ("bound",)),  # of other random images
@@ -73,6 +76,21 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     if isinstance(settings, Beside):
         return beside(settings, trial)
     return gans(settings, trial) if isinstance(settings, Weighted) else activated(settings, trial)
+
+
+def anew(spec: TrialSpec, full: bool) -> bool:
+    """Whether a trial is measured again without a trained model: the lemmas are."""
+    return isinstance(spec.settings, Lemmas)
+
+
+def measure(
+    settings: Lemmas | InfoGAN, trial: Trial, model: info_gan.InfoGAN | None, full: bool = True
+) -> Artifacts:
+    """The lemmas once more, or what a trained InfoGAN's Q reads and its codes do."""
+    if isinstance(settings, Lemmas):
+        return lemmas(settings, trial)
+    assert model is not None
+    return read(settings, trial, model)
 
 
 # --- InfoGAN, and a VAE beside it ----------------------------------------------------------------
@@ -96,7 +114,7 @@ def info(settings: InfoGAN, trial: Trial) -> Artifacts:
         told = game.update(batches.draw()[0], net.draw(settings.batch, trial.generator))
         if (step + 1) % every == 0:
             trial.record("game", step=step + 1, information=told.item())
-    left = measure(settings, trial, net.eval())
+    left = read(settings, trial, net.eval())
     return Artifacts(left.tables, left.arrays, {"infogan": net})
 
 
@@ -111,7 +129,7 @@ def matchable(settings: InfoGAN, trial: Trial) -> Labelled:
     return data
 
 
-def measure(settings: InfoGAN, trial: Trial, net: info_gan.InfoGAN, full: bool = True) -> Artifacts:
+def read(settings: InfoGAN, trial: Trial, net: info_gan.InfoGAN) -> Artifacts:
     """What Q reads in images and in what is generated, and what each code does."""
     data = matchable(settings, trial)
     log_p = {split: net.read(data.x[split]).log_p for split in ("validation", "test")}

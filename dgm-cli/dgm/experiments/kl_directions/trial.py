@@ -18,8 +18,10 @@ from dgm.learning.adversarial import OBJECTIVES, Game
 from dgm.learning.gaussian_fit import Gaussian, fit
 from dgm.models.gan import Discriminator, Generator
 from dgm.models.gaussian_vae import GaussianVAE
+from dgm.recipe.grid import TrialSpec
 from dgm.report.tables import Artifacts
 from dgm.trial.loop import Trial
+from dgm.trial.measured import Rows
 
 POINTS = 241  # of the grid over the data, along each side
 SPREAD = 2.0  # standard deviation of the starts about the data's mean
@@ -33,10 +35,26 @@ OBJECTIVE = {
 }
 Draw = Callable[[], Tensor]
 
+NUMBERS = ("x", "y", "xx", "xy", "yy", "divergence")  # of a Gaussian
+MEASURED = {
+    "fits": Rows(("direction", "start"), (*NUMBERS, "by_quadrature"), within=1e-4),
+    "exact": Rows(("direction",), NUMBERS),
+}
+
 
 def run_trial(settings: Settings, trial: Trial) -> Artifacts:
     """Run one of the two parts."""
     return gaussians(settings, trial) if isinstance(settings, Fit) else ring(settings, trial)
+
+
+def anew(spec: TrialSpec, full: bool) -> bool:
+    """Whether a trial is measured again without a trained model: the fits are made once more."""
+    return isinstance(spec.settings, Fit)
+
+
+def measure(settings: Fit, trial: Trial, model: None, full: bool = True) -> Artifacts:
+    """The fits, once more."""
+    return gaussians(settings, trial)
 
 
 # --- Gaussians fitted by optimisation ----------------------------------------------------------
