@@ -299,9 +299,10 @@ def _yaml(recipe: "Recipe") -> str:
 def list_(out: Path) -> None:
     """List the recipes: what was reproduced when they were run, and how long that took.
 
-    "7 of 9, 1 about": of nine reported numbers and claims, seven are reproduced (measured alike or
-    better, or they hold), and one is about right.  Times are of one trial after another; "> 2 h" is
-    that of those that a CPU ran.  `dgm check` has the numbers, `dgm show RECIPE` says more.
+    "7 of 9, 1 about, 1 not": of nine reported numbers and claims, seven are reproduced (measured
+    alike or better, or they hold), one is about right, and one is not reproduced.  Times are of one
+    trial after another; "> 2 h" is that of those that a CPU ran, where not all did or not all were
+    run.  `dgm check` has the numbers, `dgm show RECIPE` says more.
     """
     from dgm.engine.estimate import duration_text
     from dgm.report.overview import list_table, reproduced
