@@ -19,8 +19,9 @@ demo: setup  ## Figure 3 of Kingma & Welling from real data, in minutes
 setup: .venv/.installed  ## make .venv with the pinned packages
 
 .venv/.installed: setup.cfg pyproject.toml constraints.txt
+	@echo "making .venv and installing the pinned packages: minutes, most of them the download of torch"
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -q -c constraints.txt -e '.[test]'
+	$(BIN)/pip install -c constraints.txt -e '.[test]'
 	@touch $@
 
 lint: setup  ## style and types

@@ -35,9 +35,9 @@ from dgm.errors import DgmError
 from dgm.files import atomic_write, read_csv, read_json
 from dgm.recipe.load import header
 from dgm.report.markdown import table
-from dgm.report.reproduction import DISSENTING, REPRODUCED
+from dgm.report.reproduction import DISSENTING, reproduced_text
 from dgm.report.summary import band_text, measured_text, seeds_text
-from dgm.text import number
+from dgm.text import as_given, counted, number
 
 MISSES = "What does not hold, and why"
 OPTIONAL = "Changed after a look at test data"
@@ -101,7 +101,7 @@ def reported(row: dict[str, Any]) -> str:
     """ "1.25, lower is better", or the claim."""
     if not pd.isna(row["claim"]):
         return str(row["claim"])
-    value = number(row["reported"])
+    value = as_given(row["reported"])
     return f"{value}, {row['better']} is better" if value else ""
 
 
@@ -158,17 +158,12 @@ class Tally(NamedTuple):
     def cells(self) -> tuple[str, str, str]:
         """ "3 of 11, 7 about, 1 not", "1 to 3", "4 of 7"; blank where there is nothing to count,
         "not judged" where numbers have bands alone."""
-        kinds = {"about": ("about",), "not": DISSENTING, "open": ("open",)}
-        counts = {kind: sum(self.reported[v] for v in of) for kind, of in kinds.items()}
-        reproduced = sum(self.reported[verdict] for verdict in REPRODUCED)
-        none = "not judged" if self.bands else ""
-        parts = [f"{reproduced} of {self.reported.total()}" if self.reported else none]
-        parts += [f"{count} {kind}" for kind, count in counts.items() if count]
+        reproduced = reproduced_text(self.reported) or ("not judged" if self.bands else "")
         of = sum(self.bands[verdict] for verdict in ("pass", "fail", "missing"))
         missing = self.bands["missing"]
         met = f"{self.bands['pass']} of {of}" if of else ""
         met += f", {missing} not measured" if missing else ""
-        return ", ".join(parts), self.seeds, met
+        return reproduced, self.seeds, met
 
 
 def tally_of(path: Path) -> Tally:
@@ -244,14 +239,15 @@ def trials(run: Path) -> str:
 
 
 def minutes(run: Path) -> str:
-    """The minutes of the trials that a CPU ran, one after another, and how many these are where a
-    GPU ran others; blank without a run."""
+    """ "90", the minutes of the trials that a CPU ran, one after another; "90, of 41 trials" where
+    a GPU ran others; blank without a run."""
     if not run.exists():
         return ""
     about = json.loads(run.read_text(encoding="utf-8"))
     on_cpu = cpu_trials(about)
     took = sum(trial.get("seconds") or 0 for trial in on_cpu) / 60
-    part = f" ({len(on_cpu)} on a CPU)" if len(on_cpu) < len(about["trials"]) else ""
+    all_of_them = len(on_cpu) == len(about["trials"])
+    part = "" if all_of_them else f", of {counted(len(on_cpu), 'trial')}"
     return (f"{took:.0f}" if took >= 10 else f"{took:.2g}") + part
 
 

@@ -87,7 +87,7 @@ README_MADE = """\
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |
 | [`later`](recipes/later.md) | Nobody (2024), p(x\\|z) |  |  |  |  |  |  |  |
 | [`toy`](recipes/toy.md) | Nobody (2024), p(x\\|z) | 2 of 4, 1 not, 1 open | 1 to 2 | 2 of 3 \
-| 2 of 2 | 90 | 2 (1 on a CPU) | 0.25 |
+| 2 of 2 | 90 | 2, of 1 trial | 0.25 |
 | all |  | 2 of 4, 1 not, 1 open |  | 2 of 3 |  |  |  |  |
 <!-- end -->
 The end.
@@ -126,7 +126,7 @@ RUNS_MADE = """\
 | preset | command | trials | minutes | processors |
 | --- | --- | --- | --- | --- |
 | paper | `dgm run toy` | 2 of 2 | 90 | any |
-| quick | `dgm run toy --preset quick` | 2 of 3 | 2 (1 on a CPU) | any |
+| quick | `dgm run toy --preset quick` | 2 of 3 | 2, of 1 trial | any |
 
 Tables and figures of the paper preset were last written by `dgm run toy --jobs 2` at commit \
 0123456, each trial by the commit that `run.json` names; `dgm plot toy` draws the figures again.

@@ -299,9 +299,10 @@ def _yaml(recipe: "Recipe") -> str:
 def list_(out: Path) -> None:
     """List the recipes: what was reproduced when they were run, and how long that took.
 
-    "7 of 9, 1 about": of nine reported numbers and claims, seven are reproduced (measured alike or
-    better, or they hold), and one is about right.  Times are of one trial after another; "> 2 h" is
-    that of those that a CPU ran.  `dgm check` has the numbers, `dgm show RECIPE` says more.
+    "7 of 9, 1 about, 1 not": of nine reported numbers and claims, seven are reproduced (measured
+    alike or better, or they hold), one is about right, and one is not reproduced.  Times are of one
+    trial after another; "> 2 h" is that of those that a CPU ran, where not all did or not all were
+    run.  `dgm check` has the numbers, `dgm show RECIPE` says more.
     """
     from dgm.engine.estimate import duration_text
     from dgm.report.overview import list_table, reproduced
@@ -456,15 +457,25 @@ def verify(
     Of each trial with a published model, and of those that need none, numbers are compared with
     those measured now; -v prints both, and by how much they may differ.  Reads the paper preset in
     OUT, by default also in the results that come with dgm.  Without RECIPE, recipes whose data are
-    not here are left out.
+    not here are left out.  Ctrl-C ends it with what was compared until then.
     """
+    from tqdm import tqdm
+
     from dgm.engine import verify as verification
     from dgm.engine.load import load
     from dgm.engine.plan import Options
 
     options = Options(threads=threads)
     steps = numbers = 0
-    missing, differ = {}, False
+    missing: dict[str, str] = {}
+    differ = False
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    def verdict() -> str:
+        agree = "some differ" if differ else "all agree"
+        left_out = f"; NOT VERIFIED: {', '.join(missing)}" if missing else ""
+        return f"{counted(numbers, 'number')} compared: {agree}{left_out}"
+
     for head in _headers(names):
         target = _results(head, "paper", _roots(head.path, out))
         if not (target / "metrics.csv").exists():
@@ -480,7 +491,11 @@ def verify(
                 differ |= not found.agrees
                 numbers += len(found.compared)
                 if not found.skipped:
-                    click.echo(found.text(verbose))
+                    with tqdm.external_write_mode():  # above the bars
+                        click.echo(found.text(verbose))
+        except KeyboardInterrupt:
+            click.echo(f"interrupted in {head.name}; {verdict()}")
+            raise
         except (MissingData, BadInput) as error:
             if names or require_data:
                 raise BadInput(str(error)) from error
@@ -494,9 +509,7 @@ def verify(
     if not steps and not differ:
         reason = next(iter(missing.values()), f"{out}: no results of preset paper")
         raise BadInput(reason)
-    verdict = "some differ" if differ else "all agree"
-    left_out = f"; NOT VERIFIED: {', '.join(missing)}" if missing else ""
-    click.echo(f"{counted(numbers, 'number')} compared: {verdict}{left_out}")
+    click.echo(verdict())
     if differ:
         raise Exit(1)
 

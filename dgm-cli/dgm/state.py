@@ -4,6 +4,10 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
+from dgm.text import number
+
+SHOWN = 5  # metrics of a model
+
 
 class State:
     """Saves the attributes in `saved`, and restores them.
@@ -30,3 +34,21 @@ class State:
                 value.copy_(state[name])
             else:
                 setattr(self, name, state[name])
+
+    def __repr__(self) -> str:
+        """Of a model its class and its constructor's arguments; once it is loaded also what it was
+        trained on or which trial it is of, and that trial's first metrics."""
+        if not hasattr(self, "config"):
+            return super().__repr__()
+        config = ", ".join(f"{name}={value!r}" for name, value in self.config.items())
+        lines = [f"{type(self).__name__}({config})"]
+        about = getattr(self, "about", {})
+        if about:
+            lines.append(f"trained on {about['data']} with seed {about['seed']}")
+        if "recipe" in about:
+            lines.append(f"recipe {about['recipe']}: {about['label']}")
+        metrics = [*about.get("metrics", {}).items()]
+        lines += [f"{name} = {number(value)}" for name, value in metrics[:SHOWN]]
+        if len(metrics) > SHOWN:
+            lines.append(f"about['metrics'] has {len(metrics) - SHOWN} more")
+        return "\n  ".join(lines)

@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 MOST_NAMES = 20  # that a message lists
+MOST_PLACES = 6  # after the point; smaller numbers are written with a power of ten
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:
@@ -22,9 +23,33 @@ def unprintable(text: str) -> str:
     return next((f"U+{ord(one):04X}" for one in text if not one.isprintable()), "")
 
 
-def number(value: float | None) -> str:
-    """Five digits, which is what a mean in nats can claim; nothing for a blank."""
-    return "" if value is None or math.isnan(value) else f"{value:.5g}"
+def number(value: float | None, half_width: float | None = None) -> str:
+    """ "-84.56 ± 0.43": to the half-width's second significant digit. Without one "0.01234", four
+    significant digits, "1234567", an integer or the whole part; nothing for a blank."""
+    if value is None or math.isnan(value):
+        return ""
+    if half_width is None or not (math.isfinite(half_width) and math.isfinite(value)):
+        whole = 1e4 <= abs(value) < 1e9 or (abs(value) < 1e9 and float(value).is_integer())
+        return f"{value + 0.0:.0f}" if whole else f"{value:.4g}"
+    if half_width == 0:
+        return f"{number(value)} ± 0"
+    places = 1 - _exponent(half_width)
+    if places > MOST_PLACES:
+        digits = max(0, _exponent(value) + places)
+        return f"{value:.{digits}e} ± {half_width:.1e}"
+    rounded = (round(each, places) + 0.0 for each in (value, half_width))
+    return " ± ".join(f"{each:.{max(0, places)}f}" for each in rounded)
+
+
+def _exponent(value: float) -> int:
+    """The power of ten of the first of two significant digits."""
+    return int(f"{value:.1e}".partition("e")[2])
+
+
+def as_given(value: float | None) -> str:
+    """A number that somebody wrote down, such as a reported one or a band's edge: all its digits;
+    nothing for a blank."""
+    return "" if value is None or math.isnan(value) else f"{value:.10g}"
 
 
 def duration(seconds: float) -> str:

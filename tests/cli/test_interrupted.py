@@ -1,6 +1,7 @@
 """Runs that are killed, interrupted or started twice."""
 
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -94,6 +95,36 @@ def test_an_interrupted_run_saves_and_says_how_to_go_on(
     assert min(saved) >= moment.stat().st_mtime
     again = shlex.split(said.rpartition("go on with:")[2])
     assert "no trial is finished" in here(*again[1:], "--no-train", code=3)  # not refused
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_verify_says_what_it_compared(number: signal.Signals) -> None:
+    """After the tables of a recipe that needs no data, while its trials are measured again."""
+    command = [sys.executable, "-m", "dgm", "verify", "boltzmann_machine", "infinite_dbn"]
+    process = subprocess.Popen(
+        [*command, "--full", "--threads", "1"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    try:
+        lines = [process.stdout.readline() for _ in range(2)]
+        assert lines[0] == "boltzmann_machine\n"
+        tables = re.fullmatch(r"  tables: (\d+) of \1 numbers agree\n", lines[1])
+        assert tables is not None, lines
+        os.kill(process.pid, number)
+        said, error = process.communicate(timeout=60)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    assert process.returncode == 130, error
+    compared = re.search(r"^interrupted in \w+; (\d+) numbers compared: all agree$", said, re.M)
+    assert compared is not None, said
+    assert int(compared[1]) >= int(tables[1])
+    assert "Traceback" not in error
 
 
 def test_a_second_run_of_the_same_recipe_is_refused(

@@ -180,9 +180,10 @@ def test_a_published_model_by_recipe_and_cell() -> None:
     assert dgm.load("net").mean[0].item() == 0.5
     assert dgm.load("net", row="third").about["settings"] == {"row": "third"}
     assert dgm.load(HALF).about["seed"] == 0
+    there = "published: row=half,seed=0; row=third,seed=0$"
     for cell, said in (
-        ({"row": "fourth"}, "none is of row=fourth; published: row=half,seed=0; row=third,seed=0"),
-        ({"seed": 0}, "more than one is of seed=0"),
+        ({"row": "fourth"}, f"no published model of net has row=fourth; {there}"),
+        ({"seed": 0}, f"several models of net have seed=0; {there}"),
     ):
         with pytest.raises(BadInput, match=said):
             dgm.load("net", **cell)
@@ -191,6 +192,50 @@ def test_a_published_model_by_recipe_and_cell() -> None:
     tables = dgm.results("net")
     assert set(tables) == {"means", "metrics", "steps", "summary"}
     assert tables["metrics"]["value"].iloc[0] == 0.5
+
+
+def test_a_loaded_model_says_what_it_is() -> None:
+    published()
+    assert repr(dgm.load("net")).splitlines() == [
+        "PCA(visible=9, code=2)",
+        "  trained on bars_and_stripes with seed 0",
+        "  recipe net: row=half,seed=0",
+        "  mean/half = 0.5",
+    ]
+    assert repr(dgm.load(HALF)).splitlines()[1:] == ["  trained on bars_and_stripes with seed 0"]
+    assert dgm.load("net", row="third").about["metrics"] == {
+        "mean/third": pytest.approx(1 / 3, abs=1e-7)
+    }
+    assert repr(PCA(9, 2)) == "PCA(visible=9, code=2)"
+
+
+def test_results_that_no_longer_hold_the_trial_tell_no_metrics() -> None:
+    published()
+    with (TARGET / "means.csv").open("a") as table:
+        table.write("\n")
+    assert dgm.load("net").about["metrics"] == {}
+    shutil.move(TARGET / "models", "models")
+    shutil.rmtree(TARGET)
+    TARGET.mkdir()
+    shutil.move("models", TARGET / "models")
+    assert dgm.load("net").about["metrics"] == {}
+
+
+def test_a_model_that_is_named_and_not_published_yet() -> None:
+    published()
+    Path("recipes/net.yaml").write_text(RECIPE.replace("[half, third]", "[half, third, user]"))
+    named = Path("recipes/net.yaml").read_text().replace("{row: third}]", "{row: user}]")
+    Path("recipes/net.yaml").write_text(named)
+    with pytest.raises(BadInput, match=r"has row=user; published: .*; `dgm run net .* trains it$"):
+        dgm.load("net", row="user")
+    Path("recipes/net.yaml").write_text(named.replace("publish: [{row: half}, {row: user}]\n", ""))
+    with pytest.raises(BadInput, match=r"net publishes no model; .* results/net/PRESET/trials/"):
+        dgm.load("net", row="user")
+
+
+def test_arrays_of_results_are_by_the_keys_of_their_trials() -> None:
+    found = dgm.results("dbn_samples")
+    assert set(found.arrays["clamped"]) == set(found["judged"]["trial"])
 
 
 def test_a_list_of_models(here: Here) -> None:
@@ -400,7 +445,7 @@ def test_a_models_folder_that_is_damaged(here: Here) -> None:
             "verify", code=1
         )
     shutil.rmtree(TARGET / "models")
-    with pytest.raises(BadInput, match="published: none"):
+    with pytest.raises(BadInput, match=r"no model of net is published yet; .* --publish`"):
         dgm.load("net")
 
 

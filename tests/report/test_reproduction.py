@@ -149,8 +149,8 @@ def test_claims() -> None:
 
 def test_counts() -> None:
     verdicts = Counter({"agrees": 2, "better": 1, "holds": 3, "about": 4, "fails": 1, "open": 5})
-    assert reproduced_text(verdicts) == "6 of 16, 4 about"
-    assert reproduced_text({"worse": 1, "": 7, None: 2}) == "0 of 1"
+    assert reproduced_text(verdicts) == "6 of 16, 4 about, 1 not, 5 open"
+    assert reproduced_text({"worse": 1, "": 7, None: 2}) == "0 of 1, 1 not"
     assert reproduced_text({"": 7}) == ""
     assert counts_text(verdicts) == "2 agrees, 1 better, 3 holds, 4 about, 1 fails, 5 open"
     assert counts_text(Counter()) == "none"

@@ -19,10 +19,10 @@ def test_a_log_has_a_line_a_minute_for_each_trial(
     display.end("a", "finished: a")
     display.close()
     assert capsys.readouterr().err.splitlines() == [
-        "a: train, step 61 of 5,000",
-        "a: train, step 121 of 5,000",
-        "a: train, step 181 of 5,000",
-        "a: train, step 241 of 5,000",
-        "b: ais, step 261 of 1,000",
+        "a: train, step 61 of 5,000, about 82 min left",
+        "a: train, step 121 of 5,000, about 81 min left",
+        "a: train, step 181 of 5,000, about 80 min left",
+        "a: train, step 241 of 5,000, about 79 min left",
+        "b: ais, step 261 of 1,000, about 12 min left",
         "finished: a",
     ]

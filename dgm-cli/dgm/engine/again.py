@@ -4,12 +4,15 @@ import math
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dgm import data, experiments
 from dgm.engine.plan import Options
 from dgm.recipe.grid import TrialSpec
 from dgm.report.tables import Artifacts
+
+if TYPE_CHECKING:
+    from dgm.trial.loop import Progress
 
 
 def measure_again(
@@ -19,6 +22,7 @@ def measure_again(
     chosen: Mapping[str, Any],
     options: Options,
     full: bool = True,
+    progress: "Progress | None" = None,
 ) -> Artifacts:
     """What `measure` of an experiment gives for a model's file; without one it needs no model.
 
@@ -34,7 +38,7 @@ def measure_again(
         model = models.load(path, options.device) if path else None
         dataset = data.load(spec.data)
         trial = Trial(
-            spec.label, dataset, spec.seed, Path(scratch), options.device, checkpoint_every=math.inf
+            spec.label, dataset, spec.seed, Path(scratch), options.device, math.inf, progress
         )
         trial.choose(**chosen)
         left: Artifacts = experiments.trial(experiment).measure(spec.settings, trial, model, full)

@@ -15,11 +15,8 @@ from typing import Any
 
 from typing_extensions import TypedDict
 
-from dgm.errors import BadInput, DgmError
+from dgm.errors import DgmError
 from dgm.files import atomic_write, read_json, sha256
-from dgm.recipe.load import header
-from dgm.shipped import beside
-from dgm.text import did_you_mean
 from dgm.trial.keys import Key, changes
 
 FOLDER = "models"
@@ -80,39 +77,13 @@ class Published:
         self.trials[key] = entry
         atomic_write(self._manifest, json.dumps({"trials": self.trials}, indent=1) + "\n")
 
-    def find(self, cell: Mapping[str, Any]) -> str:
-        """The key of the trial whose cell and label have these values; BadInput lists them all."""
-        found = [key for key, entry in self.trials.items() if _has(entry, cell)]
-        if len(found) == 1:
-            return found[0]
-        labels = "; ".join(entry["label"] for entry in self.trials.values()) or "none"
-        asked = ", ".join(f"{name}={value}" for name, value in cell.items())
-        many = "more than one is" if found else "none is"
-        raise BadInput(f"{self.folder}: {many} of {asked or 'no name'}; published: {labels}")
+    def find(self, cell: Mapping[str, Any]) -> list[str]:
+        """The keys of the trials whose cell and label have these values."""
+        return [key for key, entry in self.trials.items() if _has(entry, cell)]
 
     def _paths(self, key: str) -> list[Path]:
         entry = self.trials[key]
         return [self.folder / entry["label"] / name for name in entry["files"]]
-
-
-def results_of(recipe: str, preset: str) -> Path:
-    """The folder with a recipe's results: in ./results, else those that come with the recipe."""
-    head = header(recipe)
-    if preset not in head.presets:
-        raise BadInput(f"{head.path}: no preset {preset}{did_you_mean(preset, head.presets)}")
-    folders = [root / head.name / preset for root in (Path("results"), beside(head.path))]
-    for folder in folders:
-        if (folder / "metrics.csv").exists():
-            return folder
-    raise BadInput(f"{folders[0]}: no results; `dgm run` makes them")
-
-
-def model_of(recipe: str, cell: Mapping[str, Any]) -> Path:
-    """The file of a published model of a recipe's paper preset; by default of its first cell."""
-    published = Published(results_of(recipe, "paper"))
-    first = header(recipe).publish[:1]
-    (path,) = published.files(published.find(cell or (first[0] if first else {})))
-    return path
 
 
 def _cell_of(label: str) -> str:

@@ -10,6 +10,7 @@ of it is repeated and compared on the same images or queries; `full` repeats all
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,6 +28,7 @@ from dgm.report.summary import Metric, read_metrics, summary
 from dgm.report.tables import Artifacts
 from dgm.text import counted
 from dgm.trial.measured import Compared, compare, merge
+from dgm.trial.progress import Display
 
 EXACT = 1e-9  # relative; what follows from the same tables
 
@@ -58,7 +60,7 @@ class Verified(NamedTuple):
 def verify(
     recipe: Recipe, target: Path, options: Options, full: bool = False
 ) -> Iterator[Verified]:
-    """Each step of committed results, and each trial in them.
+    """Each step of committed results, and each trial in them; progress goes to stderr.
 
     MissingData or BadInput where the data are not at hand, or not as they should be.
     """
@@ -79,21 +81,26 @@ def verify(
     if found.problem:
         return
     planned, published = {p.key: p for p in plan(recipe, options)}, Published(target)
-    for key, left in list(trials.items()):
+    again = []
+    for key, left in trials.items():
         if key not in planned:
             problem = "is no trial of the recipe as it stands: a setting was changed since"
             yield Verified(left.about["label"], [], problem)
-            continue
-        p = planned[key]
-        if not _can_be(recipe, p, left, published, full):
-            yield Verified(p.label, [], skipped=True)
-            continue
-        data.load(p.spec.data)  # errors of the data are none of the numbers
-
-        def measure(p: Planned = p, left: Finished = left) -> list[Compared]:
-            return _again(recipe, p, trials, left, published, options, full)
-
-        yield _step(p.label, measure)
+        elif not _can_be(recipe, planned[key], left, published, full):
+            yield Verified(planned[key].label, [], skipped=True)
+        else:
+            again.append((planned[key], left))
+    display = Display(len(again), 0)
+    try:
+        for p, left in again:
+            data.load(p.spec.data)  # errors of the data are none of the numbers
+            progress = partial(display.update, p.label)
+            measure = partial(_again, recipe, p, trials, left, published, options, full, progress)
+            found = _step(p.label, measure)
+            display.end(p.label)
+            yield found
+    finally:
+        display.close()
     yield _step("verdicts, as measured now", lambda: list(_verdicts(recipe, target, trials)))
 
 
@@ -188,6 +195,7 @@ def _again(
     published: Published,
     options: Options,
     full: bool,
+    progress: Any,
 ) -> list[Compared]:
     """A trial's numbers beside those that its model gives now, which take their place."""
     about, experiment = left.about, experiments.trial(recipe.experiment)
@@ -206,7 +214,7 @@ def _again(
         if about.get("measured_on") != published.trials[p.key]["files"]:
             raise DgmError("its numbers are not those of the published model; --publish mends it")
     chosen = about.get("chosen") or {}
-    again = measure_again(recipe.experiment, p.spec, files, chosen, options, full)
+    again = measure_again(recipe.experiment, p.spec, files, chosen, options, full, progress)
     earlier = Artifacts(left.tables, left.arrays)
     found = list(compare(earlier, again, experiment.MEASURED))
     merged = merge(earlier, again, experiment.MEASURED)

@@ -13,7 +13,7 @@ from dgm.recipe.load import Recipe
 from dgm.recipe.schema import TrialSettings
 from dgm.recipe.union import SettingsType, fields, members
 from dgm.report.reproduction import reproduced_text
-from dgm.text import columns, counted, number
+from dgm.text import as_given, columns, counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,14 +23,15 @@ LONGEST = 18  # of a value that stands beside its meaning
 
 
 def reproduced(summary: Path) -> str:
-    """ "7 of 9, 1 about" reported numbers and claims of a run's summary.csv; "not run" without one,
-    blank where nothing was reported."""
+    """ "7 of 9, 1 about, 1 not" reported numbers and claims of a run's summary.csv; "not run"
+    without one, "not judged" where nothing was reported."""
     try:
         with summary.open(encoding="utf-8", newline="") as file:
             rows = csv.DictReader(file)
             if "verdict" not in (rows.fieldnames or ()):
                 raise ValueError("no verdicts")
-            return reproduced_text(Counter(row.get("reproduction") for row in rows))
+            counts = Counter(row.get("reproduction") for row in rows)
+            return reproduced_text(counts) or "not judged"
     except FileNotFoundError:
         return "not run"
     except (OSError, ValueError, csv.Error) as error:
@@ -154,7 +155,7 @@ def _expected(recipe: Recipe, summary: "pd.DataFrame | None") -> Iterator[str]:
         if entry.reported is not None:
             recalled = "recalled, " if entry.recalled else ""
             facts.append(
-                f"reported {number(entry.reported)}{source}, {recalled}{entry.better} is better"
+                f"reported {as_given(entry.reported)}{source}, {recalled}{entry.better} is better"
             )
         if entry.claim is not None:
             facts.append(f"claim: {entry.claim}{source}")

@@ -45,7 +45,7 @@ STYLE: dict[Any, Any] = {
 }
 DEFAULTS = {key: value for key, value in matplotlib.rcParamsDefault.items() if key != "backend"}
 FEW = 20  # points of a line that can each have a marker
-WIDE = 560  # a picture's width in pixels, roughly
+WIDE = 560  # a picture's width in pixels, roughly, unless another is given
 
 
 class Film(NamedTuple):
@@ -205,10 +205,11 @@ def show_images(axes: Axes, images: np.ndarray, columns: int) -> None:
     axes.set_axis_off()
 
 
-def picture(images: np.ndarray, columns: int) -> Figure:
-    """Images as one picture and nothing else; each of their pixels is a square in the file."""
+def picture(images: np.ndarray, columns: int, wide: int = WIDE) -> Figure:
+    """Images as one picture and nothing else, about `wide` pixels of the file in width; each of
+    their own pixels is a square there."""
     height, width = tile(images, columns).shape[:2]
-    dpi = STYLE["savefig.dpi"] / max(1, round(WIDE / width))
+    dpi = STYLE["savefig.dpi"] / max(1, round(wide / width))
     figure = panels(columns=1, width=width / dpi, height=height / dpi)
     figure.set_layout_engine("none")
     show_images(figure.axes[0], images, columns)

@@ -157,11 +157,14 @@ def judge_claim(band_verdict: str) -> Reproduction:
 
 
 def reproduced_text(verdicts: Mapping[Any, int]) -> str:
-    """ "7 of 11, 3 about": agrees, better and holds, of all that were reported; else blank."""
-    reported = sum(verdicts.get(verdict, 0) for verdict in VERDICTS)
+    """ "7 of 11, 3 about, 1 not": agrees, better and holds, of all that were reported; else
+    blank."""
+    kinds = {"about": ("about",), "not": DISSENTING, "open": ("open",)}
+    counts = {kind: sum(verdicts.get(each, 0) for each in of) for kind, of in kinds.items()}
     reproduced = sum(verdicts.get(verdict, 0) for verdict in REPRODUCED)
-    about = f", {verdicts['about']} about" if verdicts.get("about") else ""
-    return f"{reproduced} of {reported}{about}" if reported else ""
+    reported = reproduced + sum(counts.values())
+    parts = [f"{reproduced} of {reported}"] if reported else []
+    return ", ".join(parts + [f"{count} {kind}" for kind, count in counts.items() if count])
 
 
 def counts_text(verdicts: Counter[str]) -> str:

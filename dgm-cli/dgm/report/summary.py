@@ -21,7 +21,7 @@ from dgm.files import read_csv, write_csv
 from dgm.recipe.schema import Expectation, competitor
 from dgm.report import reproduction
 from dgm.report.reproduction import Reproduction
-from dgm.text import columns, number
+from dgm.text import as_given, columns, number
 
 SUMMARY = (
     ["metric", "mean", "std", "n", "stderr", "ci_low", "ci_high", "test_stderr", "half_width"]
@@ -159,8 +159,7 @@ def measured_text(row: Mapping[Any, Any]) -> str:
     """ "-133.21 ± 0.34", with the half-width where it is known, for a row of a summary."""
     if row["n"] == 0:
         return "not measured"
-    half = row["half_width"]
-    return f"{row['mean']:.5g}" + ("" if pd.isna(half) else f" ± {half:.2g}")
+    return number(row["mean"], row["half_width"]) or "nan"
 
 
 def seeds_text(row: Mapping[Any, Any]) -> str:
@@ -169,7 +168,7 @@ def seeds_text(row: Mapping[Any, Any]) -> str:
 
 def reported_text(row: Mapping[Any, Any]) -> str:
     """ "1.25: agrees", "claim: holds", or nothing; without the verdict where there is none."""
-    text = number(row["reported"]) if pd.isna(row["claim"]) else "claim"
+    text = as_given(row["reported"]) if pd.isna(row["claim"]) else "claim"
     return text if pd.isna(row["reproduction"]) else f"{text}: {row['reproduction']}"
 
 
@@ -177,8 +176,8 @@ def band_text(row: Mapping[Any, Any]) -> str:
     """ "at least -134", "at most 0.5", "1 to 2" or nothing."""
     low, high = row["low"], row["high"]
     if pd.isna(low):
-        return "" if pd.isna(high) else f"at most {number(high)}"
-    return f"at least {number(low)}" if pd.isna(high) else f"{number(low)} to {number(high)}"
+        return "" if pd.isna(high) else f"at most {as_given(high)}"
+    return f"at least {as_given(low)}" if pd.isna(high) else f"{as_given(low)} to {as_given(high)}"
 
 
 def check_table(summary_by_recipe: dict[str, pd.DataFrame], every: bool = True) -> str:

@@ -1,11 +1,14 @@
 """Progress: how many trials are done, and how far each running one is.
 
-Bars on a terminal; elsewhere, such as in a log, a line a minute for each running trial.
+Bars on a terminal; elsewhere, such as in a log, a line a minute for each running trial. Either says
+how long it will take at the pace so far.
 """
 
 import sys
 import time
 from typing import Any
+
+from dgm.text import duration
 
 EVERY = 60.0  # seconds between two lines of a trial
 
@@ -22,11 +25,12 @@ class Display:
         self._phase: dict[str, str] = {}
         self._is_log = not sys.stderr.isatty()
         self._logged: dict[str, float] = {}
+        self._begun: dict[tuple[str, str], tuple[float, int]] = {}  # when, and at which step
 
     def update(self, label: str, phase: str, step: int, n: int) -> None:
         """Show that a running trial is at `step` of `n` in a phase."""
         if self._is_log:
-            self._log(label, f"{phase}, step {step:,} of {n:,}")
+            self._log(label, phase, step, n)
             return
         if self._phase.get(label) != phase:
             if label in self._running:
@@ -38,18 +42,23 @@ class Display:
         bar = self._running[label]
         bar.update(step - bar.n)
 
-    def _log(self, label: str, text: str) -> None:
+    def _log(self, label: str, phase: str, step: int, n: int) -> None:
         now = time.monotonic()
+        begun, first = self._begun.setdefault((label, phase), (now, step))
         if now - self._logged.setdefault(label, now) >= EVERY:
             self._logged[label] = now
-            print(f"{label}: {text}", file=sys.stderr, flush=True)
+            text = f"{label}: {phase}, step {step:,} of {n:,}"
+            if step > first:
+                text += f", about {duration((now - begun) / (step - first) * (n - step))} left"
+            print(text, file=sys.stderr, flush=True)
 
-    def end(self, label: str, message: str) -> None:
-        """A trial is over; `message` is the one line that stays on the screen."""
+    def end(self, label: str, message: str = "") -> None:
+        """A trial is over; `message`, if any, is the one line that stays on the screen."""
         if label in self._running:
             self._running.pop(label).close()
         self._phase.pop(label, None)
-        self._tqdm.write(message, file=sys.stderr)
+        if message:
+            self._tqdm.write(message, file=sys.stderr)
         self._all.update(1)
 
     def close(self) -> None:

@@ -102,7 +102,7 @@ def draw(results: Results, expect: Mapping[str, Expectation]) -> dict[str, Figur
         few = np.round(frames / STEP_OF_GREY) * STEP_OF_GREY
         figures["film"] = plotting.Film(few.astype(np.uint8), scale=2)
         shown = frames[np.linspace(0, FRAMES - 1, STRIP).round().astype(int)]
-        figures["film_strip"] = plotting.picture(gapped(shown), STRIP // 2)
+        figures["film_strip"] = plotting.picture(gapped(shown), STRIP // 2, 2 * plotting.WIDE)
     filters = [arrays.get(f"filters_{layer}") for layer in (1, 2)]
     if all(each is not None for each in filters):
         figures["filters"] = filters_figure([each for each in filters if each is not None])

@@ -4,7 +4,7 @@ from pydantic import Field
 
 from dgm.recipe.schema import TrialSettings
 
-REVISION = 2
+REVISION = 3
 A_LINE = 10  # samples of each label in the figure
 FRAMES = 40  # of the film
 

@@ -25,6 +25,7 @@ UNUSUAL = 100  # digits shown that are recognised though far from all that the n
 
 MEASURED = {
     "judged": Rows(("sample", "label"), ("agree",), within=0.1),
+    "judge": Rows((), ("errors",), within=IMAGES),
     "recognised": Rows((), ("errors",), within=IMAGES),
 }
 
@@ -35,8 +36,8 @@ def run_trial(settings: Settings, trial: Trial) -> Artifacts:
 
 
 def measure(settings: Settings, trial: Trial, net: DBN, full: bool = True) -> Artifacts:
-    """The same, of the net that the trial starts from. Not `full`: the first samples alone, and
-    no pictures."""
+    """The same, of the net that the trial starts from, and how often the judge itself errs. Not
+    `full`: the first samples alone, and no pictures."""
     images, shape = labelled(trial.data, trial.device), trial.data.shape
     n = settings.chains * net.top.labels
     wanted = torch.arange(net.top.labels, device=trial.device).repeat_interleave(settings.chains)
@@ -51,6 +52,8 @@ def measure(settings: Settings, trial: Trial, net: DBN, full: bool = True) -> Ar
             trial.record("judged", sample=number, label=label, agree=share)
 
     x, truth = images.x["test"], images.classes["test"]
+    mistaken = (classify(*judge, x) != truth.cpu()).sum().item()
+    trial.record("judge", errors=mistaken, images=len(x))
     found = net.classify(x)
     right, wrong = (torch.nonzero(mask)[:, 0] for mask in (found == truth, found != truth))
     distance = nearest_distance(images.all[0], x[right])
@@ -70,6 +73,7 @@ def measure(settings: Settings, trial: Trial, net: DBN, full: bool = True) -> Ar
         "clamped": grey(samples[:, :: settings.chains].transpose(0, 1).flatten(0, 1), shape),
         "film": grey(film[:, 0], shape),
         "unusual": grey(x[unusual], shape),
+        "unusual_truth": truth[unusual].cpu().numpy().astype(np.uint8),
         "mistaken": grey(x[wrong], shape),
         "mistaken_for": found[wrong].cpu().numpy().astype(np.uint8),
         "mistaken_truth": truth[wrong].cpu().numpy().astype(np.uint8),

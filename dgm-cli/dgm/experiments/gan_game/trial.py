@@ -65,7 +65,9 @@ def anew(spec: TrialSpec, full: bool) -> bool:
     return isinstance(spec.settings, OnTheLine) and (full or spec.seed == 0)
 
 
-def measure(settings: Densities | Gradients, trial: Trial, model: None, full: bool = True) -> Artifacts:
+def measure(
+    settings: Densities | Gradients, trial: Trial, model: None, full: bool = True
+) -> Artifacts:
     """The game on the line, played once more."""
     return run_trial(settings, trial)
 
