@@ -112,7 +112,7 @@ def label(cell: Cell) -> str:
 def samples_figure(results: Results) -> Figure:
     """A hundred samples of each model, ten by ten."""
     panels = firsts(results, "samples")
-    figure = plotting.rows_of(len(panels), columns=3, width=3.0, height=3.2)
+    figure = plotting.rows_of(len(panels), columns=3, width=3.0, height=3.4)
     for axes, (cell, images) in zip(figure.axes, panels, strict=True):
         plotting.show_images(axes, images, columns=10)
         axes.set_title(label(cell))
@@ -166,5 +166,5 @@ def measures_figure(results: Results) -> Figure:
         axes.set_yticks(range(len(names)), names[::-1])
         axes.set_title(title, fontsize=9)
         if column == "frechet":
-            axes.set_xscale("log")
+            axes.set_xlim(left=0)
     return figure
