@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 MOST_NAMES = 20  # that a message lists
-MOST_PLACES = 6  # after the point; smaller numbers are written with a power of ten
+MOST_PLACES = 6  # after the point, or rounded before it; else there is a power of ten
 
 
 def did_you_mean(word: str, names: Iterable[str]) -> str:
@@ -34,7 +34,7 @@ def number(value: float | None, half_width: float | None = None) -> str:
     if half_width == 0:
         return f"{number(value)} ± 0"
     places = 1 - _exponent(half_width)
-    if places > MOST_PLACES:
+    if abs(places) > MOST_PLACES:
         digits = max(0, _exponent(value) + places)
         return f"{value:.{digits}e} ± {half_width:.1e}"
     rounded = (round(each, places) + 0.0 for each in (value, half_width))
