@@ -91,6 +91,25 @@ def test_a_broken_file_is_named_and_the_others_are_kept(make: Make) -> None:
     assert len(found.train) + len(found.validation) + len(found.test) == 13
 
 
+def test_sixteen_bits_are_scaled_to_eight(tmp_path: Path) -> None:
+    for i in range(10):
+        grey = np.full((64, 64), 257 * 20 * i, np.uint16)
+        Image.fromarray(grey).save(tmp_path / f"{i}.png")
+    found = load(tmp_path)
+    rows = torch.cat([found.train, found.validation, found.test])
+    assert found.channels == 1
+    assert sorted(rows[:, 0].tolist()) == [20 * i for i in range(10)]
+
+
+def test_a_name_that_is_no_text_is_a_name(make: Make, tmp_path: Path) -> None:
+    folder = make(10)
+    (Path(os.fsdecode(os.fsencode(folder) + b"/\xff\xfe.png"))).write_bytes(b"no image")
+    assert len(data.code(f"folder:{folder}")) == 64
+    found = load(folder)
+    assert len(found.train) == 8
+    assert found.skipped[0].startswith("\ufffd\ufffd.png: ")
+
+
 def test_an_image_that_claims_a_huge_size_is_not_decoded(make: Make) -> None:
     folder = make(12)
     huge(folder / "bomb.png", 10_000, 10_000)

@@ -160,6 +160,23 @@ def test_generators_that_are_near_do_not_count() -> None:
 def test_a_part_on_data_that_do_not_suit(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"^data ring: this part needs a density on the line$"):
         run(tmp_path, Densities(**SMALL), "ring")
+    with pytest.raises(BadInput, match=r"^data two_bumps: .* round Gaussians in the plane$"):
+        run(tmp_path, a_ring(steps=5), "two_bumps")
+
+
+@pytest.mark.parametrize("where", [{"mean": 22.0}, {"slope": 5.0}])
+@pytest.mark.parametrize("part", ["densities", "gradients"])
+def test_generated_points_beyond_the_grid(
+    tmp_path: Path, part: str, where: dict[str, float]
+) -> None:
+    given = SMALL | {"alone": 110} | where
+    settings = (
+        Densities(**given, frozen_at=[0])
+        if part == "densities"
+        else Gradients.model_validate({"part": part, **given})
+    )
+    with pytest.raises(BadInput, match=r"^mean, slope: .* percent of what is generated lies"):
+        run(tmp_path, settings, "two_bumps")
 
 
 def test_generators_beyond_the_end(tmp_path: Path) -> None:
@@ -183,3 +200,14 @@ def test_generators_beyond_the_end(tmp_path: Path) -> None:
 def test_settings_that_are_none(override: str, complaint: str, here: Any) -> None:
     said = here("run", "gan_game", "--dry-run", "part=ring", override, code=2)
     assert complaint in said
+
+
+@pytest.mark.parametrize(
+    ("override", "complaint"),
+    [
+        ("frozen_at=[0,0]", "settings.frozen_at: should name each step once"),
+        ("alone=109", "settings.alone: should be greater than or equal to 110, not 109"),
+    ],
+)
+def test_settings_of_the_line_that_are_none(override: str, complaint: str, here: Any) -> None:
+    assert complaint in here("run", "gan_game", "--dry-run", override, code=2)

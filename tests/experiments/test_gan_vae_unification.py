@@ -26,7 +26,7 @@ from dgm.report.tables import Artifacts, Results
 from dgm.trial.loop import Trial
 from dgm.trial.measured import compare
 
-NETS: dict[str, Any] = {"filters": 4, "batch": 20, "judged": 50}
+NETS: dict[str, Any] = {"filters": 4, "batch": 20, "judged": 100}
 VAE_SETTINGS: dict[str, Any] = {
     "binarization": "dynamic",
     "latent_dim": 3,

@@ -110,8 +110,16 @@ def test_a_rings_metrics() -> None:
 def test_a_part_on_data_that_do_not_suit(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"^data two_bumps: this part needs a density in the plane$"):
         run(tmp_path, Fit.model_validate({}), "two_bumps")
-    with pytest.raises(BadInput, match=r"^data two_hills: this part needs round Gaussians$"):
+    with pytest.raises(
+        BadInput, match=r"^data two_hills: this part needs round Gaussians in the plane$"
+    ):
         run(tmp_path, a_ring(), "two_hills")
+    with pytest.raises(BadInput, match=r"^data two_bumps: .* round Gaussians in the plane$"):
+        run(tmp_path, a_ring(), "two_bumps")
+    with pytest.raises(
+        BadInput, match=r"^data ring: its narrowest standard deviation is 0.01, and"
+    ):
+        run(tmp_path, Fit.model_validate({}), "ring")
 
 
 @pytest.mark.parametrize(

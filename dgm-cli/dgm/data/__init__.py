@@ -78,7 +78,8 @@ def code(name: str) -> str:
     if isinstance(its := module(name), Folder):
         contents = its.contents()
     revision = str(its.REVISION)
-    return hashlib.sha256("\n".join([name, revision, *contents]).encode()).hexdigest()
+    described = "\n".join([name, revision, *contents])
+    return hashlib.sha256(described.encode(errors="surrogateescape")).hexdigest()
 
 
 def missing(name: str) -> str | None:

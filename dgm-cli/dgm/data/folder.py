@@ -65,7 +65,8 @@ class Folder:
                 images.append(read(path))
             except Exception as error:  # Pillow raises errors of many kinds
                 reason = " ".join(str(error).split()) or type(error).__name__
-                skipped.append(f"{path.relative_to(self.path)}: {reason}")
+                name = os.fsencode(path.relative_to(self.path)).decode(errors="replace")
+                skipped.append(f"{name}: {reason}")
         if len(images) < FEWEST:
             why = f"; skipped {skipped[0]}" if skipped else ""
             raise BadInput(
@@ -110,6 +111,10 @@ def square(image: "Image.Image") -> "Image.Image":
     side = min(across, down)
     left, top = (across - side) / 2, (down - side) / 2
     box = (left, top, left + side, top + side)
+    if image.mode.startswith("I"):  # sixteen bits, which Pillow would clip to eight
+        image = image.convert("I").point(lambda grey: grey / 257).convert("L")
+    if image.mode == "F":
+        raise ValueError("its pixels are floating-point numbers, whose white is not known")
     if image.mode not in ("RGB", "L"):  # palettes cannot be averaged
         image = image.convert("RGB")
     return image.resize((SIDE, SIDE), Image.Resampling.BOX, box)

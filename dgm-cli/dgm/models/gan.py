@@ -57,7 +57,7 @@ class MonotoneGenerator(nn.Module):
     latent_dim = 1
 
     def __init__(self, units: int, mean: float, slope: float) -> None:
-        """About N(mean, slope^2) before learning, the units spread over the range of z."""
+        """Before learning mean + slope z and what the units, spread over z, add to its slope."""
         super().__init__()
         self.b = nn.Parameter(torch.tensor(mean, dtype=torch.float64))
         self.log_a = nn.Parameter(torch.tensor(math.log(slope), dtype=torch.float64))

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from dgm.experiments.gan_game.settings import BOX, METHODS
+from dgm.experiments.gan_game.settings import BOX, FIRST, LAST, METHODS
 from dgm.recipe.schema import Expectation
 from dgm.report import plotting
 from dgm.report.summary import Metric
@@ -17,7 +17,6 @@ from dgm.report.tables import Cell, Results, metric_name, own_axes
 
 AXES = ["data", "part", "method"]
 APART = 0.1  # nats of Jensen-Shannon divergence from which a frozen generator counts as apart
-FIRST, LAST = 10, 100  # steps of D whose gradients are compared
 END = 0.2  # the last share of training, over which a ring's value is the median
 MOMENTS = (0, 1 / 12, 1 / 4, 1)  # of the game in the figure, as shares of it
 SHOWN = (-4.5, 5.5)  # of the line

@@ -2,11 +2,13 @@
 
 from typing import Annotated, ClassVar, Literal
 
+import pydantic
 from pydantic import Field
 
 from dgm.recipe.schema import TrialSettings
 
 REVISION = 1
+FIRST, LAST = 10, 100  # steps of D alone whose gradients are compared
 SAMPLES = 2500  # of a generator, by which its modes are judged
 METHODS = ["minimax", "nonsaturating", "r1"]
 BOX = (-12.0, 20.0)  # where densities on the line are integrated: all but less than 1e-9 of them
@@ -48,11 +50,23 @@ class Densities(OnTheLine):
     )
     frames: int = Field(40, gt=1, description="moments of the game that are kept for the film")
 
+    @pydantic.field_validator("frozen_at")
+    @classmethod
+    def _once(cls, frozen_at: list[int]) -> list[int]:
+        if len(set(frozen_at)) < len(frozen_at):
+            raise ValueError("should name each step once")
+        return frozen_at
+
 
 class Gradients(OnTheLine):
     """A generator is frozen on its way, while D alone learns on."""
 
     part: Literal["gradients"]
+    alone: int = Field(
+        1000,
+        ge=FIRST + LAST,
+        description="steps of D against a frozen generator; the first and the last are compared",
+    )
 
 
 class Ring(Players):

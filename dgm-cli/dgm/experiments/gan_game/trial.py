@@ -19,6 +19,8 @@ from dgm.data.mixture import Mixture
 from dgm.errors import BadInput
 from dgm.experiments.gan_game.settings import (
     BOX,
+    FIRST,
+    LAST,
     SAMPLES,
     Densities,
     Gradients,
@@ -37,9 +39,10 @@ from dgm.trial.loop import Trial
 from dgm.trial.measured import Rows
 
 POINTS = 3201  # of the grid, 0.01 apart
+OUTSIDE = 1e-3  # share of the generated points that may lie beyond the grid
 SHOWN = 8  # of the grid's points, one in so many is drawn
 ARROWS = 15  # quantiles of z whose images are drawn
-FIRST, LAST, EVERY = 10, 100, 20  # steps of D alone: all of the first and last, one in twenty
+EVERY = 20  # of D's steps alone, one in so many is recorded, beside all of the first and last
 KEPT = 1000  # samples that are drawn
 
 MEASURED = {
@@ -89,7 +92,7 @@ def densities(settings: Densities, trial: Trial) -> Artifacts:
         if step in settings.frozen_at:
             frozen[settings.frozen_at.index(step)].load_state_dict(game.generator.state_dict())
         if frames.keep(step, game):
-            jsd = jensen_shannon(log_data, game.generator.log_density(over.points), over)
+            jsd = jensen_shannon(log_data, log_density(game.generator, over), over)
             trial.record("game", step=step, jsd=jsd.item())
         play(settings, trial, game, data, step)
 
@@ -107,6 +110,18 @@ def on_the_line(trial: Trial) -> Mixture:
     if data.means.shape[1] != 1:
         raise BadInput(f"data {data.name}: this part needs a density on the line")
     return data
+
+
+def log_density(generator: MonotoneGenerator, over: Grid) -> Tensor:
+    """Of the generated points, on the grid; BadInput where it does not hold nearly all of them."""
+    found = generator.log_density(over.points)
+    missed = 1 - over.integral(found.exp()).item()
+    if abs(missed) > OUTSIDE:
+        raise BadInput(
+            f"mean, slope: {100 * missed:.2g} percent of what is generated lies outside "
+            f"{BOX[0]:g} to {BOX[1]:g}, where densities are integrated"
+        )
+    return found
 
 
 def start(settings: OnTheLine, trial: Trial) -> Game:
@@ -156,7 +171,7 @@ def judged(
     d: Discriminator, generator: MonotoneGenerator, log_data: Tensor, over: Grid
 ) -> dict[str, float]:
     """How far D is from the best one, the game's value with it, and the divergence."""
-    log_g = generator.log_density(over.points)
+    log_g = log_density(generator, over)
     best, logits = torch.sigmoid(log_data - log_g), d(over.points)
     p, q = log_data.exp(), log_g.exp()
     value = over.integral(p * logsigmoid(logits) + q * logsigmoid(-logits))
@@ -207,7 +222,7 @@ def gradients(settings: Gradients, trial: Trial) -> Artifacts:
     for step in trial.steps(settings.steps, phase="half", game=game):
         play(settings, trial, game, data, step)
     generator = game.generator
-    log_g = generator.log_density(over.points)
+    log_g = log_density(generator, over)
     jsd = jensen_shannon(data.log_density(over.points), log_g, over).item()
     trial.record("separation", jsd=jsd)
 
@@ -239,8 +254,8 @@ def ring(settings: Ring, trial: Trial) -> Artifacts:
     data: Mixture = trial.data.to(trial.device)  # type: ignore[attr-defined]
     variances = data.covariances.diagonal(dim1=1, dim2=2)
     round_modes = torch.diag_embed(variances[:, :1].expand_as(variances))
-    if not torch.equal(round_modes, data.covariances):
-        raise BadInput(f"data {data.name}: this part needs round Gaussians")
+    if data.means.shape[1] != 2 or not torch.equal(round_modes, data.covariances):
+        raise BadInput(f"data {data.name}: this part needs round Gaussians in the plane")
     d = data.means.shape[1]
     generator = Generator(settings.latent_dim, settings.hidden, d).to(trial.device)
     discriminator = Discriminator(d, settings.hidden).to(trial.device)

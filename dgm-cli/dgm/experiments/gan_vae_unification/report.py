@@ -287,7 +287,7 @@ def samples_figure(results: Results) -> Figure:
     panels: dict[str, np.ndarray] = {}
     for cell, samples in results.each("samples"):
         panels.setdefault({"gan": "GAN", "iwgan": "importance-weighted"}[cell["model"]], samples)
-    figure = plotting.panels(columns=len(panels), width=3.6 * len(panels), height=3.8)
+    figure = plotting.panels(columns=len(panels), width=3.6 * len(panels), height=4.1)
     for axes, (title, samples) in zip(figure.axes, panels.items(), strict=True):
         plotting.show_images(axes, samples, columns=10)
         axes.set_title(title)

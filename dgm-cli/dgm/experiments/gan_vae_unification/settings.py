@@ -10,6 +10,7 @@ from dgm.recipe.schema import TrialSettings
 
 REVISION = 1
 ROWS, COLUMNS = 5, 10  # of images that show what a code does
+SAMPLES = 100  # of a GAN, in the figure
 GANS, VAES = ["gan", "iwgan"], ["vae", "aavae"]  # the plain one first
 Width = Annotated[int, Field(gt=0)]
 
@@ -23,7 +24,7 @@ class ConvNets(TrialSettings):
     batch: int = Field(
         128, gt=1, description="images in a step; batch normalisation needs two at least"
     )
-    judged: int = Field(10_000, gt=1, description="generated images that are judged")
+    judged: int = Field(10_000, ge=SAMPLES, description="generated images that are judged")
 
 
 class InfoGAN(ConvNets):

@@ -20,6 +20,7 @@ from dgm.errors import BadInput
 from dgm.experiments.gan_vae_unification.settings import (
     COLUMNS,
     ROWS,
+    SAMPLES,
     Activated,
     Beside,
     InfoGAN,
@@ -52,7 +53,6 @@ from dgm.trial.measured import Rows
 
 BLOCK = 1000  # images generated at once
 REACH = 2.0  # of a continuous code or a latent, where a figure varies it from -REACH to REACH
-SAMPLES = 100  # of a GAN, in the figure
 FINE, FAR = 8001, 12.0  # points of the grids, and standard deviations of z in either direction
 
 MEASURED = {

@@ -65,6 +65,12 @@ def gaussians(settings: Fit, trial: Trial) -> Artifacts:
     data: Mixture = trial.data.to(trial.device)  # type: ignore[attr-defined]
     if data.means.shape[1] != 2:
         raise BadInput(f"data {data.name}: this part needs a density in the plane")
+    narrowest = torch.linalg.eigvalsh(data.covariances).min().sqrt().item()
+    if narrowest < (apart := 2 * BOX / (POINTS - 1)):
+        raise BadInput(
+            f"data {data.name}: its narrowest standard deviation is {narrowest:.2g}, and densities "
+            f"are integrated on a grid {apart:.2g} apart"
+        )
     over = grid([-BOX] * 2, [BOX] * 2, POINTS, trial.device)
     whole = moments(data)
     for direction in DIRECTIONS:
@@ -129,8 +135,9 @@ def ring(settings: Ring, trial: Trial) -> Artifacts:
     """Train a GAN or a VAE; count modes and points in gaps at even steps."""
     data: Mixture = trial.data.to(trial.device)  # type: ignore[attr-defined]
     stds = data.covariances.diagonal(dim1=1, dim2=2).sqrt()
-    if not torch.equal(torch.diag_embed(stds[:, :1].square().expand_as(stds)), data.covariances):
-        raise BadInput(f"data {data.name}: this part needs round Gaussians")
+    round_modes = torch.diag_embed(stds[:, :1].square().expand_as(stds))
+    if data.means.shape[1] != 2 or not torch.equal(round_modes, data.covariances):
+        raise BadInput(f"data {data.name}: this part needs round Gaussians in the plane")
     train = train_vae if settings.model == "vae" else train_gan
     sample = train(settings, trial, data, stds[:, 0])
     return Artifacts(trial.tables(), {"samples": sample()[:KEPT].half().cpu().numpy()})
