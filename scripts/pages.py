@@ -156,9 +156,9 @@ class Tally(NamedTuple):
 
     @property
     def cells(self) -> tuple[str, str, str]:
-        """ "3 of 11, 7 about, 1 not", "1 to 3", "4 of 7"; blank where there is nothing to count,
-        "not judged" where numbers have bands alone."""
-        reproduced = reproduced_text(self.reported) or ("not judged" if self.bands else "")
+        """ "3 of 11, 7 about, 1 not", "1 to 3", "4 of 7"; "not judged" where numbers have bands
+        alone, and "not run" where there are none."""
+        reproduced = reproduced_text(self.reported) or ("not judged" if self.bands else "not run")
         of = sum(self.bands[verdict] for verdict in ("pass", "fail", "missing"))
         missing = self.bands["missing"]
         met = f"{self.bands['pass']} of {of}" if of else ""
