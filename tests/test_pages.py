@@ -85,7 +85,7 @@ README_MADE = """\
 | recipe | reproduces | reproduced | seeds per number | bands met | trials | minutes: paper \
 | minutes: quick | minutes: embedded |
 | --- | --- | --- | --- | --- | --- | --- | --- | --- |
-| [`later`](recipes/later.md) | Nobody (2024), p(x\\|z) |  |  |  |  |  |  |  |
+| [`later`](recipes/later.md) | Nobody (2024), p(x\\|z) | not run |  |  |  |  |  |  |
 | [`toy`](recipes/toy.md) | Nobody (2024), p(x\\|z) | 2 of 4, 1 not, 1 open | 1 to 2 | 2 of 3 \
 | 2 of 2 | 90 | 2, of 1 trial | 0.25 |
 | all |  | 2 of 4, 1 not, 1 open |  | 2 of 3 |  |  |  |  |
@@ -261,7 +261,7 @@ def test_bands_alone_are_told_apart_from_nothing(root: Path, pages: Pages) -> No
     assert pages(root) == (0, "")
     made = texts(root)["README.md"]
     assert "| not judged |  | 2 of 3 | 2 of 2 | 90 |" in made
-    assert "| [`later`](recipes/later.md) | Nobody (2024), p(x\\|z) |  |  |" in made
+    assert "| [`later`](recipes/later.md) | Nobody (2024), p(x\\|z) | not run |  |" in made
 
 
 def test_one_changed_number_is_named(root: Path, pages: Pages) -> None:
