@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from dgm.experiments.gan_game.settings import BOX, FIRST, LAST, METHODS
 from dgm.recipe.schema import Expectation
 from dgm.report import plotting
+from dgm.report.rings import rings_figure
 from dgm.report.summary import Metric
 from dgm.report.tables import Cell, Results, metric_name, own_axes
 
@@ -226,27 +227,5 @@ def in_order(methods: set[str]) -> list[str]:
 
 
 def samples_figure(results: Results) -> Figure:
-    """The samples of every seed at the end of training, collapsed ones too; a line a method."""
-    cells = list(results.each("samples"))
-    methods = in_order({of["method"] for of, _ in cells})
-    seeds = sorted({of["seed"] for of, _ in cells})
-    figure = plotting.panels(
-        columns=len(seeds), rows=len(methods), width=max(6.0, 1.15 * len(seeds)), height=1.25
-    )
-    turns = 2 * np.pi * np.arange(8) / 8
-    for cell, points in cells:
-        row, column = methods.index(cell["method"]), seeds.index(cell["seed"])
-        axes = figure.axes[row * len(seeds) + column]
-        axes.plot(np.cos(turns), np.sin(turns), "o", color="#bbbbbb", markersize=6)
-        x, y = points.astype(float).T
-        axes.plot(x, y, ".", color=COLOURS[cell["method"]], markersize=1.2, rasterized=True)
-    for i, axes in enumerate(figure.axes):
-        row, column = divmod(i, len(seeds))
-        axes.set(xlim=(-1.4, 1.4), ylim=(-1.4, 1.4), xticks=[], yticks=[], aspect="equal")
-        axes.grid(False)
-        axes.spines[:].set_visible(False)
-        if row == 0:
-            axes.set_title(f"seed {seeds[column]}", fontsize=9)
-        if column == 0:
-            axes.set_ylabel(NAMES.get(methods[row], methods[row]).replace(", ", ",\n"), fontsize=9)
-    return figure
+    """The samples of every seed at the end of training, a line a method."""
+    return rings_figure(results, "method", METHODS, NAMES, COLOURS, side=1.15, reach=1.4)

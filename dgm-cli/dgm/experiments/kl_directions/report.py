@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from dgm.experiments.kl_directions.settings import BOX, DIRECTIONS, MODELS
 from dgm.recipe.schema import Expectation
 from dgm.report import plotting
+from dgm.report.rings import rings_figure
 from dgm.report.summary import Metric
 from dgm.report.tables import Results, metric_name
 
@@ -141,30 +142,8 @@ def ellipses(axes: Axes, row: Mapping[str, float], label: str, **look: Any) -> N
 
 
 def ring_figure(results: Results) -> Figure:
-    """Samples of every seed at the end of training; a line a model."""
-    cells = list(results.each("samples"))
-    present = {of["model"] for of, _ in cells}
-    models = [model for model in MODELS if model in present]
-    seeds = sorted({of["seed"] for of, _ in cells})
-    figure = plotting.panels(
-        columns=len(seeds), rows=len(models), width=max(6.0, 1.9 * len(seeds)), height=1.95
-    )
-    turns = 2 * np.pi * np.arange(8) / 8
-    for cell, points in cells:
-        axes = figure.axes[models.index(cell["model"]) * len(seeds) + seeds.index(cell["seed"])]
-        axes.plot(np.cos(turns), np.sin(turns), "o", color="#bbbbbb", markersize=7)
-        x, y = points.astype(float).T
-        axes.plot(x, y, ".", color=COLOURS[cell["model"]], markersize=1.5, rasterized=True)
-    for i, axes in enumerate(figure.axes):
-        row, column = divmod(i, len(seeds))
-        axes.set(xlim=(-1.5, 1.5), ylim=(-1.5, 1.5), xticks=[], yticks=[], aspect="equal")
-        axes.grid(False)
-        axes.spines[:].set_visible(False)
-        if row == 0:
-            axes.set_title(f"seed {seeds[column]}", fontsize=9)
-        if column == 0:
-            axes.set_ylabel(NAMES[models[row]].replace(", ", ",\n"), fontsize=9)
-    return figure
+    """The samples of every seed at the end of training, a line a model."""
+    return rings_figure(results, "model", MODELS, NAMES, COLOURS, side=1.9, reach=1.5)
 
 
 def contrast_figure(results: Results) -> Figure:
